@@ -1,0 +1,1 @@
+"""Speaks JSON over HTTP and decides nothing."""

@@ -1,0 +1,1 @@
+"""Remembers: the append-only log and what is projected from it."""

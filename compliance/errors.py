@@ -1,0 +1,98 @@
+"""The one tree of errors, in the domain's words; no HTTP status, no library type."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+
+
+class GateError(Exception):
+    """Anything the gate foresaw. `str()` of it is fit to be shown: it never holds a secret or a whole NIK."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One wrong field: a JSON pointer (RFC 6901; "" is the whole document) and what to do about it."""
+
+    pointer: str
+    detail: str
+
+
+class BadInput(GateError):
+    """The question itself is wrong; every wrong field is named."""
+
+    def __init__(self, *errors: FieldError) -> None:
+        super().__init__("; ".join(f"{e.pointer or '/'}: {e.detail}" for e in errors))
+        self.errors = errors
+
+
+class BadIdentifier(GateError):
+    """A number is not of its kind: `rule` says what it must be, `example` shows one."""
+
+    def __init__(self, kind: str, rule: str, example: str) -> None:
+        super().__init__(f"{kind}: {rule}, e.g. {example}")
+        self.kind, self.rule, self.example = kind, rule, example
+
+
+class BadPolicy(GateError):
+    """Dated law that must not be loaded: where (file and line or path) and which rule it breaks."""
+
+    def __init__(self, where: str, rule: str) -> None:
+        super().__init__(f"{where}: {rule}")
+        self.where, self.rule = where, rule
+
+
+class LawNotInForce(GateError):
+    """A day on which this law had not begun. Never treated as "nothing is owed"."""
+
+    def __init__(self, what: str, day: date, first_day: date) -> None:
+        super().__init__(f"{what} begins on {first_day.isoformat()}; nothing can be decided for {day.isoformat()}")
+        self.day, self.first_day = day, first_day
+
+
+class UnknownRegion(GateError):
+    """A region that this deployment has no policy for."""
+
+    def __init__(self, region: str, known: tuple[str, ...]) -> None:
+        super().__init__(f"region {region} is not served here (served: {', '.join(known)})")
+        self.region, self.known = region, known
+
+
+class RegistryError(GateError):
+    """The agency gave no usable answer. Never a refusal. `detail` is a short phrase without query or secret."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+
+class RegistryUnavailable(RegistryError):
+    """No answer came (429, 5xx, TLS, refused, reset, time-out, cut short). Asking again may help."""
+
+    def __init__(self, detail: str, retry_at: datetime | None = None) -> None:
+        super().__init__(detail)
+        self.retry_at = retry_at
+
+
+class RegistryMisunderstood(RegistryError):
+    """An answer came that the gate does not understand; asking again does not help."""
+
+
+class ImportRefused(GateError):
+    """A file that must not be taken; nothing of it was stored."""
+
+
+class LogUnavailable(GateError):
+    """The entry could not be made durable: there is no verdict."""
+
+
+class LogBroken(GateError):
+    """The log contradicts itself or a head known outside; `position` is the first bad entry, if known."""
+
+    def __init__(self, message: str, position: int | None = None) -> None:
+        super().__init__(message)
+        self.position = position
+
+
+class Misconfigured(GateError):
+    """The service must not start like this; the text is the one line the operator reads."""

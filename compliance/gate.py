@@ -1,0 +1,263 @@
+"""One check: ask → decide → record → answer.
+
+Knows no Flask, SQL or HTTP. It declares what it needs of the log and of the office; `create_app` brings them.
+No record, no answer. No registry, no refusal.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from ulid import ULID
+
+from compliance.errors import RegistryError, RegistryUnavailable
+from compliance.law.codec import to_json
+from compliance.law.decide import decide
+from compliance.law.facts import (
+    Application,
+    Decision,
+    Evidence,
+    Facts,
+    Failure,
+    Identity,
+    OfficerDecision,
+    Sanction,
+    Undertaking,
+    Verdict,
+)
+from compliance.law.identifiers import npwp_is_personal
+from compliance.law.inquiry import inquire, question_text
+from compliance.law.policy import Law, Policy
+from compliance.registry.port import Purpose, Source
+
+RETRY_AFTER = timedelta(minutes=5)
+BACKDATED_AFTER = timedelta(days=30)
+GOOD = {Verdict.MET, Verdict.MET_WITH_NOTE, Verdict.NOT_REQUIRED}
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Who asks: `kind` client, user or operator; `id` of that record (never a name)."""
+
+    kind: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Officer:
+    """The official who handles the application, as stated by the caller; recorded salted, never judged."""
+
+    nip: str | None = None
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One check to be made. `id` becomes the entry's id, so that a retry is idempotent."""
+
+    reference: str
+    application: Application
+    identity: Identity
+    asker: Asker
+    officer: Officer | None = None
+    replaces: str | None = None
+    request_id: str = ""
+    id: str = field(default_factory=lambda: str(ULID()))
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A durable entry. `document` is the answer of the API (contract §2) as text, byte for byte what is kept."""
+
+    id: str
+    position: int
+    document: str
+
+
+class Log(Protocol):
+    """The append-only log as the gate sees it."""
+
+    def append(
+        self, kind: str, body: Mapping[str, Any], *, entry_id: str, private: Mapping[str, Any], at: datetime
+    ) -> Recorded:
+        """Make an entry durable, then return it. Raises LogUnavailable; then nothing may be answered."""
+        ...
+
+    def last_evidence(self, question_key: str, since: datetime) -> Evidence | None:
+        """The last understood fresh answer to the same question that was received at or after `since`."""
+        ...
+
+
+class Office(Protocol):
+    """What the office's own people decided, as it holds on a day."""
+
+    def sanctions(self, region: str, identity: Identity) -> tuple[Sanction, ...]: ...
+
+    def undertakings(self, region: str, reference: str, permit_type: str) -> tuple[Undertaking, ...]: ...
+
+    def decision(self, region: str, reference: str, permit_type: str) -> OfficerDecision | None: ...
+
+
+class EmptyOffice:
+    """An office that has decided nothing yet."""
+
+    def sanctions(self, region: str, identity: Identity) -> tuple[Sanction, ...]:
+        return ()
+
+    def undertakings(self, region: str, reference: str, permit_type: str) -> tuple[Undertaking, ...]:
+        return ()
+
+    def decision(self, region: str, reference: str, permit_type: str) -> OfficerDecision | None:
+        return None
+
+
+class Gate:
+    """Joins law, registry and log.
+
+    `standby` is asked when `source` is unavailable and no stored answer serves (`http,snapshot`). `secret` keys the
+    names of questions, so that they reveal nothing. `timeout` and `cache_ttl` are seconds. Thread-safe.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        source: Source,
+        log: Log,
+        office: Office,
+        *,
+        clock: Callable[[], datetime],
+        secret: bytes,
+        timeout: float = 8.0,
+        cache_ttl: int = 0,
+        standby: Source | None = None,
+    ) -> None:
+        self.policy, self.source, self.log, self.office = policy, source, log, office
+        self.clock, self.timeout, self.cache_ttl, self.standby = clock, timeout, cache_ttl, standby
+        self._secret = secret
+
+    def check(self, question: Question) -> Recorded:
+        """Make one check and return it with its durable entry.
+
+        Raises LogUnavailable when the entry cannot be written, and whatever unforeseen error stopped the judgement,
+        after recording it as `check.failed`. The agency's failures are verdicts, not errors.
+        """
+        now = self.clock()
+        try:
+            law = self.policy.on(question.application.as_at, question.application.region)
+            key = self._key(question, law)
+            facts, decision = self._judge(question, law, key, now)
+            body = _body(question, law, facts, decision)
+        except Exception as error:
+            failed = {"check": question.id, "reference": question.reference, "error": type(error).__name__}
+            self.log.append("check.failed", failed, entry_id=str(ULID()), private={}, at=now)
+            raise
+        private = _private(question) | {"question": key}
+        return self.log.append("check", body, entry_id=question.id, private=private, at=now)
+
+    def _judge(self, question: Question, law: Law, key: str, now: datetime) -> tuple[Facts, Decision]:
+        application = question.application
+        facts = Facts(
+            application=application,
+            today=self.policy.today(application.region, now),
+            register=self.office.sanctions(application.region, question.identity),
+            undertakings=self.office.undertakings(application.region, question.reference, application.permit_type),
+            decision=self.office.decision(application.region, question.reference, application.permit_type),
+        )
+        if law.asks(facts):
+            facts = replace(facts, evidence=self._evidence(question, law, key, now))
+        decision = decide(facts, law)
+        if decision.verdict is Verdict.UNDETERMINED and facts.evidence and _may_stand_in(facts.evidence.failure):
+            return self._stand_in(question, law, key, now, facts) or (facts, decision)
+        return facts, decision
+
+    def _evidence(self, question: Question, law: Law, key: str, now: datetime) -> Evidence:
+        if self.cache_ttl:
+            stored = self.log.last_evidence(key, now - timedelta(seconds=self.cache_ttl))
+            if stored:
+                return replace(stored, cached=True)
+        return self._ask(self.source, law.snapshot_age, question, law, now)
+
+    def _ask(self, source: Source, oldest: timedelta, question: Question, law: Law, now: datetime) -> Evidence:
+        """Ask all that the question needs. A source that may be incomplete must not be older than `oldest`."""
+        purpose = Purpose(question.request_id, question.reference, time.monotonic() + self.timeout)
+        steps = inquire(question.application, question.identity, law, source.name, now)
+        try:
+            step = next(steps)
+            while True:
+                try:
+                    answer = source.ask(step, purpose)
+                    if not answer.complete and now - answer.as_of > oldest:
+                        raise RegistryUnavailable(f"the imported report is from {answer.as_of:%Y-%m-%d}, too old to use")
+                except RegistryUnavailable as error:
+                    step = steps.throw(RegistryUnavailable(error.detail, error.retry_at or now + RETRY_AFTER))
+                except RegistryError as error:
+                    step = steps.throw(error)
+                else:
+                    step = steps.send(answer)
+        except StopIteration as done:
+            evidence: Evidence = done.value
+            return evidence
+
+    def _stand_in(
+        self, question: Question, law: Law, key: str, now: datetime, facts: Facts
+    ) -> tuple[Facts, Decision] | None:
+        """Judge by the last understood answer, or the standby's; only a good verdict counts."""
+        stored = self.log.last_evidence(key, now - law.stored_answer_age)
+        since, cached = (stored.received_at, True) if stored else (None, False)
+        if not stored and self.standby:
+            stored = self._ask(self.standby, law.stored_answer_age, question, law, now)
+            since = stored.as_of
+        if not stored or stored.failure or not since:
+            return None
+        age = int((now - since).total_seconds() // 3600)
+        aged = replace(facts, evidence=replace(stored, cached=cached, age_hours=max(age, 0)))
+        decision = decide(aged, law)
+        return (aged, decision) if decision.verdict in GOOD else None
+
+    def _key(self, question: Question, law: Law) -> str:
+        text = question_text(question.application, question.identity, law)
+        return hmac.new(self._secret, text.encode(), hashlib.sha256).hexdigest()
+
+
+def _may_stand_in(failure: Failure | None) -> bool:
+    return failure is not None and failure.kind == "unavailable"
+
+
+def _body(question: Question, law: Law, facts: Facts, decision: Decision) -> dict[str, Any]:
+    """The entry's public part: everything a replay needs, no name and no number of a person."""
+    identity, legal_form = question.identity, question.application.legal_form
+    numbers = {"nib": identity.nib, "npp": identity.npp}
+    if identity.npwp and not npwp_is_personal(identity.npwp, legal_form):
+        numbers["npwp"] = identity.npwp
+    body = {
+        "reference": question.reference,
+        "request_id": question.request_id,
+        "asker": {"kind": question.asker.kind, "id": question.asker.id},
+        "business": {name: value for name, value in numbers.items() if value},
+        "backdated": facts.today - question.application.as_at > BACKDATED_AFTER,
+        "facts": to_json(facts),
+        "decision": to_json(decision),
+        "policy": {"region": law.region, "version": law.version, "sha256": law.sha256},
+    }
+    return body | ({"replaces": question.replaces} if question.replaces else {})
+
+
+def _private(question: Question) -> dict[str, Any]:
+    """What may be erased one day: in the entry only as salted commitments."""
+    identity, officer = question.identity, question.officer or Officer()
+    stated = {
+        "name": identity.name,
+        "owner_name": identity.owner_name,
+        "nik": identity.nik,
+        "officer_nip": officer.nip,
+        "officer_name": officer.name,
+    }
+    if identity.npwp and npwp_is_personal(identity.npwp, question.application.legal_form):
+        stated["npwp"] = identity.npwp
+    return {name: value for name, value in stated.items() if value}

@@ -1,0 +1,1 @@
+"""Decides by dated law; imports nothing but errors and the standard library."""

@@ -1,0 +1,1 @@
+"""Proves: Merkle tree, notes, receipts; pure."""

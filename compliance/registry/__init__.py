@@ -1,0 +1,1 @@
+"""Asks the agency; the only room that calls out."""
