@@ -1,0 +1,68 @@
+"""The compliance gate. `create_app` is the composition root: the only place that knows every room."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from compliance.gate import Office
+    from compliance.registry.port import Source
+    from config import Settings
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def create_app(
+    settings: Settings,
+    *,
+    source: Source | None = None,
+    office: Office | None = None,
+    clock: Callable[[], datetime] = _now,
+) -> Flask:
+    """Put the gate together. Raises Misconfigured with one clear line when it must not start."""
+    from flask import Flask
+    from flask_migrate import Migrate
+
+    from compliance import api, cli, web
+    from compliance.audit.log import AuditLog
+    from compliance.audit.turn import engine_options
+    from compliance.database import db
+    from compliance.deployment import Deployment
+    from compliance.gate import EmptyOffice, Gate
+    from compliance.law.policy import Policy
+    from compliance.registry.sources import build
+
+    app = Flask(__name__, static_folder=None, template_folder=None)
+    app.config.update(
+        SECRET_KEY=settings.secret_key,
+        SQLALCHEMY_DATABASE_URI=settings.database_url,
+        SQLALCHEMY_ENGINE_OPTIONS=engine_options(settings.database_url),
+    )
+    db.init_app(app)
+    Migrate(app, db, directory="compliance/migrations", render_as_batch=True)
+    with app.app_context():
+        policy = Policy.load(settings.policy_dir)
+        log = AuditLog(db.engine, settings, clock)
+        chosen, standby = (source, None) if source else build(settings, db.engine)
+        gate = Gate(
+            policy,
+            chosen,
+            log,
+            office or EmptyOffice(),
+            clock=clock,
+            secret=settings.secret_key.encode(),
+            timeout=settings.registry_timeout,
+            cache_ttl=settings.registry_cache_ttl,
+            standby=standby,
+        )
+        app.extensions["compliance"] = Deployment(settings, policy, log, gate, clock)
+    api.register(app)
+    web.register(app)
+    cli.register(app)
+    return app

@@ -1,0 +1,171 @@
+"""What `make run` does: a demo deployment with the sandbox agency, on this machine only, until Ctrl-C.
+
+Keys and passwords are random, made at the first start and kept under instance/demo (readable by the owner alone), so
+that a second start shows the same ones. Nothing here runs unless DEMO=1, which only this program sets.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from config import HERE, INSTANCE
+
+FOLDER = INSTANCE / "demo"
+HOST, PORT = "127.0.0.1", 8000
+BASE = f"http://{HOST}:{PORT}"
+BIN = Path(sys.executable).parent
+CHECK = {
+    "reference": "503/0123/DPMPTSP/2026",
+    "permit_type": "RESTORAN",
+    "region": "73.09",
+    "business": {"name": "CV Sumber Rejeki", "nib": "8120001234567", "npwp": "01.234.567.8-801.000", "scale": "small"},
+    "workforce": {"employs_workers": True, "declared": 12},
+}
+
+
+def main() -> int:
+    """Prepare, start, show, serve. Returns the exit status."""
+    if holder := _holder(PORT):
+        print(f"Port {PORT} is held by {holder}; stop it, then type make run again.", file=sys.stderr)
+        return 2
+    FOLDER.mkdir(parents=True, exist_ok=True, mode=0o700)
+    env = _environment()
+    print("Preparing the database …", flush=True)
+    if subprocess.run([BIN / "flask", "--app", "wsgi", "db", "upgrade"], cwd=HERE, env=env, check=False).returncode:
+        return 1
+    shown = _credentials(env)
+    print("Starting the sandbox agency and the gate …", flush=True)
+    servers = subprocess.Popen(
+        [BIN / "honcho", "start", "-f", HERE / "Procfile"], cwd=HERE, env=env, start_new_session=True
+    )
+    try:
+        _wait_until_ready(servers)
+        _show(shown)
+        return servers.wait()
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            servers.send_signal(signal.SIGTERM)
+        with contextlib.suppress(KeyboardInterrupt):
+            servers.wait(timeout=40)
+
+
+def _environment() -> dict[str, str]:
+    """The demo's settings: a secret of its own, kept between starts."""
+    secret = FOLDER / "secret"
+    if not secret.exists():
+        _write(secret, secrets.token_urlsafe(48))
+    agency = _free_port()
+    return os.environ | {
+        "DEMO": "1",
+        "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}",
+        "PYTHONUNBUFFERED": "1",
+        "DATABASE_URL": os.environ.get("DATABASE_URL") or f"sqlite:///{FOLDER / 'gate.db'}",
+        "SECRET_KEY_FILE": str(secret),
+        "LOG_SIGNING_KEY": str(FOLDER / "log.key"),
+        "LOG_ORIGIN": "demo.gate.example/log",
+        "PUBLIC_URL": BASE,
+        "BIND": f"{HOST}:{PORT}",
+        "AGENCY_PORT": str(agency),
+        "REGISTRY": os.environ.get("REGISTRY") or "sandbox",
+        "REGISTRY_URL": f"http://{HOST}:{agency}",
+    }
+
+
+def _credentials(env: dict[str, str]) -> dict[str, Any]:
+    """Keys per region and accounts per role; made by the ordinary commands at the first start."""
+    kept = FOLDER / "credentials.json"
+    if kept.exists():
+        return dict(json.loads(kept.read_text(encoding="utf-8")))
+    made = subprocess.run(
+        [BIN / "flask", "--app", "wsgi", "demo-accounts"], cwd=HERE, env=env, check=True, stdout=subprocess.PIPE, text=True
+    )
+    _write(kept, made.stdout)
+    return dict(json.loads(made.stdout))
+
+
+def _wait_until_ready(servers: subprocess.Popen[bytes]) -> None:
+    for _ in range(300):
+        if servers.poll() is not None:
+            raise SystemExit("The servers ended while starting; the lines above say why.")
+        with contextlib.suppress(requests.RequestException):
+            if requests.get(f"{BASE}/readyz", timeout=2).status_code == 200:
+                return
+        time.sleep(0.1)
+    raise SystemExit("The gate did not become ready within 30 seconds; the lines above say why.")
+
+
+def _show(shown: dict[str, Any]) -> None:
+    """Print keys, accounts and one real check with its answer."""
+    key = shown["keys"]["73.09"]
+    answer = requests.post(f"{BASE}/api/v1/checks", json=CHECK, headers={"Authorization": f"Bearer {key}"}, timeout=30)
+    body = json.dumps(CHECK, ensure_ascii=False)
+    print("\nClient keys (one per region, demo only):")
+    for region, value in shown["keys"].items():
+        print(f"  {region}  {value}")
+    print("Accounts (demo only):")
+    for account in shown["accounts"]:
+        second = f"   second factor: {account['totp']}" if account.get("totp") else ""
+        print(f"  {account['role']:<14} {account['name']:<28} {account['password']}{second}")
+    print(f"\nOne real check:\n  curl -s {BASE}/api/v1/checks -H 'Authorization: Bearer {key}' \\")
+    print(f"    -H 'Content-Type: application/json' -d '{body}'\n")
+    document = answer.json()
+    document.get("receipt", {}).update(jws="…", proof="…")
+    print(json.dumps(document, ensure_ascii=False, indent=2))
+    print(f"\nServing on {BASE}  (API: {BASE}/api/docs). Ctrl-C ends it.", flush=True)
+
+
+def _holder(port: int) -> str | None:
+    """Who listens on the port: None when it is free."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return _process_of(port) or "another program"
+    return None
+
+
+def _process_of(port: int) -> str | None:
+    """The process that listens on a local port, by /proc; None where that cannot be seen."""
+    inodes = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        with contextlib.suppress(OSError):
+            for line in Path(table).read_text().splitlines()[1:]:
+                fields = line.split()
+                if fields[3] == "0A" and int(fields[1].rsplit(":", 1)[1], 16) == port:
+                    inodes.add(f"socket:[{fields[9]}]")
+    for handle in Path("/proc").glob("[0-9]*/fd/*") if inodes else ():
+        with contextlib.suppress(OSError):
+            if os.readlink(handle) in inodes:
+                return f"process {handle.parts[2]}"
+    return None
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def _write(path: Path, text: str) -> None:
+    """A file that only the owner can read, from its first moment on."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
