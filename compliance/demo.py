@@ -91,7 +91,12 @@ def _credentials(env: dict[str, str]) -> dict[str, Any]:
     if kept.exists():
         return dict(json.loads(kept.read_text(encoding="utf-8")))
     made = subprocess.run(
-        [BIN / "flask", "--app", "wsgi", "demo-accounts"], cwd=HERE, env=env, check=True, stdout=subprocess.PIPE, text=True
+        [BIN / "flask", "--app", "wsgi", "demo-accounts"],
+        cwd=HERE,
+        env=env,
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     _write(kept, made.stdout)
     return dict(json.loads(made.stdout))

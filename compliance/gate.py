@@ -193,7 +193,9 @@ class Gate:
                 try:
                     answer = source.ask(step, purpose)
                     if not answer.complete and now - answer.as_of > oldest:
-                        raise RegistryUnavailable(f"the imported report is from {answer.as_of:%Y-%m-%d}, too old to use")
+                        raise RegistryUnavailable(
+                            f"the imported report is from {answer.as_of:%Y-%m-%d}, too old to use"
+                        )
                 except RegistryUnavailable as error:
                     step = steps.throw(RegistryUnavailable(error.detail, error.retry_at or now + RETRY_AFTER))
                 except RegistryError as error:
