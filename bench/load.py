@@ -30,7 +30,7 @@ async def _caller(host: str, port: int, next_request: Any, ends_at: float, out: 
 
 
 async def run(job: dict[str, Any]) -> dict[str, Any]:
-    """`job`: host, port, path, headers, bodies (list of JSON texts, used in turn), callers, seconds, [rate per second]."""
+    """`job`: host, port, path, headers, bodies (list of JSON texts, used in turn), callers, seconds."""
     sent = 0
     begun = time.perf_counter()
 
