@@ -50,6 +50,14 @@ class LawNotInForce(GateError):
         self.day, self.first_day = day, first_day
 
 
+class NoCalendar(GateError):
+    """A year without a table of holidays. Never treated as a year without holidays."""
+
+    def __init__(self, year: int) -> None:
+        super().__init__(f"there is no table of holidays for {year}; add one (flask policy holidays {year})")
+        self.year = year
+
+
 class UnknownRegion(GateError):
     """A region that this deployment has no policy for."""
 
