@@ -1,0 +1,149 @@
+"""The agency's membership report as a source: it proves what it contains, never what it lacks (contract §4)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Date,
+    ForeignKey,
+    Index,
+    Integer,
+    Row,
+    String,
+    Table,
+    false,
+    select,
+)
+from sqlalchemy.engine import Connection, Engine
+
+from compliance.database import Moment, db
+from compliance.errors import RegistryMisunderstood, RegistryUnavailable
+from compliance.law.facts import Account, Answer, Ask, Employer, Programme, Subject
+from compliance.registry.port import Purpose
+
+# One row per report; `current` is the projection of the newest `registry.imported` entry of its region.
+IMPORTS = Table(
+    "registry_import",
+    db.metadata,
+    Column("id", String(26), primary_key=True),
+    Column("region", String(5), nullable=False),  # "" = the whole deployment
+    Column("sha256", String(64), nullable=False),
+    Column("period", Date, nullable=False),
+    Column("as_of", Moment, nullable=False),
+    Column("imported_at", Moment, nullable=False),
+    Column("accounts", Integer, nullable=False),
+    Column("current", Boolean, nullable=False, server_default=false()),
+)
+# The accounts of a report. `taxpayer` is what head office and branches share; no amounts, no workers' names.
+ACCOUNTS = Table(
+    "registry_account",
+    db.metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("import_id", String(26), ForeignKey("registry_import.id"), nullable=False),
+    Column("place", String(40), nullable=False),
+    Column("npp", String(20), nullable=False),
+    Column("divisi", String(3), nullable=False),
+    Column("name", String(200)),
+    Column("nib", String(13)),
+    Column("npwp", String(16)),
+    Column("taxpayer", String(16)),
+    Column("active", Boolean, nullable=False),
+    Column("programmes", String(40)),
+    Column("workers", Integer),
+    Column("since", Date),
+    Column("pension_since", Date),
+    Column("inactive_since", Date),
+    Column("paid_through", Date),
+    Index(None, "import_id", "npp"),
+    Index(None, "import_id", "taxpayer"),
+    Index(None, "import_id", "nib"),
+)
+
+
+def taxpayer(npwp: str) -> str:
+    """The part of a canonical NPWP that head office and branches share; a person's 16 digits are theirs alone."""
+    return npwp[:13] if npwp.startswith("0") else npwp
+
+
+class SnapshotSource:
+    """Answers from the current reports of all regions. Connections are held for one look-up only."""
+
+    name = "snapshot"
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def ask(self, ask: Ask, purpose: Purpose) -> Answer:
+        """Look an employer up by nib, npwp (canonical 16) or npp. All else is *not found*, and never complete.
+
+        `as_of` is the report's date, of the oldest report that contributes. Raises RegistryUnavailable when no report
+        was imported yet, RegistryMisunderstood when the report gives one NPP to two taxpayers.
+        """
+        with self._engine.connect() as connection:
+            rows = _rows(connection, ask) if ask.subject is Subject.EMPLOYER else []
+            imports = connection.execute(
+                select(IMPORTS.c.id, IMPORTS.c.sha256, IMPORTS.c.as_of).where(IMPORTS.c.current)
+            )
+            reports = {row.id: row for row in imports}
+        if not reports:
+            raise RegistryUnavailable("no report imported")
+        used = {row.import_id for row in rows if row.import_id in reports} or set(reports)
+        oldest = min((reports[key] for key in used), key=lambda report: report.as_of)
+        record = _employer(rows, ask) if rows else None
+        return Answer(record, self.name, oldest.as_of, oldest.sha256[:12], complete=False)
+
+
+def _rows(connection: Connection, ask: Ask) -> Sequence[Row[Any]]:
+    """Every account of the taxpayer whom the identifier names; a division without NPWP goes with its NPP."""
+    account = ACCOUNTS.c
+    current = account.import_id.in_(select(IMPORTS.c.id).where(IMPORTS.c.current))
+    query = select(ACCOUNTS).where(current).order_by(account.npp, account.divisi, account.id)
+    found: Sequence[Row[Any]] = []
+    payers = {taxpayer(ask.value)} if ask.by == "npwp" else set()
+    if ask.by in ("nib", "npp"):
+        found = connection.execute(query.where(account[ask.by] == ask.value)).all()
+        payers = {row.taxpayer for row in found if row.taxpayer}
+    if len(payers) > 1:
+        raise RegistryMisunderstood(f"the imported report names several taxpayers for one {ask.by.upper()}")
+    if not payers:
+        return found
+    payer = payers.pop()
+    own = connection.execute(query.where(account.taxpayer == payer)).all()
+    numbers = {row.npp for row in own}
+    strays = connection.execute(query.where(account.taxpayer.is_(None), account.npp.in_(numbers))).all() if own else []
+    return [*own, *strays]
+
+
+def _employer(rows: Sequence[Row[Any]], ask: Ask) -> Employer:
+    own = [row for row in rows if getattr(row, ask.by) == ask.value] or rows
+    named = next((row.name for row in own if row.name), None)
+    npwp = next((row.npwp for row in own if row.npwp), None)
+    nib = next((row.nib for row in own if row.nib), None)
+    return Employer(named, nib, npwp, tuple(_account(row) for row in rows))
+
+
+def _account(row: Row[Any]) -> Account:
+    """What the report says of one account. A month paid proves the first payment; a blank proves nothing."""
+    return Account(
+        npp=row.npp,
+        active=row.active,
+        programmes=_programmes(row.programmes),
+        active_workers=row.workers,
+        first_payment=True if row.paid_through else None,
+        paid_through=row.paid_through,
+    )
+
+
+def _programmes(text: str | None) -> frozenset[Programme] | None:
+    return None if text is None else frozenset(Programme(word) for word in text.split(",") if word)
+
+
+def current_import(connection: Connection, region: str) -> Row[Any] | None:
+    """The report in force for a region ("" = the whole deployment)."""
+    query = select(IMPORTS).where(IMPORTS.c.current, IMPORTS.c.region == region)
+    return connection.execute(query).one_or_none()
