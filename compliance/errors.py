@@ -104,3 +104,19 @@ class LogBroken(GateError):
 
 class Misconfigured(GateError):
     """The service must not start like this; the text is the one line the operator reads."""
+
+
+class ForeignRegion(GateError):
+    """A region that is served here, but not to this caller."""
+
+    def __init__(self, region: str, allowed: tuple[str, ...]) -> None:
+        super().__init__(f"region {region} is not among yours ({', '.join(allowed)})")
+        self.region, self.allowed = region, allowed
+
+
+class AskedInProgress(GateError):
+    """The same once-only key is being worked on right now."""
+
+
+class AskedOtherwise(GateError):
+    """The once-only key already belongs to another request body."""
