@@ -1,0 +1,201 @@
+"""The people who work with the gate: who they are, what they may do, and the changes made to them.
+
+A change is an entry of the log first; `access_user` is a projection of those entries. Secrets (password, second
+factor) are in `access_user_secret`, which no entry holds: after a rebuild a person needs a new password.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from argon2 import PasswordHasher
+from sqlalchemy import Boolean, Integer, String, Text, delete, select, update
+from sqlalchemy.orm import Mapped, mapped_column
+from ulid import ULID
+
+from compliance.database import Moment, db
+from compliance.errors import BadInput, FieldError
+from compliance.gate import Log
+
+HASHER = PasswordHasher()
+SHORTEST_PASSWORD = 12
+LONGEST_PASSWORD = 200
+
+
+class Role(StrEnum):
+    CLERK = "clerk"
+    SUPERVISOR = "supervisor"
+    AUDITOR = "auditor"
+    ADMINISTRATOR = "administrator"
+
+
+SECOND_FACTOR = frozenset({Role.SUPERVISOR, Role.AUDITOR, Role.ADMINISTRATOR})
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """One person. `sign_in` is what is typed to sign in (lower case), `regions` the codes he or she works for."""
+
+    id: str
+    sign_in: str
+    name: str
+    role: Role
+    regions: tuple[str, ...]
+    office: str = ""
+    active: bool = True
+
+
+class UserRow(db.Model):  # type: ignore[name-defined, misc]
+    """Projection of `access.user_*`; `position` is the log position of the last entry applied."""
+
+    __tablename__ = "access_user"
+    id: Mapped[str] = mapped_column(String(26), primary_key=True)
+    sign_in: Mapped[str] = mapped_column(String(64), unique=True)
+    name: Mapped[str] = mapped_column(String(200))
+    role: Mapped[str] = mapped_column(String(16))
+    regions: Mapped[str] = mapped_column(Text)
+    office: Mapped[str] = mapped_column(String(200))
+    active: Mapped[bool] = mapped_column(Boolean)
+    position: Mapped[int] = mapped_column(Integer)
+
+    def value(self) -> User:
+        regions = tuple(self.regions.split())
+        return User(self.id, self.sign_in, self.name, Role(self.role), regions, self.office, self.active)
+
+
+class SecretRow(db.Model):  # type: ignore[name-defined, misc]
+    """What proves a person. `totp_counter`: the last time step whose code was used; `recovery`: keyed hashes."""
+
+    __tablename__ = "access_user_secret"
+    user_id: Mapped[str] = mapped_column(String(26), primary_key=True)
+    password_hash: Mapped[str] = mapped_column(String(200), default="")
+    totp_seed: Mapped[str | None] = mapped_column(String(64))
+    totp_counter: Mapped[int] = mapped_column(Integer, default=0)
+    recovery: Mapped[str] = mapped_column(Text, default="")
+
+
+class SignInRow(db.Model):  # type: ignore[name-defined, misc]
+    """One signed-in browser, by the hash of its random id. `complete` False: the second factor is still missing."""
+
+    __tablename__ = "access_sign_in"
+    token_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    user_id: Mapped[str] = mapped_column(String(26), index=True)
+    complete: Mapped[bool] = mapped_column(Boolean)
+    started_at: Mapped[datetime] = mapped_column(Moment)
+    seen_at: Mapped[datetime] = mapped_column(Moment)
+
+
+class Users:
+    """Look-ups and changes of people. `by` is the id of the user or operator who makes the change."""
+
+    def __init__(self, log: Log, clock: Callable[[], datetime]) -> None:
+        self._log, self._clock = log, clock
+
+    def get(self, user_id: str) -> User | None:
+        row = db.session.get(UserRow, user_id)
+        return row.value() if row else None
+
+    def named(self, sign_in: str) -> User | None:
+        row = db.session.scalar(select(UserRow).where(UserRow.sign_in == sign_in.strip().lower()))
+        return row.value() if row else None
+
+    def all(self) -> list[User]:
+        """Everybody, by sign-in name."""
+        return [row.value() for row in db.session.scalars(select(UserRow).order_by(UserRow.sign_in))]
+
+    def create(
+        self, sign_in: str, name: str, role: Role, regions: Iterable[str], password: str, *, office: str = "", by: str
+    ) -> User:
+        """Add a person. Raises BadInput (name taken, password too weak), LogUnavailable."""
+        user = User(str(ULID()), sign_in.strip().lower(), name.strip(), role, tuple(regions), office.strip())
+        if not 1 <= len(user.sign_in) <= 64 or not user.sign_in.isprintable() or " " in user.sign_in:
+            raise BadInput(FieldError("/sign_in", "1 to 64 printable characters without a space"))
+        if self.named(user.sign_in):
+            raise BadInput(FieldError("/sign_in", f"the name {user.sign_in} is taken"))
+        check_password(password, user.sign_in)
+        self._record("access.user_created", user, by, named=True)
+        self._store_password(user.id, password)
+        return user
+
+    def change(self, user: User, by: str, **changes: Any) -> User:
+        """Change name, role, regions, office or active; ends the person's sessions, so that it holds at once."""
+        changed = replace(user, **changes)
+        self._record("access.user_changed", changed, by, named=True)
+        self.end_sessions(user.id)
+        return changed
+
+    def set_password(self, user: User, password: str, by: str) -> None:
+        """Raises BadInput when the password is too weak. Ends the person's sessions."""
+        check_password(password, user.sign_in)
+        self._record("access.password_changed", user, by)
+        self._store_password(user.id, password)
+        self.end_sessions(user.id)
+
+    def set_second_factor(self, user: User, seed: str, recovery: Iterable[str], by: str) -> None:
+        """Store a telephone's seed (base32) and the keyed hashes of the recovery codes."""
+        self._record("access.second_factor_set", user, by)
+        stored = {"totp_seed": seed, "totp_counter": 0, "recovery": "\n".join(recovery)}
+        db.session.execute(update(SecretRow).where(SecretRow.user_id == user.id).values(**stored))
+        db.session.commit()
+
+    def forget_second_factor(self, user: User, by: str) -> None:
+        """After a lost telephone: the next sign-in sets up a new one."""
+        self._record("access.second_factor_reset", user, by)
+        db.session.execute(
+            update(SecretRow).where(SecretRow.user_id == user.id).values(totp_seed=None, totp_counter=0, recovery="")
+        )
+        db.session.commit()
+        self.end_sessions(user.id)
+
+    def end_sessions(self, user_id: str) -> None:
+        db.session.execute(delete(SignInRow).where(SignInRow.user_id == user_id))
+        db.session.commit()
+
+    def note(self, kind: str, user: User, by: str = "", **facts: Any) -> None:
+        """An event about a person that changes no projection (signed in, locked, recovery code used)."""
+        body = {"user": user.id, "by": by or user.id, **facts}
+        self._log.append(f"access.{kind}", body, entry_id=str(ULID()), private={}, at=self._clock())
+
+    def _record(self, kind: str, user: User, by: str, *, named: bool = False) -> None:
+        body: dict[str, Any] = {"user": user.id, "by": by}
+        private: dict[str, Any] = {}
+        if named:
+            body |= {"role": user.role.value, "regions": list(user.regions), "active": user.active}
+            private = {"sign_in": user.sign_in, "name": user.name, "office": user.office}
+        recorded = self._log.append(kind, body, entry_id=str(ULID()), private=private, at=self._clock())
+        project(kind, body, private, recorded.position)
+        db.session.commit()
+
+    def _store_password(self, user_id: str, password: str) -> None:
+        row = db.session.get(SecretRow, user_id) or SecretRow(user_id=user_id)
+        row.password_hash = HASHER.hash(password)
+        db.session.add(row)
+        db.session.commit()
+
+
+def project(kind: str, body: Mapping[str, Any], private: Mapping[str, Any], position: int) -> None:
+    """Apply one `access.user_created` or `access.user_changed` entry; idempotent by position; the caller commits."""
+    if kind not in {"access.user_created", "access.user_changed"}:
+        return
+    row = db.session.get(UserRow, body["user"])
+    if row is not None and row.position >= position:
+        return
+    row = row or UserRow(id=body["user"])
+    row.sign_in = private.get("sign_in") or body["user"].lower()  # its disclosure may have been erased
+    row.name, row.office = private.get("name", ""), private.get("office", "")
+    row.role, row.regions, row.active = body["role"], " ".join(body["regions"]), body["active"]
+    row.position = position
+    db.session.add(row)
+
+
+def check_password(password: str, sign_in: str) -> None:
+    """Length is what protects; a password that holds the sign-in name does not. Raises BadInput."""
+    if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
+        rule = f"between {SHORTEST_PASSWORD} and {LONGEST_PASSWORD} characters, e.g. four words"
+        raise BadInput(FieldError("/password", rule))
+    if sign_in in password.lower():
+        raise BadInput(FieldError("/password", "must not contain the sign-in name"))
