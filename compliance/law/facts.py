@@ -137,7 +137,7 @@ class Subject(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One call: an employer by nib, npwp, npp or nik; a participant by nik; a project by number, or by npp and region."""
+    """One call: an employer by nib, npwp, npp or nik; a participant by nik; a project by number, or npp and region."""
 
     subject: Subject
     by: str
@@ -147,7 +147,10 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One membership (NPP). Facts that a source does not give are None and lead to no finding."""
+    """One membership (NPP). Facts that a source does not give are None and lead to no finding.
+
+    `region` is where the account is kept (`kd_daerah`); only a region that counts its local accounts alone needs it.
+    """
 
     npp: str
     active: bool
@@ -160,6 +163,7 @@ class Account:
     partial_workers: bool | None = None
     partial_wages: bool | None = None
     partial_programmes: bool | None = None
+    region: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,7 +329,7 @@ class Basis:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One reason. `message` and `remedy` are texts by language ("id", "en"); `facts` are JSON values, days as ISO text."""
+    """One reason. `message` and `remedy` are texts by language ("id", "en"); `facts` are JSON values, days as ISO."""
 
     code: str
     effect: Effect
@@ -337,7 +341,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Cure:
-    """The least set of steps that would satisfy the gate, by language, and the first day on which asking again is useful."""
+    """The least set of steps that would satisfy the gate, by language, and the first day that asking again is useful."""
 
     steps: dict[str, list[str]]
     recheck_after: date | None
