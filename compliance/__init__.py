@@ -49,7 +49,7 @@ def create_app(
     with app.app_context():
         policy = Policy.load(settings.policy_dir)
         log = AuditLog(db.engine, settings, clock)
-        chosen, standby = (source, None) if source else build(settings, db.engine)
+        chosen, standby = (source, None) if source else build(settings, db.engine, clock)
         gate = Gate(
             policy,
             chosen,

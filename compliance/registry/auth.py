@@ -1,0 +1,170 @@
+"""How the gate proves to the agency who it is: one class per way, chosen by REGISTRY_AUTH."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import re
+import threading
+import time
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, Protocol
+
+import requests
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from compliance.errors import Misconfigured, RegistryMisunderstood, RegistryUnavailable
+from compliance.registry.calls import fetch
+from compliance.registry.reach import checked_url, left
+from compliance.registry.wire import read_document
+
+TOKEN_SECONDS = 300  # when the token's server does not say
+TOKEN_MARGIN = 30
+_VISIBLE = re.compile(r"[\x21-\x7e]+")
+
+
+class Auth(Protocol):
+    """Thread-safe."""
+
+    def headers(self) -> dict[str, str]:
+        """Headers for one call. Raises RegistryUnavailable or RegistryMisunderstood when a token cannot be had."""
+        ...
+
+    def renew(self, used: Mapping[str, str]) -> bool:
+        """After a 401 with the headers `used`: whether trying once more can help."""
+        ...
+
+    def unwrap(self, body: bytes) -> bytes:
+        """The answer inside the gateway's envelope. Raises RegistryMisunderstood."""
+        ...
+
+
+class Fixed:
+    """The same headers on every call; also REGISTRY_AUTH=none."""
+
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        self._headers = dict(headers)
+
+    def headers(self) -> dict[str, str]:
+        return dict(self._headers)
+
+    def renew(self, used: Mapping[str, str]) -> bool:
+        return False
+
+    def unwrap(self, body: bytes) -> bytes:
+        return body
+
+
+class Signed(Fixed):
+    """BPJS style: the consumer's id and the time in UTC seconds, signed with HMAC-SHA256 on every call."""
+
+    def __init__(self, consumer: str, secret: str, extra: Mapping[str, str], clock: Callable[[], datetime]) -> None:
+        super().__init__(extra)
+        self._consumer, self._secret, self._clock = consumer, secret, clock
+
+    def headers(self) -> dict[str, str]:
+        stamp = str(int(self._clock().timestamp()))
+        digest = hmac.digest(self._secret.encode(), f"{self._consumer}&{stamp}".encode(), "sha256")
+        signature = base64.b64encode(digest).decode()
+        return self._headers | {"X-cons-id": self._consumer, "X-timestamp": stamp, "X-signature": signature}
+
+
+class Splp(Fixed):
+    """SPLP gateway: its headers, and with a salt the AES-256-GCM envelope around every answer."""
+
+    def __init__(self, headers: Mapping[str, str], salt: str) -> None:
+        super().__init__(headers)
+        self._cipher = AESGCM(hashlib.sha256(salt.encode()).digest()) if salt else None
+
+    def unwrap(self, body: bytes) -> bytes:
+        if not self._cipher:
+            return body
+        sealed = read_document(body).get("data")
+        if not isinstance(sealed, str) or not re.fullmatch(r"(?:[0-9A-Fa-f]{2}){28,}", sealed):
+            raise RegistryMisunderstood("the gateway's envelope is not {data: hex}")
+        raw = bytes.fromhex(sealed)
+        try:
+            return self._cipher.decrypt(raw[:12], raw[12:], None)
+        except InvalidTag:
+            raise RegistryMisunderstood("the gateway's envelope does not open with this salt") from None
+
+
+class ClientCredentials(Fixed):
+    """OAuth2: a token for many calls, fetched by one thread at a time, renewed before it ends or once after a 401."""
+
+    def __init__(self, session: requests.Session, url: str, client: tuple[str, str], scope: str) -> None:
+        super().__init__({})
+        self._session, self._url, self._client, self._scope = session, url, client, scope
+        self._token, self._ends_at = "", 0.0
+        self._lock = threading.Lock()
+
+    def headers(self) -> dict[str, str]:
+        if not self._lock.acquire(timeout=left()):
+            raise RegistryUnavailable("no token within the time")
+        try:
+            if not self._token or time.monotonic() >= self._ends_at:
+                self._token, seconds = self._fetch()
+                self._ends_at = time.monotonic() + seconds
+            return {"Authorization": f"Bearer {self._token}"}
+        finally:
+            self._lock.release()
+
+    def renew(self, used: Mapping[str, str]) -> bool:
+        if used.get("Authorization") == f"Bearer {self._token}":
+            self._token = ""
+        return True
+
+    def _fetch(self) -> tuple[str, float]:
+        form = {"grant_type": "client_credentials"} | ({"scope": self._scope} if self._scope else {})
+        body = fetch(self._session, "POST", self._url, data=form, auth=self._client)
+        document: dict[str, Any] = read_document(body)
+        token, seconds = document.get("access_token"), document.get("expires_in", TOKEN_SECONDS)
+        if not isinstance(token, str) or not _VISIBLE.fullmatch(token):
+            raise RegistryMisunderstood("the token's server gave no access_token")
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+            raise RegistryMisunderstood("the token's server gave an expires_in that is no number")
+        return token, max(min(seconds, 86_400) - TOKEN_MARGIN, 1)
+
+
+def build(way: str, credentials: Mapping[str, str], session: requests.Session, clock: Callable[[], datetime]) -> Auth:
+    """The way that REGISTRY_AUTH names, with REGISTRY_AUTH_x as `x`. Raises Misconfigured naming what is missing."""
+
+    def need(name: str) -> str:
+        value = credentials.get(name, "")
+        if not value:
+            raise Misconfigured(f"REGISTRY_AUTH={way} needs REGISTRY_AUTH_{name.upper()} (or _{name.upper()}_FILE)")
+        return _header(name, value)
+
+    match way:
+        case "apikey":
+            return Fixed({_header("header", credentials.get("header") or "X-API-Key"): need("key")})
+        case "oauth2":
+            url = checked_url(need("token_url"), "REGISTRY_AUTH_TOKEN_URL")
+            client = need("client_id"), need("client_secret")
+            return ClientCredentials(session, url, client, credentials.get("scope", ""))
+        case "hmac":
+            extra = {"user_key": need("user_key")} if credentials.get("user_key") else {}
+            return Signed(need("cons_id"), need("secret"), extra, clock)
+        case "splp":
+            return Splp(_splp_headers(credentials.get("style") or "apikey", need), credentials.get("salt", ""))
+    return Fixed({})
+
+
+def _splp_headers(style: str, need: Callable[[str], str]) -> dict[str, str]:
+    match style:
+        case "apikey":
+            return {"apikey": need("key")}
+        case "bearer":
+            return {"AuthorizationSPLP": f"Bearer {need('token')}"}
+        case "sicantik":
+            return {"auth": f"Bearer {need('token')}", "apikey": need("key")}
+    raise Misconfigured("REGISTRY_AUTH_STYLE must be apikey, bearer or sicantik")
+
+
+def _header(name: str, value: str) -> str:
+    if not _VISIBLE.fullmatch(value):
+        raise Misconfigured(f"REGISTRY_AUTH_{name.upper()} holds a character that no header may hold")
+    return value

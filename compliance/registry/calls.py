@@ -1,0 +1,113 @@
+"""One HTTP call, and what its outcome means: the whole body, or unavailable, or misunderstood."""
+
+from __future__ import annotations
+
+import logging
+import zlib
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from http.client import HTTPException
+from typing import Any
+
+import requests
+from urllib3.exceptions import HTTPError
+
+from compliance.errors import RegistryMisunderstood, RegistryUnavailable
+from compliance.registry.reach import left
+from compliance.registry.wire import MAX_BYTES
+
+LONGEST_WAIT = timedelta(days=30)
+logging.getLogger("urllib3").setLevel(logging.CRITICAL)  # it logs addresses with their query: NIK and NPWP
+
+
+class Refused(RegistryMisunderstood):
+    """Status 401: a fresh token may help."""
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def fetch(
+    session: requests.Session,
+    method: str,
+    url: str,
+    *,
+    statuses: frozenset[int] = frozenset({200}),
+    clock: Callable[[], datetime] = _now,
+    **request: Any,
+) -> bytes:
+    """The body of one answer, at most 1 MiB, within this thread's deadline.
+
+    Raises RegistryUnavailable or RegistryMisunderstood. Their causes are left out, for they name the whole address.
+    """
+    try:
+        seconds = left()
+        with session.request(method, url, stream=True, allow_redirects=False, timeout=seconds, **request) as response:
+            _judge(response, statuses, clock)
+            return _decode(response.headers.get("Content-Encoding", ""), _read(response))
+    except (requests.RequestException, HTTPError, HTTPException, OSError) as error:
+        raise RegistryUnavailable(_reason(error)) from None
+
+
+def _judge(response: requests.Response, statuses: frozenset[int], clock: Callable[[], datetime]) -> None:
+    status = response.status_code
+    if status in statuses:
+        return
+    if status == 429 or status >= 500:
+        raise RegistryUnavailable(f"status {status}", _retry_at(response.headers.get("Retry-After", ""), clock()))
+    if status == 401:
+        raise Refused("status 401: the credentials are not accepted")
+    raise RegistryMisunderstood(f"status {status}")
+
+
+def _read(response: requests.Response) -> bytes:
+    """The raw bytes as they come, piece by piece: `read1` returns after each, so size and time are seen in between."""
+    announced = response.headers.get("Content-Length", "")
+    body, piece = bytearray(), b" "
+    while piece:
+        if len(body) > MAX_BYTES or (announced.isdecimal() and int(announced) > MAX_BYTES):
+            raise RegistryMisunderstood("the answer is larger than 1 MiB")
+        left()
+        piece = response.raw.read1(65_536, decode_content=False)
+        body += piece
+    return bytes(body)
+
+
+def _decode(encoding: str, body: bytes) -> bytes:
+    """Undo gzip or deflate, never beyond the cap; they were not asked for, but gateways add them."""
+    if encoding.strip().lower() in ("", "identity"):
+        return body
+    if encoding.strip().lower() not in ("gzip", "x-gzip", "deflate"):
+        raise RegistryMisunderstood("the answer is packed in a way that is not known")
+    unpack = zlib.decompressobj(zlib.MAX_WBITS | 32)
+    try:
+        plain = unpack.decompress(body, MAX_BYTES + 1)
+    except zlib.error:
+        raise RegistryMisunderstood("the answer cannot be unpacked") from None
+    if len(plain) <= MAX_BYTES and not unpack.eof:
+        raise RegistryMisunderstood("the packed answer has no end")
+    return plain
+
+
+def _retry_at(text: str, now: datetime) -> datetime | None:
+    """`Retry-After` in seconds or as a date, as a moment not before now; None when it is neither."""
+    try:
+        if text.strip().isascii() and text.strip().isdecimal():
+            wait = timedelta(seconds=min(int(text.strip()[:10]), LONGEST_WAIT.total_seconds()))
+        else:
+            wait = parsedate_to_datetime(text).astimezone(UTC) - now
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return now + max(min(wait, LONGEST_WAIT), timedelta())
+
+
+def _reason(error: Exception) -> str:
+    try:
+        left()
+    except TimeoutError:
+        return "no complete answer within the time"
+    if isinstance(error, requests.exceptions.SSLError):
+        return "no trusted TLS connection"
+    return "the connection failed or broke off"
