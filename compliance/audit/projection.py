@@ -1,0 +1,92 @@
+"""Projections: tables written after the entry, by functions that may run twice. The log is the only truth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Table
+from sqlalchemy.dialects.postgresql import insert
+
+from compliance.audit.entry import Entry
+from compliance.audit.table import check_record
+
+Projector = Callable[[Connection, Entry], None]
+_projectors: dict[str, list[Projector]] = {}
+_tables: list[Table] = []
+
+
+def projects(*kinds: str, into: tuple[Table, ...] = ()) -> Callable[[Projector], Projector]:
+    """Register a function that writes entries of these kinds into tables.
+
+    It must be idempotent by the entry's position, and not mind when a later entry came first. `into` names the tables
+    that hold nothing else: a rebuild empties them.
+    """
+
+    def add(function: Projector) -> Projector:
+        for kind in kinds:
+            _projectors.setdefault(kind, []).append(function)
+        _tables.extend(table for table in into if table not in _tables)
+        return function
+
+    return add
+
+
+def project(connection: Connection, kind: str, entry: Entry) -> None:
+    """Write one entry into every table that shows it."""
+    for function in _projectors.get(kind, ()):
+        function(connection, entry)
+
+
+def is_projected(kind: str) -> bool:
+    return kind in _projectors
+
+
+def clear(connection: Connection) -> None:
+    """Empty the tables that are rebuilt from the log alone."""
+    for table in reversed(_tables):
+        connection.execute(table.delete())
+
+
+_insert_check = insert(check_record).on_conflict_do_nothing(index_elements=["pos"])
+
+
+@projects("check", into=(check_record,))
+def project_check(connection: Connection, entry: Entry) -> None:
+    connection.execute(_insert_check, _row(entry))
+
+
+def _row(entry: Entry) -> dict[str, Any]:
+    body = entry.body
+    decision, application = body["decision"], body["facts"]["application"]
+    until = decision["valid_until"]
+    return {
+        "pos": entry.position,
+        "id": entry.id,
+        "region": application["region"],
+        "asker_kind": body["asker"]["kind"],
+        "asker_id": body["asker"]["id"],
+        "reference": body["reference"],
+        "nib": body["business"].get("nib"),
+        "permit_type": application["permit_type"],
+        "as_at": date.fromisoformat(application["as_at"]),
+        "checked_at": entry.at,
+        "verdict": decision["verdict"],
+        "action": decision["action"],
+        "enforced": decision["enforced"],
+        "backdated": body["backdated"],
+        "valid_until": until and date.fromisoformat(until),
+        "question": entry.disclosed.get("question"),
+        "received_at": _received(body["facts"].get("evidence")),
+        "receipt_code": body["receipt_code"],
+        "replaces": body.get("replaces"),
+        "document": entry.document,
+    }
+
+
+def _received(evidence: dict[str, Any] | None) -> datetime | None:
+    """When the agency's answer came, if it was fresh and understood: only such an answer may serve again."""
+    if not evidence or "failure" in evidence or evidence.get("cached") or evidence.get("age_hours") is not None:
+        return None
+    return datetime.fromisoformat(evidence["received_at"])

@@ -1,0 +1,165 @@
+"""Whose turn it is to append, and when that is durable. The only file that knows which database it is."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, Engine, make_url, text
+
+from compliance.errors import LogUnavailable, Misconfigured
+
+PATIENCE = 2.0  # seconds that an append waits for its turn
+NETWORK = {
+    "nfs",
+    "nfs4",
+    "cifs",
+    "smb3",
+    "smbfs",
+    "9p",
+    "afs",
+    "ceph",
+    "lustre",
+    "glusterfs",
+    "fuse.sshfs",
+    "fuse.glusterfs",
+}
+_KEY = 7_309_1962  # of the advisory lock
+
+_ASYNCHRONOUS = text(
+    "SELECT set_config('synchronous_commit', 'off', true), set_config('lock_timeout', '2s', true),"
+    " set_config('statement_timeout', '5s', true)"
+)
+_LOCK = text(f"SELECT pg_advisory_xact_lock({_KEY})")
+_BARRIER = text("SELECT pg_logical_emit_message(true, 'audit', '')")
+_PRIVILEGED = text(
+    "SELECT rolsuper OR coalesce(pg_has_role(current_user, (SELECT relowner FROM pg_class"
+    " WHERE oid = to_regclass('audit_entry')), 'MEMBER'), false) FROM pg_roles WHERE rolname = current_user"
+)
+_local: dict[str, threading.Lock] = {}
+
+
+def engine_options(database_url: str) -> dict[str, Any]:
+    """SQLAlchemy's options for the service's engine: a pool for more than a hundred threads, pragmas at each connect.
+
+    A thread that finds no free connection waits 10 s. Nobody holds a connection while the agency is asked.
+    """
+    pool = {"pool_size": 16, "max_overflow": 16, "pool_timeout": 10}
+    if make_url(database_url).get_backend_name() == "sqlite":
+        args = {"isolation_level": "IMMEDIATE", "timeout": 10}
+        return {**pool, "connect_args": args, "pool_events": [(_pragmas, "connect")]}
+    return {**pool, "pool_pre_ping": True, "connect_args": {"options": "-c timezone=UTC"}}
+
+
+def _pragmas(connection: Any, record: Any) -> None:
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=10000"):
+        connection.execute(f"PRAGMA {pragma}").close()
+
+
+def is_sqlite(bind: Engine | Connection) -> bool:
+    return bind.dialect.name == "sqlite"
+
+
+def alone(connection: Connection) -> None:
+    """Begin the migrations' transaction: DDL is part of it on both databases, and nobody else migrates meanwhile."""
+    if is_sqlite(connection):
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    else:
+        connection.execute(text(f"SELECT pg_advisory_xact_lock({_KEY + 1})"))
+
+
+@contextmanager
+def turn(connection: Connection, before: Callable[[], None]) -> Iterator[None]:
+    """A transaction in which nobody else appends; it commits at the end. `before` writes what needs no turn.
+
+    On PostgreSQL the commit is asynchronous, so that no lock is held during an fsync: call `barrier` before answering.
+    """
+    if is_sqlite(connection):
+        with _file_lock(str(connection.engine.url.database)), _commit(connection):
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            before()
+            yield
+        return
+    with _commit(connection):
+        connection.execute(_ASYNCHRONOUS)
+        before()
+        connection.execute(_LOCK)
+        yield
+
+
+@contextmanager
+def _commit(connection: Connection) -> Iterator[None]:
+    try:
+        yield
+        connection.commit()
+    except BaseException:
+        connection.rollback()
+        raise
+
+
+def barrier(connection: Connection) -> None:
+    """In a transaction of its own: its commit makes all that was appended before it durable."""
+    if not is_sqlite(connection):
+        connection.execute(_BARRIER)
+
+
+@contextmanager
+def _file_lock(database: str) -> Iterator[None]:
+    """Fair between threads and processes, unlike SQLite's busy handler, which starved clients for seconds."""
+    mine = _local.setdefault(database, threading.Lock())
+    ends_at = time.monotonic() + PATIENCE
+    if not mine.acquire(timeout=PATIENCE):
+        raise LogUnavailable("another append does not end")
+    try:
+        handle = os.open(f"{database}.turn", os.O_CREAT | os.O_RDWR, 0o660)
+        try:
+            while not _try_lock(handle):
+                if time.monotonic() > ends_at:
+                    raise LogUnavailable("another process's append does not end")
+                time.sleep(0.0002)
+            yield
+        finally:
+            os.close(handle)
+    finally:
+        mine.release()
+
+
+def _try_lock(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def check_place(engine: Engine, demo: bool) -> None:
+    """Raises Misconfigured where the log's guards would not hold: a network file system, or an owner's login."""
+    if is_sqlite(engine):
+        kind = _file_system(os.path.abspath(str(engine.url.database)))
+        if kind in NETWORK:
+            raise Misconfigured(f"DATABASE_URL lies on a network file system ({kind}); SQLite needs a local disk")
+    elif not demo:
+        with engine.connect() as connection:
+            if connection.scalar(_PRIVILEGED):
+                raise Misconfigured(
+                    "DATABASE_URL signs in as owner or superuser; use a login that is only in the role gate_app"
+                )
+
+
+def _file_system(path: str) -> str:
+    """The type of the file system that holds `path`, or "" where the system does not tell."""
+    best = ("", "")
+    try:
+        with open("/proc/mounts", encoding="utf-8", errors="replace") as mounts:
+            for line in mounts:
+                point, kind = line.split(" ")[1:3]
+                if path.startswith(point.rstrip("/") + "/") and len(point) >= len(best[0]):
+                    best = (point, kind)
+    except OSError:
+        return ""
+    return best[1]
