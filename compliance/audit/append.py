@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, select
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from compliance.audit.entry import Draft, Entry
@@ -28,8 +28,8 @@ _insert = audit_entry.insert()
 _disclose = audit_disclosure.insert()
 
 
-def next_row(last: Row[Any] | None, draft: Draft) -> dict[str, Any]:
-    """The row that follows `last`."""
+def next_row(last: Any, draft: Draft) -> dict[str, Any]:
+    """The row that follows the row `last` (None: the log is empty)."""
     frontier: list[bytes] = []
     position = 0
     if last is not None:
@@ -66,7 +66,7 @@ def append(connection: Connection, draft: Draft) -> Mapping[str, Any]:
         connection.rollback()
         if found is None:
             raise
-        return found
+        return cast(Mapping[str, Any], found)
 
 
 def settle(connection: Connection, kind: str, entry: Entry) -> None:

@@ -53,7 +53,9 @@ def _finding(finding: Mapping[str, Any], language: str) -> dict[str, Any]:
 
 
 def _cure(cure: Mapping[str, Any] | None, language: str) -> dict[str, Any] | None:
-    return cure and {"steps": cure["steps"].get(language, []), "recheck_after": cure["recheck_after"]}
+    if cure is None:
+        return None
+    return {"steps": cure["steps"].get(language, []), "recheck_after": cure["recheck_after"]}
 
 
 def _registry(evidence: Mapping[str, Any] | None) -> dict[str, Any] | None:

@@ -11,7 +11,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from compliance.audit import document
 from compliance.audit.append import append, settle
+from compliance.audit.checks import CheckReads
 from compliance.audit.entry import Entry, draft
+from compliance.audit.reads import LogReads
 from compliance.audit.signing import Keyring
 from compliance.audit.table import audit_entry, check_record
 from compliance.errors import LogUnavailable
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from config import Settings
 
 
-class AuditLog:
+class AuditLog(LogReads, CheckReads):
     """The log of one deployment; implements the gate's `Log`. Thread-safe. Needs no tables until it is used."""
 
     def __init__(self, engine: Engine, settings: Settings, clock: Callable[[], datetime]) -> None:

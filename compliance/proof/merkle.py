@@ -23,7 +23,7 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 def grow(frontier: list[bytes], position: int, leaf: bytes) -> None:
     """Turn the frontier of a tree of `position` leaves into that of `position + 1`, in place.
 
-    A frontier is the hashes of the complete subtrees that a tree consists of, largest first: one for each bit of its size.
+    A frontier is the hashes of the complete subtrees that a tree consists of, largest first: one per bit of its size.
     """
     while position & 1:
         leaf = sha256(b"\x01" + frontier.pop() + leaf).digest()
@@ -54,7 +54,7 @@ def fold_complete(leaf: bytes, frontier: Sequence[bytes], level: int) -> bytes:
 
 
 def complete(start: int, end: int) -> list[Span]:
-    """The complete subtrees that [start, end) consists of, left to right; `start` is aligned to its size, as in a tree."""
+    """The complete subtrees that [start, end) consists of, left to right; `start` is aligned as in a tree."""
     spans = []
     while start < end:
         size = 1 << ((end - start).bit_length() - 1)
@@ -112,7 +112,7 @@ def prove(spans: Sequence[Span], subtrees: Subtree) -> list[bytes]:
 
 
 def verify_inclusion(index: int, size: int, leaf: bytes, proof: Sequence[bytes], root: bytes) -> None:
-    """Raises LogBroken unless `proof` shows `leaf` at `index` of the tree of `size` with this root (RFC 9162, 2.1.3.2)."""
+    """Raises LogBroken unless `proof` shows `leaf` at `index` of the tree of `size` (RFC 9162, 2.1.3.2)."""
     if not 0 <= index < size:
         raise LogBroken("the position lies outside the tree", index)
     here, last, found = index, size - 1, leaf

@@ -132,7 +132,7 @@ def signature_lines(note: str) -> tuple[str, list[tuple[str, bytes, bytes]]]:
         raise LogBroken("not a signed note")
     found = []
     for line in tail[:-1].split("\n"):
-        mark, name, data = (line.split(" ") + ["", "", ""])[:3]
+        mark, name, data = [*line.split(" "), "", ""][:3]
         raw = unb64(data)
         if mark != "—" or not _NAME.fullmatch(name) or len(raw) < 5 or line.count(" ") != 2:
             raise LogBroken("malformed signature line")

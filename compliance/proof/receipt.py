@@ -7,7 +7,6 @@ import json
 import re
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
 from typing import Any
@@ -39,8 +38,8 @@ def new_code() -> str:
 def read_code(typed: str) -> str | None:
     """The code as shown, from how somebody typed it; None when a character is wrong or two are swapped.
 
-    A right code, read as a number in base 27, is divisible by the prime 727: no single wrong character and no swap of two
-    characters keeps that.
+    A right code, read as a number in base 27, is divisible by the prime 727: no single wrong character and no swap of
+    two characters keeps that.
     """
     text = re.sub(r"[\s\-–—]", "", typed).upper()
     if len(text) != 12 or any(char not in ALPHABET for char in text):
@@ -126,13 +125,3 @@ def verify_claims(jws: str, keys: Sequence[VerifierKey]) -> dict[str, Any]:
                 raise LogBroken("the receipt's signature is false") from error
             return claims
     raise LogBroken("the receipt is signed by an unknown key")
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """What leaves with an answer."""
-
-    code: str
-    url: str
-    jws: str
-    proof: str

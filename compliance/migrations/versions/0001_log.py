@@ -32,8 +32,10 @@ BEGIN
   RAISE EXCEPTION 'audit_entry: %% is not possible, the log is append-only', TG_OP;
 END $$;
 CREATE TRIGGER audit_entry_next BEFORE INSERT ON audit_entry FOR EACH ROW EXECUTE FUNCTION audit_entry_next();
-CREATE TRIGGER audit_entry_kept BEFORE UPDATE OR DELETE ON audit_entry FOR EACH ROW EXECUTE FUNCTION audit_entry_refuse();
-CREATE TRIGGER audit_entry_whole BEFORE TRUNCATE ON audit_entry FOR EACH STATEMENT EXECUTE FUNCTION audit_entry_refuse();
+CREATE TRIGGER audit_entry_kept BEFORE UPDATE OR DELETE ON audit_entry
+  FOR EACH ROW EXECUTE FUNCTION audit_entry_refuse();
+CREATE TRIGGER audit_entry_whole BEFORE TRUNCATE ON audit_entry
+  FOR EACH STATEMENT EXECUTE FUNCTION audit_entry_refuse();
 ALTER TABLE audit_entry ENABLE ALWAYS TRIGGER audit_entry_next;
 ALTER TABLE audit_entry ENABLE ALWAYS TRIGGER audit_entry_kept;
 ALTER TABLE audit_entry ENABLE ALWAYS TRIGGER audit_entry_whole;
