@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from http.client import HTTPException
@@ -45,18 +45,18 @@ def fetch(
     try:
         seconds = left()
         with session.request(method, url, stream=True, allow_redirects=False, timeout=seconds, **request) as response:
-            _judge(response, statuses, clock)
-            return _decode(response.headers.get("Content-Encoding", ""), _read(response))
+            judge(response.status_code, response.headers, statuses, clock)
+            return decode(response.headers.get("Content-Encoding", ""), _read(response))
     except (requests.RequestException, HTTPError, HTTPException, OSError) as error:
         raise RegistryUnavailable(_reason(error)) from None
 
 
-def _judge(response: requests.Response, statuses: frozenset[int], clock: Callable[[], datetime]) -> None:
-    status = response.status_code
+def judge(status: int, headers: Mapping[str, str], statuses: frozenset[int], clock: Callable[[], datetime]) -> None:
+    """Raise what a status means that is not among `statuses`."""
     if status in statuses:
         return
     if status == 429 or status >= 500:
-        raise RegistryUnavailable(f"status {status}", _retry_at(response.headers.get("Retry-After", ""), clock()))
+        raise RegistryUnavailable(f"status {status}", _retry_at(headers.get("Retry-After", ""), clock()))
     if status == 401:
         raise Refused("status 401: the credentials are not accepted")
     raise RegistryMisunderstood(f"status {status}")
@@ -75,7 +75,7 @@ def _read(response: requests.Response) -> bytes:
     return bytes(body)
 
 
-def _decode(encoding: str, body: bytes) -> bytes:
+def decode(encoding: str, body: bytes) -> bytes:
     """Undo gzip or deflate, never beyond the cap; they were not asked for, but gateways add them."""
     if encoding.strip().lower() in ("", "identity"):
         return body

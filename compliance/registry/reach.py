@@ -132,7 +132,7 @@ class _Adapter(HTTPAdapter):
         super().__init__(pool_connections=4, pool_maxsize=POOL, max_retries=0)
 
     def init_poolmanager(self, *args: Any, **keywords: Any) -> None:
-        super().init_poolmanager(*args, ssl_context=self._context, **keywords)  # type: ignore[no-untyped-call]
+        super().init_poolmanager(*args, ssl_context=self._context, **keywords)
         addresses = self._addresses
 
         class Plain(HTTPConnection):

@@ -1,76 +1,108 @@
-"""The sandbox agency: a small program of its own that speaks contract §4, for demonstrations and for developers."""
+"""The sandbox agency as a program of its own, for demonstrations and for developers of licensing software.
+
+`python -m compliance.registry.sandbox --port N`, or gunicorn with `compliance.registry.sandbox:app`.
+`/` shows the table.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import UTC, date, datetime
-from typing import Any
+import argparse
+import contextlib
+import errno
+import os
+import select
+import socket
+import struct
+import sys
+import time
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from html import escape
+from typing import Any, NoReturn
+from urllib.parse import parse_qsl
 
-from flask import Flask, jsonify, request
+from compliance.registry.sandbox_world import WORLD, Reply, reply
 
-from compliance.law.facts import Answer, Ask
-from compliance.registry.mapping import Agreed
-from compliance.registry.port import Purpose
-from compliance.registry.wire import understand
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
-def month_back(day: date, months: int) -> str:
-    """The month `months` before that of `day`, as yyyy-mm."""
-    index = day.year * 12 + day.month - 1 - months
-    return f"{index // 12:04d}-{index % 12 + 1:02d}"
-
-
-def document(now: datetime, path: str, query: dict[str, str]) -> dict[str, Any]:
-    """The answer to one call."""
-    head = {"per_tanggal": now.astimezone(UTC).isoformat(timespec="seconds"), "no_ref": f"SANDBOX-{now:%Y%m%d%H%M%S}"}
-    known = {"nib": "8120001234567", "npwp": "0012345678801000", "npp": "15070955"}
-    if path != "/v1/badan-usaha" or not any(query.get(key) == value for key, value in known.items()):
-        return {"ditemukan": False} | head
-    account = {
-        "npp": "15070955",
-        "divisi": "000",
-        "status": "AKTIF",
-        "kantor_cabang": "Maros",
-        "kd_daerah": "73.09",
-        "program": ["JKK", "JKM", "JHT"],
-        "jumlah_tk_aktif": 12,
-        "terdaftar_sejak": "2019-03-01",
-        "iuran_pertama_dibayar": True,
-        "lunas_sampai": month_back(now.date(), 1),
-        "bulan_menunggak": 0,
-        "ada_perjanjian_angsuran": False,
-        "pds": {"tk": False, "upah": False, "program": False},
-    }
-    found = {"nama": "SUMBER REJEKI, CV", "nib": known["nib"], "npwp": known["npwp"], "kepesertaan": [account]}
-    return {"ditemukan": True} | head | found | {"teguran": None, "tmp2t": None}
+HANG = 60.0  # seconds; a caller that leaves ends it
+STATUS = {200: "OK", 204: "No Content", 302: "Found", 401: "Unauthorized", 404: "Not Found", 429: "Too Many Requests"}
+KINDS = {
+    "scenario": "Badan usaha: awalan NIB / NIK · Employers: first digits of NIB or NIK",
+    "person": "Orang: awalan NIK · Persons: first digits of the NIK",
+    "project": "Proyek: awalan nomor · Projects: first digits of the number",
+    "failure": "Gangguan: awalan NIB, NIK, nomor proyek · Failures: first digits of NIB, NIK or project number",
+}
 
 
-class InProcess:
-    """The same answers without HTTP."""
-
-    name = "sandbox"
-
-    def __init__(self, clock: Callable[[], datetime]) -> None:
-        self.clock = clock
-
-    def ask(self, ask: Ask, purpose: Purpose) -> Answer:
-        now = self.clock()
-        path, query = Agreed().call(ask, purpose.reference)
-        return understand(ask, document(now, path, query), now, self.name)
-
-
-def create(clock: Callable[[], datetime] = _now) -> Flask:
-    agency = Flask(__name__)
-
-    @agency.get("/v1/<what>")
-    def answer(what: str) -> Any:
-        return jsonify(document(clock(), f"/v1/{what}", request.args.to_dict()))
-
-    return agency
+def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+    """WSGI. Behaves as the number asked for demands, down to the socket."""
+    path = environ.get("PATH_INFO", "/")
+    if path == "/":
+        page = _page().encode()
+        start_response("200 OK", [("Content-Type", "text/html; charset=utf-8"), ("Content-Length", str(len(page)))])
+        return [page]
+    got = reply(path, dict(parse_qsl(environ.get("QUERY_STRING", ""))), datetime.now(UTC))
+    if got.manner == "slow":
+        time.sleep(3)
+    elif got.manner != "answer":
+        _misbehave(environ.get("gunicorn.socket") or environ["werkzeug.socket"], got)
+    headers = {**got.headers, "Content-Length": str(len(got.body))}
+    start_response(f"{got.status} {STATUS.get(got.status, 'Error')}", list(headers.items()))
+    return [got.body]
 
 
-app = create()
+def _misbehave(wire: socket.socket, got: Reply) -> NoReturn:
+    """Do it on the bare socket, then end the connection: the server closes without a word."""
+    start = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(got.body)
+    with contextlib.suppress(OSError):
+        if got.manner == "hang":
+            select.select([wire], [], [], HANG)
+        elif got.manner == "cut":
+            wire.sendall(start + got.body[: len(got.body) // 2])
+        elif got.manner == "drip":
+            wire.sendall(start)
+            for byte in got.body[: int(HANG)]:
+                wire.sendall(bytes([byte]))
+                time.sleep(1)
+        elif got.manner == "reset":
+            wire.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    raise ConnectionResetError(errno.ECONNRESET, got.manner)
+
+
+def _page() -> str:
+    firms = "".join(
+        f"<tr><td>{firm['nib']}<td>{firm['npwp']}<td>{firm['npp']}<td>{escape(firm['nama'])}" for firm in WORLD["firm"]
+    )
+    tables = "".join(
+        f"<h2>{escape(title)}</h2><table><tr><th>Awalan<th>Jawaban<th lang=en>Answer"
+        + "".join(
+            f"<tr><td>{row['prefix']}…<td>{escape(row['id'])}<td lang=en>{escape(row['en'])}" for row in WORLD[kind]
+        )
+        + "</table>"
+        for kind, title in KINDS.items()
+    )
+    return (
+        "<!doctype html><html lang=id><meta charset=utf-8><title>Badan contoh (sandbox)</title>"
+        "<style>body{font-family:sans-serif;margin:2em}td,th{text-align:left;padding:.2em 1em .2em 0}</style>"
+        "<h1>Badan contoh (sandbox)</h1><p>Semua data rekaan. NIB lain dijawab dengan data rekaan yang tetap. NPWP "
+        "dari NIB 77… atau 66…: 0 + 12 digit terakhir + 000; NPP: huruf P + NIB. TLS gagal: pakai https://.</p>"
+        "<p lang=en>All data are invented. Any other NIB gets invented data, always the same. NPWP of a NIB 77… or "
+        "66…: 0 + its last 12 digits + 000; NPP: the letter P + NIB. TLS failure: use https://.</p>"
+        f"<h2>Perusahaan tetap · Fixed firms</h2><table><tr><th>NIB<th>NPWP<th>NPP<th>Nama{firms}</table>{tables}"
+    )
+
+
+def _row(row: dict[str, Any]) -> str:
+    return f"<tr><td>{row['prefix']}…<td>{escape(row['id'])}<td lang=en>{escape(row['en'])}"
+
+
+def main() -> None:
+    """Serve on 127.0.0.1 with gunicorn, in this process."""
+    options = argparse.ArgumentParser(description="The sandbox agency, on this machine only.")
+    options.add_argument("--port", type=int, default=8001)
+    bind = f"127.0.0.1:{options.parse_args().port}"
+    serve = ["-k", "gthread", "--threads", "64", "--no-control-socket", "--log-level", "warning", "-b", bind]
+    os.execv(sys.executable, [sys.executable, "-m", "gunicorn", *serve, f"{__spec__.name}:app"])  # noqa: S606
+
+
+if __name__ == "__main__":
+    main()

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from sqlalchemy import make_url
 
 from compliance.registry import auth, reach
 from compliance.registry.http import HttpSource
 from compliance.registry.mapping import Agreed
 from compliance.registry.port import Source
+from compliance.registry.resilient import Breaker, BreakerState, Resilient
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from config import Settings
+
+INSTANCE = Path(__file__).resolve().parents[2] / "instance"
 
 
 def _now() -> datetime:
@@ -26,14 +33,23 @@ def build(settings: Settings, engine: Engine, clock: Callable[[], datetime] = _n
     if settings.registry == "snapshot":
         return _snapshot(engine), None
     if settings.registry == "sandbox" and not settings.registry_url:
-        from compliance.registry.sandbox import InProcess
+        from compliance.registry.sandbox_world import InProcess
 
         return InProcess(clock), None
-    return http(settings, clock), _snapshot(engine) if settings.registry == "http,snapshot" else None
+    agency = Resilient(http(settings, clock), Breaker(_breaker_file(settings)), clock)
+    return agency, _snapshot(engine) if settings.registry == "http,snapshot" else None
+
+
+def breaker_state(source: Source) -> BreakerState | None:
+    """How the upstream behind a source fares; None when it has no breaker."""
+    layer: object = source
+    while layer and not isinstance(layer, Resilient):
+        layer = getattr(layer, "inner", None)
+    return layer.breaker.state() if isinstance(layer, Resilient) else None
 
 
 def http(settings: Settings, clock: Callable[[], datetime]) -> HttpSource:
-    """The agency at REGISTRY_URL."""
+    """The agency at REGISTRY_URL, without breaker."""
     given = settings.registry_credentials
     session = reach.session(
         settings.allowed_hosts, given.get("ca", ""), given.get("cert", ""), given.get("cert_key", "")
@@ -46,6 +62,16 @@ def http(settings: Settings, clock: Callable[[], datetime]) -> HttpSource:
         clock,
         "sandbox" if settings.registry == "sandbox" else "http",
     )
+
+
+def _breaker_file(settings: Settings) -> Path:
+    """One per deployment and upstream, beside the database if that is a file."""
+    url = make_url(settings.database_url)
+    beside = url.database if url.get_backend_name() == "sqlite" else None
+    folder = Path(beside).parent if beside and beside != ":memory:" else INSTANCE
+    folder.mkdir(parents=True, exist_ok=True)
+    key = f"{url.render_as_string(hide_password=True)} {settings.registry_url}"
+    return folder / f"breaker-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
 
 
 def _snapshot(engine: Engine) -> Source:

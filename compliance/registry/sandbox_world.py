@@ -1,0 +1,169 @@
+"""What the sandbox agency answers: invented employers, one for each branch of the law, and failures on request.
+
+All of it stands in sandbox_world.toml. Any other NIB gets a record made from its digits, always the same one.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from compliance.errors import RegistryUnavailable
+from compliance.law.facts import Answer, Ask
+from compliance.registry.calls import decode, judge
+from compliance.registry.mapping import Agreed
+from compliance.registry.port import Purpose
+from compliance.registry.wire import read_document, understand
+
+Json = dict[str, Any]
+WORLD: Json = tomllib.loads(Path(__file__).with_name("sandbox_world.toml").read_text(encoding="utf-8"))
+_TOKEN = re.compile(r"\{(month|day)([+-][0-9]+)\}")
+_PLAIN_SHARE = 192  # of 256: how many NIB of no scenario are in order
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What goes over the wire; `manner`: answer, hang, drip, cut, reset or slow."""
+
+    body: bytes
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    manner: str = "answer"
+
+
+def reply(path: str, query: Mapping[str, str], now: datetime) -> Reply:
+    """The agency's answer to one call at the moment `now`."""
+    key, value = next(((key, query[key]) for key in ("nib", "npwp", "npp", "nik", "nomor") if key in query), ("", ""))
+    number = _number(key, value)
+    head = {"per_tanggal": now.isoformat(timespec="seconds"), "no_ref": f"SANDBOX-{now:%Y%m%d}-{number[-4:]}"}
+    failure = _row("failure", number) or {}
+    find = {"/v1/badan-usaha": _employer, "/v1/peserta": _participant, "/v1/proyek": _project}.get(path)
+    if not find or not key:
+        return Reply(b'{"error": "tidak dikenal"}', 404)
+    found = find(key, value, number, failure)
+    document = {"ditemukan": found is not None} | head | (found or {}) | failure.get("answer", {})
+    return _spoil(failure, _fresh(document, now.date()))
+
+
+def _employer(key: str, value: str, number: str, failure: Json) -> Json | None:
+    if firm := next((firm for firm in WORLD["firm"] if firm.get(key) == value), None):
+        return _record(firm, firm["npp"]) | {name: firm[name] for name in ("nama", "nib", "npwp")}
+    row: Json | None = failure or _row("scenario", number) or _by_chance(number)
+    if not row or key in row.get("missing", ()):
+        return None
+    nib = number[:13]
+    numbers = {"nama": _name(nib), "nib": nib, "npwp": _npwp(nib)}
+    return numbers | _record(row, value if key == "npp" else f"P{nib}") | _nulled(row.get("answer", {}))
+
+
+def _record(row: Json, npp: str) -> Json:
+    accounts = [WORLD["account"] | {"npp": npp} | _nulled(row.get("account", {}))]
+    if "second" in row:
+        accounts.append(WORLD["account"] | {"npp": f"{npp[:19]}X"} | row["second"])
+    return {"kepesertaan": accounts, "teguran": None, "tmp2t": None}
+
+
+def _participant(key: str, value: str, number: str, failure: Json) -> Json | None:
+    row = _row("person", number) or ({"answer": WORLD["person"][0]["answer"]} if failure else None)
+    return row and dict(row["answer"])
+
+
+def _project(key: str, value: str, number: str, failure: Json) -> Json | None:
+    if key == "npp":
+        row = _row("scenario", number) or {}
+        return {"nomor": f"79{number[2:13]}", "npp": value, **row["project"]} if "project" in row else None
+    row = _row("project", number) or ({"answer": WORLD["project"][0]["answer"]} if failure else None)
+    return row and {"nomor": number, **row["answer"]}
+
+
+def _number(key: str, value: str) -> str:
+    """The NIB (or NIK, or project number) behind a number: NPWP `0` + 12 digits of the NIB + `000`, NPP `P` + NIB."""
+    if key == "npwp" and value.startswith("0") and value.endswith("000"):
+        core = value[1:13]
+        return (core[0] if core[0] in "67" else "8") + core
+    return value[1:] if key == "npp" and value.startswith("P") else value
+
+
+def _npwp(nib: str) -> str | None:
+    """None (unknown to the agency) where the way back would lead to another NIB."""
+    npwp = f"0{nib[1:13]}000"
+    return npwp if _number("npwp", npwp) == nib else None
+
+
+def _row(kind: str, number: str) -> Any:
+    return next((row for row in WORLD[kind] if number.startswith(row["prefix"])), None)
+
+
+def _by_chance(number: str) -> Json | None:
+    """A NIB of no scenario: mostly in order, else one scenario, always the same for the same digits."""
+    if not re.fullmatch(r"[0-9]{13}", number) or number[:2] in ("66", "77"):
+        return None
+    digest = hashlib.sha256(number.encode()).digest()
+    row: Json = WORLD["scenario"][0 if digest[0] < _PLAIN_SHARE else digest[1] % len(WORLD["scenario"])]
+    return row
+
+
+def _name(nib: str) -> str:
+    digest, names = hashlib.sha256(nib.encode()).digest(), WORLD["names"]
+    parts = (names[kind][digest[place] % len(names[kind])] for place, kind in enumerate(("forms", "first", "second")))
+    return " ".join(parts)
+
+
+def _nulled(changes: Json) -> Json:
+    """TOML has no null: `null` lists the fields that are."""
+    rest = {key: value for key, value in changes.items() if key != "null"}
+    return rest | dict.fromkeys(changes.get("null", ()))
+
+
+def _fresh(value: Any, today: date) -> Any:
+    if isinstance(value, dict):
+        return {key: _fresh(item, today) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_fresh(item, today) for item in value]
+    return _TOKEN.sub(lambda match: _when(today, *match.groups()), value) if isinstance(value, str) else value
+
+
+def _when(today: date, unit: str, distance: str) -> str:
+    if unit == "day":
+        return (today + timedelta(days=int(distance))).isoformat()
+    months = today.year * 12 + today.month - 1 + int(distance)
+    return f"{months // 12:04d}-{months % 12 + 1:02d}"
+
+
+def _spoil(failure: Json, document: Json) -> Reply:
+    """The document as bytes, with what the failure does to it."""
+    document.pop(failure.get("without", ""), None)
+    text = failure.get("body", json.dumps(document))
+    text = text.replace(*failure["replace"]) if "replace" in failure else text
+    if levels := failure.get("deep"):
+        text = f'{text[:-1]}, "lain": {"[" * levels}{"]" * levels}}}'
+    body = text.encode(failure.get("charset", "utf-8"))[: failure.get("cut")] + b" " * failure.get("pad", 0)
+    headers = {"Content-Type": "application/json"} | failure.get("headers", {})
+    if headers.get("Content-Encoding") == "gzip":
+        body = gzip.compress(body)
+    return Reply(body, failure.get("status", 200), headers, failure.get("manner", "answer"))
+
+
+class InProcess:
+    """The sandbox agency without HTTP: the same answers and failures, at once."""
+
+    name = "sandbox"
+
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        self.clock = clock
+
+    def ask(self, ask: Ask, purpose: Purpose) -> Answer:
+        now = self.clock()
+        got = reply(*Agreed().call(ask, purpose.reference), now)
+        if got.manner not in ("answer", "slow"):
+            raise RegistryUnavailable(f"sandbox: {got.manner}")
+        judge(got.status, got.headers, Agreed.statuses, self.clock)
+        return understand(ask, read_document(decode(got.headers.get("Content-Encoding", ""), got.body)), now, self.name)
