@@ -1,1 +1,69 @@
 """Speaks JSON over HTTP and decides nothing."""
+
+from __future__ import annotations
+
+import importlib
+import time
+from typing import Any, ClassVar
+
+from flask import Flask, Response, g, request
+from flask_smorest import Api, Blueprint
+
+from compliance.api import caller, problems
+from compliance.api.schemas import ProblemSchema
+
+RESOURCES = ("checks", "oss", "log", "service")
+SECURITY = {
+    "key": {"type": "http", "scheme": "bearer", "description": "A client key"},
+    "ossToken": {"type": "apiKey", "in": "header", "name": "Token", "description": "SHA1(user + password + NIB + day)"},
+}
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+
+
+class GateApi(Api):
+    """flask-smorest as it describes; errors and pages are ours."""
+
+    ERROR_SCHEMA = ProblemSchema
+    CONFIG: ClassVar[dict[str, Any]] = {"API_TITLE": "Compliance gate", "API_VERSION": "v1", "OPENAPI_VERSION": "3.1.0"}
+
+    def _register_responses(self) -> None:
+        self.DEFAULT_RESPONSE_CONTENT_TYPE = "application/problem+json"
+        super()._register_responses()
+        del self.DEFAULT_RESPONSE_CONTENT_TYPE
+
+    def _register_error_handlers(self) -> None:
+        """Errors are answered by path, in problems.py."""
+
+
+def register(app: Flask) -> None:
+    """Add the API: its paths, its description, its errors, its headers."""
+    app.config.update(GateApi.CONFIG)
+    info = {"description": "May a permit proceed, by what the social-security agency knows of the applicant?"}
+    api = GateApi(app, spec_kwargs={"info": info, "components": {"securitySchemes": SECURITY}})
+    for name in RESOURCES:
+        blueprint: Blueprint = importlib.import_module(f"compliance.api.{name}").blueprint
+        api.register_blueprint(blueprint)
+    app.extensions["compliance-spec"] = api.spec
+    with app.app_context():
+        caller.count_rates(app)
+    problems.answer_errors(app)
+    app.before_request(_begin)
+    app.after_request(_end)
+
+
+def _begin() -> None:
+    g.started_at = time.time()
+    g.request_id = caller.request_id(request.headers.get("X-Request-ID"))
+
+
+def _end(response: Response) -> Response:
+    response.headers["X-Request-ID"] = g.request_id
+    if problems.ours(request.path):
+        for name, value in {**HEADERS, **g.get("rate_headers", {})}.items():
+            response.headers.setdefault(name, value)
+    return response

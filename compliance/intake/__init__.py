@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime
@@ -88,10 +87,10 @@ def refused(
     path: str,
     status: int,
     pointers: Iterable[str],
-    body: bytes | None,
-    length: int,
+    body_sha256: str | None,
+    body_length: int,
 ) -> None:
-    """Log a refused request (contract §3): where it was wrong, never what it said. `body` None: too long to be read.
+    """Log a refused request (contract §3): where it was wrong, never what it said. `body_sha256` None: too long to be read.
 
     Names of fields are the caller's words too, so unknown ones are left out of the pointers.
     """
@@ -100,8 +99,8 @@ def refused(
         "path": path,
         "status": status,
         "pointers": sorted({_known(pointer) for pointer in pointers})[:100],
-        "body_sha256": None if body is None else hashlib.sha256(body).hexdigest(),
-        "body_length": length,
+        "body_sha256": body_sha256,
+        "body_length": body_length,
         "request_id": request_id,
     }
     log.append("check.refused", entry, entry_id=str(ULID()), private={}, at=at)

@@ -27,7 +27,9 @@ class Say:
 
 REQUIRED = Say("is required", "wajib diisi")
 UNKNOWN = Say("is not a field of this document; leave it out", "tidak dikenal dalam dokumen ini; hapuslah")
-NOT_OBJECT = Say('must be an object, e.g. {"nib": "8120001234567"}', 'harus berupa objek, mis. {"nib": "8120001234567"}')
+NOT_OBJECT = Say(
+    'must be an object, e.g. {"nib": "8120001234567"}', 'harus berupa objek, mis. {"nib": "8120001234567"}'
+)
 NOT_TEXT = Say("must be a text between quotes", "harus berupa teks di antara tanda kutip")
 UNPRINTABLE = Say("must consist of printable characters", "harus terdiri atas karakter yang dapat dicetak")
 EMPTY = Say("must not be empty; leave it out instead", "tidak boleh kosong; hapus saja bila tidak ada")
@@ -45,17 +47,20 @@ class Field(fields.Field):
 
 
 class Text(Field):
-    """Words of 1 to `most` characters, trimmed. The schema says what is left after trimming."""
+    """Words of 1 to `most` characters, trimmed. The schema says what is left after trimming.
 
-    def __init__(self, most: int = 200, *, printable: bool = False, **options: Any) -> None:
+    `upper`: a code, which is the same in either case (so that a slip of the shift key opens no gate).
+    """
+
+    def __init__(self, most: int = 200, *, printable: bool = False, upper: bool = False, **options: Any) -> None:
         super().__init__(shown={"type": "string", "minLength": 1, "maxLength": most}, **options)
-        self.most, self.printable = most, printable
+        self.most, self.printable, self.upper = most, printable, upper
         self.too_long = Say(f"must be at most {most} characters long", f"paling banyak {most} karakter")
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **more: Any) -> str:
         if not isinstance(value, str):
             raise ValidationError([NOT_TEXT])
-        text = value.strip()
+        text = value.strip().upper() if self.upper else value.strip()
         if not text:
             raise ValidationError([EMPTY])
         if len(text) > self.most:
@@ -69,7 +74,8 @@ class Pattern(Field):
     """A text that matches a pattern as a whole."""
 
     def __init__(self, pattern: str, rule: Say, example: str, **options: Any) -> None:
-        super().__init__(shown={"type": "string", "pattern": f"^(?:{pattern})$"}, example=example, **options)
+        options.setdefault("shown", {"type": "string", "pattern": f"^(?:{pattern})$"})
+        super().__init__(example=example, **options)
         self.pattern, self.wrong = re.compile(pattern, re.ASCII), _with(rule, example)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **more: Any) -> str:

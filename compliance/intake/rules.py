@@ -56,7 +56,9 @@ def counted(workforce: Mapping[str, Any]) -> Iterator[Broken]:
         if (count[name] or 0) > declared:
             yield f"/workforce/{name}", _at_most("declared", declared)
     if sum(count[name] or 0 for name in APART) > declared:
-        yield from ((f"/workforce/{name}", TOO_MANY) for name in ("declared", *APART) if name == "declared" or count[name])
+        yield from (
+            (f"/workforce/{name}", TOO_MANY) for name in ("declared", *APART) if name == "declared" or count[name]
+        )
 
 
 def contracted(project: Mapping[str, Any], stated: Mapping[str, Any], today: date) -> Iterator[Broken]:

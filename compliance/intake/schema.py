@@ -86,7 +86,7 @@ class QuestionSchema(Document):
     """What licensing software asks."""
 
     reference = Text(64, printable=True, required=True, example="503/0123/DPMPTSP/2026")
-    permit_type = Text(64, printable=True, required=True, example="RESTORAN")
+    permit_type = Text(printable=True, upper=True, required=True, example="RESTORAN")
     stage = Word(("new", "renewal"))
     region = Pattern("[0-9]{2}[.][0-9]{2}", REGION, "73.09")
     as_at = Day()

@@ -1,4 +1,4 @@
-"""API clients, users and sign-ins"""
+"""API clients and their keys"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,11 +12,6 @@ depends_on = None
 
 
 def upgrade() -> None:
-    clients()
-    users()
-
-
-def clients() -> None:
     op.create_table(
         "access_client",
         sa.Column("id", sa.String(26), primary_key=True),
@@ -26,7 +21,7 @@ def clients() -> None:
         sa.Column("created_at", Moment, nullable=False),
         sa.Column("expires_at", Moment),
         sa.Column("revoked_at", Moment),
-        sa.Column("entry", sa.BigInteger, nullable=False),
+        sa.Column("position", sa.BigInteger, nullable=False),
     )
     op.create_table(
         "access_client_key",
@@ -41,10 +36,3 @@ def clients() -> None:
         sa.Column("username", sa.String(200), nullable=False),
         sa.Column("sealed_password", sa.Text, nullable=False),
     )
-
-
-# --- users and sign-ins (the tables of access/users) ---------------------------------------------------------------
-
-
-def users() -> None:
-    pass

@@ -1,0 +1,180 @@
+"""API clients: who they are, what their keys open, and the changes made to them.
+
+A change is an entry of the log first; `access_client` is a projection of those entries. Keys and OSS passwords are in
+tables of their own, which no entry holds. A key is shown once; of its 256 random bits only the SHA-256 is kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, Connection, LargeBinary, String, delete, insert, or_, select, update
+from sqlalchemy.orm import Mapped, mapped_column
+from ulid import ULID
+
+from compliance.audit.entry import Entry
+from compliance.audit.projection import projects
+from compliance.database import Moment, db
+from compliance.errors import BadInput, FieldError
+from compliance.gate import Log
+
+PREFIX = "cg"
+
+
+class Scope(StrEnum):
+    CHECK = "check"
+    READ = "read"
+    AUDIT = "audit"
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """One piece of software that may ask. Its first region is the default of its questions."""
+
+    id: str
+    name: str
+    regions: tuple[str, ...]
+    scopes: frozenset[Scope]
+    created_at: datetime
+    expires_at: datetime | None = None
+    revoked_at: datetime | None = None
+
+    def alive(self, now: datetime) -> bool:
+        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+
+
+class ClientRow(db.Model):  # type: ignore[name-defined, misc]
+    """Projection of `access.client_*`; `position` is the log position of the last entry applied."""
+
+    __tablename__ = "access_client"
+    id: Mapped[str] = mapped_column(String(26), primary_key=True)
+    name: Mapped[str] = mapped_column(String(200))
+    regions: Mapped[list[str]] = mapped_column(JSON)
+    scopes: Mapped[list[str]] = mapped_column(JSON)
+    created_at: Mapped[datetime] = mapped_column(Moment)
+    expires_at: Mapped[datetime | None] = mapped_column(Moment)
+    revoked_at: Mapped[datetime | None] = mapped_column(Moment)
+    position: Mapped[int] = mapped_column(BigInteger)
+
+
+class KeyRow(db.Model):  # type: ignore[name-defined, misc]
+    """What proves a client; several during a rotation. `ends_at` None: as long as the client lives."""
+
+    __tablename__ = "access_client_key"
+    id: Mapped[str] = mapped_column(String(26), primary_key=True)
+    client_id: Mapped[str] = mapped_column(String(26), index=True)
+    digest: Mapped[bytes] = mapped_column(LargeBinary(32))
+    ends_at: Mapped[datetime | None] = mapped_column(Moment)
+
+
+CLIENT = ClientRow.__table__
+KEY = KeyRow.__table__
+BY_KEY = select(CLIENT, KEY.c.digest, KEY.c.ends_at).join(KEY, KEY.c.client_id == CLIENT.c.id)
+
+
+class Clients:
+    """Look-ups and changes of clients. `by` is the id of the user or operator who makes the change."""
+
+    def __init__(self, log: Log, clock: Callable[[], datetime]) -> None:
+        self._log, self._clock = log, clock
+
+    def authenticate(self, token: str) -> Client | None:
+        """The client whose key this is, if the key and the client are alive now."""
+        prefix, _, rest = token.partition(".")
+        key_id, _, secret = rest.partition(".")
+        if prefix != PREFIX or not key_id.isalnum() or not secret:
+            return None
+        row = db.session.execute(BY_KEY.where(KEY.c.id == key_id)).one_or_none()
+        digest = hashlib.sha256(secret.encode()).digest()
+        if row is None or not hmac.compare_digest(row.digest, digest):
+            return None
+        client, now = _client(row), self._clock()
+        return client if client.alive(now) and (row.ends_at is None or now < row.ends_at) else None
+
+    def get(self, client_id: str) -> Client | None:
+        row = db.session.execute(select(CLIENT).where(CLIENT.c.id == client_id)).one_or_none()
+        return _client(row) if row else None
+
+    def all(self) -> list[Client]:
+        """Every client that ever was, oldest first."""
+        return [_client(row) for row in db.session.execute(select(CLIENT).order_by(CLIENT.c.id))]
+
+    def create(
+        self, name: str, regions: Iterable[str], scopes: Iterable[str], *, by: str, expires_at: datetime | None = None
+    ) -> tuple[Client, str]:
+        """Add a client; the text is its key, which is never shown again. Raises BadInput, LogUnavailable."""
+        name, regions, now = name.strip(), tuple(dict.fromkeys(regions)), self._clock()
+        if not 1 <= len(name) <= 200 or not name.isprintable():
+            raise BadInput(FieldError("/name", "must be 1 to 200 printable characters, e.g. SiCantik Maros"))
+        if not regions:
+            raise BadInput(FieldError("/regions", "must name at least one region, e.g. 73.09"))
+        client = Client(str(ULID()), name, regions, _scopes(scopes), now, expires_at)
+        self._record("access.client_created", client, by)
+        return client, self._new_key(client)
+
+    def revoke(self, client: Client, by: str) -> None:
+        """End a client and all its keys, at once and for good."""
+        self._record("access.client_revoked", client, by)
+        db.session.execute(delete(KEY).where(KEY.c.client_id == client.id))
+        db.session.commit()
+
+    def rotate(self, client: Client, by: str, grace: timedelta = timedelta(0)) -> str:
+        """A new key; the old ones hold for `grace` more. The text is the key, never shown again."""
+        ends_at = self._clock() + grace
+        self._record("access.client_key_rotated", client, by, {"old_keys_end_at": ends_at.isoformat()})
+        old = update(KEY).where(KEY.c.client_id == client.id, or_(KEY.c.ends_at.is_(None), KEY.c.ends_at > ends_at))
+        db.session.execute(old.values(ends_at=ends_at))
+        return self._new_key(client)
+
+    def _new_key(self, client: Client) -> str:
+        key_id, secret = str(ULID()), secrets.token_urlsafe(32)
+        db.session.add(KeyRow(id=key_id, client_id=client.id, digest=hashlib.sha256(secret.encode()).digest()))
+        db.session.commit()
+        return f"{PREFIX}.{key_id}.{secret}"
+
+    def _record(self, kind: str, client: Client, by: str, facts: Mapping[str, Any] | None = None) -> None:
+        body = {"client": client.id, "by": by, **(facts or {})}
+        if kind == "access.client_created":
+            ends = client.expires_at.isoformat() if client.expires_at else None
+            body |= {
+                "name": client.name,
+                "regions": list(client.regions),
+                "scopes": sorted(client.scopes),
+                "ends": ends,
+            }
+        self._log.append(kind, body, entry_id=str(ULID()), private={}, at=self._clock())
+
+
+@projects("access.client_created", into=(CLIENT,))
+def _created(connection: Connection, entry: Entry) -> None:
+    body, at = entry.body, entry.at
+    if connection.execute(select(CLIENT.c.id).where(CLIENT.c.id == body["client"])).one_or_none():
+        return
+    ends = body["ends"] and datetime.fromisoformat(body["ends"])
+    row = {"id": body["client"], "name": body["name"], "regions": body["regions"], "scopes": body["scopes"]}
+    connection.execute(insert(CLIENT).values(**row, created_at=at, expires_at=ends, position=entry.position))
+
+
+@projects("access.client_revoked", into=(CLIENT,))
+def _revoked(connection: Connection, entry: Entry) -> None:
+    change = update(CLIENT).where(CLIENT.c.id == entry.body["client"], CLIENT.c.position < entry.position)
+    connection.execute(change.values(revoked_at=entry.at, position=entry.position))
+
+
+def _scopes(scopes: Iterable[str]) -> frozenset[Scope]:
+    named = [scope.strip() for scope in scopes]
+    if not named or not set(named) <= set(Scope):
+        raise BadInput(FieldError("/scopes", f"must be some of {', '.join(Scope)}, e.g. check,read"))
+    return frozenset(Scope(scope) for scope in named)
+
+
+def _client(row: Any) -> Client:
+    scopes = frozenset(Scope(scope) for scope in row.scopes)
+    return Client(row.id, row.name, tuple(row.regions), scopes, row.created_at, row.expires_at, row.revoked_at)

@@ -1,0 +1,134 @@
+"""Who calls: the key, its scope, its rate; in this order, before a body is read or anything is logged."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any
+
+from flask import Flask, current_app, g, request
+from flask_smorest import Blueprint
+from limits import RateLimitItem, RateLimitItemPerMinute
+from limits.storage import MemoryStorage
+from limits.strategies import FixedWindowRateLimiter
+from marshmallow import Schema, ValidationError
+from ulid import ULID
+
+from compliance.access.clients import Client, Clients, Scope
+from compliance.api.problems import Problem
+from compliance.deployment import deployment
+from compliance.gate import Asker
+from compliance.intake import bad_input, clean, pointed
+from compliance.intake.fields import Say
+from compliance.intake.schema import Document
+
+SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
+TWICE = Say("is given twice; give it once", "diberikan dua kali; berikan sekali")
+NOTHING = Document()  # a path without query parameters
+CHALLENGE = {"WWW-Authenticate": 'Bearer realm="compliance gate"'}
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """An authenticated client."""
+
+    client: Client
+    asker: Asker
+
+    @property
+    def only_checks(self) -> bool:
+        """Whether the reasons of a rule on trial are hidden from this key (contract §1)."""
+        return self.client.scopes == {Scope.CHECK}
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """How often one client may ask; counted per process."""
+
+    limiter: FixedWindowRateLimiter
+    item: RateLimitItem
+
+    def count(self, client_id: str) -> None:
+        """Raises Problem 429."""
+        allowed = self.limiter.hit(self.item, client_id)
+        window = self.limiter.get_window_stats(self.item, client_id)
+        wait = max(1, int(window.reset_time - g.started_at) + 1)
+        g.rate_headers = {
+            "RateLimit-Limit": str(self.item.amount),
+            "RateLimit-Remaining": str(window.remaining),
+            "RateLimit-Reset": str(wait),
+        }
+        if not allowed:
+            raise Problem(429, f"more than {self.item.amount} requests a minute", headers={"Retry-After": str(wait)})
+
+
+def count_rates(app: Flask) -> None:
+    limiter = FixedWindowRateLimiter(MemoryStorage())
+    app.extensions["compliance-rate"] = Rate(limiter, RateLimitItemPerMinute(deployment().settings.rate_limit))
+
+
+def request_id(stated: str | None) -> str:
+    """The caller's own id if it is sane, else a new one."""
+    return stated if stated and SANE_ID.fullmatch(stated) else str(ULID())
+
+
+def enter(client: Client | None) -> Caller:
+    """Let a client in. Raises Problem 401 or 429."""
+    if client is None:
+        raise Problem(401, "send Authorization: Bearer with a valid client key", headers=CHALLENGE)
+    current_app.extensions["compliance-rate"].count(client.id)
+    g.caller = Caller(client, Asker("client", client.id))
+    return g.caller
+
+
+def by_key() -> Client | None:
+    """The client of the Authorization header, if there is a good one."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer":
+        return None
+    running = deployment()
+    return Clients(running.log, running.clock).authenticate(token.strip())
+
+
+def allow(caller: Caller, *scopes: Scope) -> None:
+    """Raises Problem 403 when the caller has none of these scopes."""
+    if not caller.client.scopes & set(scopes):
+        raise Problem(403, f"this needs a key with scope {' or '.join(scopes)}")
+
+
+def locked(*scopes: Scope, query: Schema | None = None) -> Callable[[Any], Any]:
+    """A view for clients with one of these scopes. `query` reads the query string; without it there must be none.
+
+    Its values are passed to the view by name.
+    """
+
+    def decorate(view: Any) -> Any:
+        @Blueprint.doc(security=[{"key": []}], parameters=[{"in": "query", "schema": query}] if query else [])
+        @wraps(view)
+        def guarded(**path: Any) -> Any:
+            allow(enter(by_key()), *scopes)
+            return view(**path, **read_query(query))
+
+        return guarded
+
+    return decorate
+
+
+def read_query(schema: Schema | None) -> dict[str, Any]:
+    """The query string by a schema. Raises BadInput: unknown, repeated or wrong parameters."""
+    stated: dict[str, Any] = {}
+    broken: list[Any] = []
+    for name, values in request.args.lists():
+        stated[name] = values[0]
+        if len(values) > 1:
+            broken.append((f"/{name}", TWICE))
+    stated = clean(stated, broken)
+    try:
+        found: dict[str, Any] = (schema or NOTHING).load(stated)
+    except ValidationError as error:
+        broken += pointed(error.messages)
+    if broken:
+        raise bad_input(broken, "en")
+    return found
