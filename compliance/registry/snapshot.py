@@ -10,41 +10,41 @@ from sqlalchemy import (
     Boolean,
     Column,
     Date,
-    ForeignKey,
     Index,
     Integer,
     Row,
     String,
     Table,
-    false,
+    func,
     select,
 )
 from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import SQLAlchemyError
 
 from compliance.database import Moment, db
 from compliance.errors import RegistryMisunderstood, RegistryUnavailable
 from compliance.law.facts import Account, Answer, Ask, Employer, Programme, Subject
 from compliance.registry.port import Purpose
 
-# One row per report; `current` is the projection of the newest `registry.imported` entry of its region.
+Position = BigInteger().with_variant(Integer, "sqlite")
+
+# Projection of the `registry.imported` entries: of each region, the newest is in force.
 IMPORTS = Table(
     "registry_import",
     db.metadata,
-    Column("id", String(26), primary_key=True),
+    Column("pos", Position, primary_key=True, autoincrement=False),
+    Column("id", String(26), nullable=False, unique=True),
     Column("region", String(5), nullable=False),  # "" = the whole deployment
     Column("sha256", String(64), nullable=False),
     Column("period", Date, nullable=False),
     Column("as_of", Moment, nullable=False),
-    Column("imported_at", Moment, nullable=False),
-    Column("accounts", Integer, nullable=False),
-    Column("current", Boolean, nullable=False, server_default=false()),
 )
-# The accounts of a report. `taxpayer` is what head office and branches share; no amounts, no workers' names.
+# The accounts of a report, written before its entry. `taxpayer` is what head office and branches share.
 ACCOUNTS = Table(
     "registry_account",
     db.metadata,
-    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
-    Column("import_id", String(26), ForeignKey("registry_import.id"), nullable=False),
+    Column("id", Position, primary_key=True),
+    Column("import_id", String(26), nullable=False),
     Column("place", String(40), nullable=False),
     Column("npp", String(20), nullable=False),
     Column("divisi", String(3), nullable=False),
@@ -84,25 +84,32 @@ class SnapshotSource:
         `as_of` is the report's date, of the oldest report that contributes. Raises RegistryUnavailable when no report
         was imported yet, RegistryMisunderstood when the report gives one NPP to two taxpayers.
         """
-        with self._engine.connect() as connection:
-            rows = _rows(connection, ask) if ask.subject is Subject.EMPLOYER else []
-            imports = connection.execute(
-                select(IMPORTS.c.id, IMPORTS.c.sha256, IMPORTS.c.as_of).where(IMPORTS.c.current)
-            )
-            reports = {row.id: row for row in imports}
+        try:
+            with self._engine.connect() as connection:
+                reports = {report.id: report for report in current_imports(connection)}
+                rows = _rows(connection, ask, list(reports)) if ask.subject is Subject.EMPLOYER else []
+        except SQLAlchemyError as error:
+            raise RegistryUnavailable("the imported report cannot be read") from error
         if not reports:
             raise RegistryUnavailable("no report imported")
-        used = {row.import_id for row in rows if row.import_id in reports} or set(reports)
-        oldest = min((reports[key] for key in used), key=lambda report: report.as_of)
-        record = _employer(rows, ask) if rows else None
+        age = {key: rank for rank, key in enumerate(reports)}
+        newest = {(row.npp, row.divisi): row for row in sorted(rows, key=lambda row: age[row.import_id])}
+        used = [reports[row.import_id] for row in newest.values()] or list(reports.values())
+        oldest = min(used, key=lambda report: report.as_of)
+        record = _employer(list(newest.values()), ask) if newest else None
         return Answer(record, self.name, oldest.as_of, oldest.sha256[:12], complete=False)
 
 
-def _rows(connection: Connection, ask: Ask) -> Sequence[Row[Any]]:
+def current_imports(connection: Connection) -> Sequence[Row[Any]]:
+    """The reports in force, one of each region, oldest first."""
+    newest = select(func.max(IMPORTS.c.pos)).group_by(IMPORTS.c.region)
+    return connection.execute(select(IMPORTS).where(IMPORTS.c.pos.in_(newest)).order_by(IMPORTS.c.as_of)).all()
+
+
+def _rows(connection: Connection, ask: Ask, reports: list[str]) -> Sequence[Row[Any]]:
     """Every account of the taxpayer whom the identifier names; a division without NPWP goes with its NPP."""
     account = ACCOUNTS.c
-    current = account.import_id.in_(select(IMPORTS.c.id).where(IMPORTS.c.current))
-    query = select(ACCOUNTS).where(current).order_by(account.npp, account.divisi, account.id)
+    query = select(ACCOUNTS).where(account.import_id.in_(reports)).order_by(account.npp, account.divisi, account.id)
     found: Sequence[Row[Any]] = []
     payers = {taxpayer(ask.value)} if ask.by == "npwp" else set()
     if ask.by in ("nib", "npp"):
@@ -141,9 +148,3 @@ def _account(row: Row[Any]) -> Account:
 
 def _programmes(text: str | None) -> frozenset[Programme] | None:
     return None if text is None else frozenset(Programme(word) for word in text.split(",") if word)
-
-
-def current_import(connection: Connection, region: str) -> Row[Any] | None:
-    """The report in force for a region ("" = the whole deployment)."""
-    query = select(IMPORTS).where(IMPORTS.c.current, IMPORTS.c.region == region)
-    return connection.execute(query).one_or_none()

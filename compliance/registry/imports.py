@@ -1,0 +1,282 @@
+"""Takes a membership report into the database: all of it, or nothing that anybody would be judged by.
+
+Rows are written in short transactions, so that checks go on; they count only once an entry of the log names them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from datetime import date, datetime, time, timedelta
+from pathlib import Path
+from typing import IO, Any, Protocol
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Connection, Engine, delete, func, select
+from ulid import ULID
+
+from compliance.errors import ImportRefused
+from compliance.law import names
+from compliance.law.codec import moment
+from compliance.law.facts import Programme
+from compliance.registry.reading.doubts import Member
+from compliance.registry.reading.report import Line, Report, Total
+from compliance.registry.reading.words import Kind, Note, shown
+from compliance.registry.snapshot import ACCOUNTS, IMPORTS, current_imports, taxpayer
+
+ZONE = ZoneInfo("Asia/Makassar")
+BATCH = 1000
+ORPHANED = timedelta(days=1)  # rows that no entry names after this are left over from an import that broke off
+
+
+class Entry(Protocol):
+    """A log entry, as far as a projection reads it."""
+
+    @property
+    def position(self) -> int: ...
+    @property
+    def id(self) -> str: ...
+    @property
+    def body(self) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """A report whose rows are stored and wait for their entry. `rows_sha256` is the digest of the rows as stored."""
+
+    id: str
+    region: str
+    sha256: str
+    rows_sha256: str
+    period: date
+    as_of: datetime
+    counts: dict[str, int]
+
+    def body(self) -> dict[str, Any]:
+        """The entry that puts the report in force."""
+        told = asdict(self) | {"period": f"{self.period:%Y-%m}", "as_of": moment(self.as_of)}
+        del told["id"]
+        return told
+
+
+def record_import(connection: Connection, entry: Entry) -> None:
+    """Projection of `registry.imported`: idempotent, in any order."""
+    known = connection.execute(select(IMPORTS.c.pos).where(IMPORTS.c.pos == entry.position)).first()
+    if known is None:
+        body = entry.body
+        row = {"pos": entry.position, "id": entry.id, "region": body["region"], "sha256": body["sha256"]}
+        period, as_of = date.fromisoformat(f"{body['period']}-01"), datetime.fromisoformat(body["as_of"])
+        connection.execute(IMPORTS.insert().values(**row, period=period, as_of=as_of))
+
+
+@dataclass
+class Remarks:
+    """The notes of an import in the order of the file, kept in `file`; `overruled` replaces those of a few places."""
+
+    file: IO[str]
+    counts: Counter[str] = field(default_factory=Counter)
+    overruled: dict[str, Note] = field(default_factory=dict)
+
+    def add(self, notes: tuple[Note, ...]) -> None:
+        for note in notes:
+            self.file.write(json.dumps([note.place, note.kind, note.code, note.words]) + "\n")
+
+    def __iter__(self) -> Iterator[Note]:
+        """Every note; counts the lines of each kind on the way."""
+        self.file.seek(0)
+        self.counts.clear()
+        notes = (Note(p, Kind(k), code, words) for p, k, code, words in map(json.loads, self.file))
+        for place, group in itertools.groupby(notes, key=lambda note: note.place):
+            told = [self.overruled[place]] if place in self.overruled else list(group)
+            self.counts.update({note.kind.name.lower() for note in told})
+            yield from told
+
+
+def import_report(
+    engine: Engine,
+    path: Path,
+    remarks: Remarks,
+    *,
+    region: str,
+    now: datetime,
+    older: bool = False,
+    dated: date | None = None,
+    progress: Callable[[float], None] = lambda done: None,
+) -> Imported:
+    """Read a file, store its rows, fill `remarks`. `region` "" is the whole deployment; `dated` overrides PER TANGGAL.
+
+    Nothing is in force until `Imported.body()` is appended to the log. `progress` is told 0 to 1. Raises ImportRefused,
+    and then no row stays.
+    """
+    sha256 = _digest(path)
+    with engine.connect() as connection:
+        current = next((row for row in current_imports(connection) if row.region == region), None)
+    _sweep(engine, now)
+    import_id = str(ULID.from_datetime(now))
+    report = Report(path, now.astimezone(ZONE).date(), dated)
+    try:
+        totals = _store(engine, import_id, report, remarks, progress)
+        period, as_of = _dates(report, remarks, now)
+        if current and not older and (period, as_of) < (current.period, current.as_of):
+            raise ImportRefused(
+                f"it is of {period:%Y-%m} ({as_of.astimezone(ZONE):%Y-%m-%d}) and older than the report in force, of "
+                f"{current.period:%Y-%m} ({current.as_of.astimezone(ZONE):%Y-%m-%d}); use --older to take it"
+            )
+        rows_sha256 = _finish(engine, import_id, remarks, totals)
+    except BaseException:
+        _drop(engine, ACCOUNTS.c.import_id == import_id)
+        raise
+    for _ in remarks:  # counts
+        pass
+    counts = {kind.name.lower(): remarks.counts[kind.name.lower()] for kind in Kind}
+    return Imported(import_id, region, sha256, rows_sha256, period, as_of, counts)
+
+
+def _digest(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ImportRefused(f"{path.name} cannot be read ({error.strerror})") from error
+
+
+def _store(
+    engine: Engine, import_id: str, report: Report, remarks: Remarks, progress: Callable[[float], None]
+) -> list[Line]:
+    """Write every member; returns the total lines."""
+    lines, totals = report.lines(), []
+    while batch := list(itertools.islice(lines, BATCH)):
+        totals += [line for line in batch if line.total]
+        for line in batch:
+            remarks.add(line.notes)
+        rows = [_row(import_id, line.member) for line in batch if line.member]
+        if rows:
+            with engine.begin() as connection:
+                connection.execute(ACCOUNTS.insert(), rows)
+        progress(batch[-1].done)
+    return totals
+
+
+def _row(import_id: str, member: Member) -> dict[str, Any]:
+    programmes = member.programmes
+    return {
+        "import_id": import_id,
+        "place": member.place,
+        "npp": member.npp,
+        "divisi": member.divisi,
+        "name": member.name,
+        "nib": member.nib,
+        "npwp": member.npwp,
+        "taxpayer": taxpayer(member.npwp) if member.npwp else None,
+        "active": member.active,
+        "programmes": None if programmes is None else ",".join(word for word in Programme if word in programmes),
+        "workers": member.workers,
+        "since": member.since,
+        "pension_since": member.pension_since,
+        "inactive_since": member.inactive_since,
+        "paid_through": member.paid_through,
+    }
+
+
+def _dates(report: Report, remarks: Remarks, now: datetime) -> tuple[date, datetime]:
+    """The month reported, and the end of the day on which the facts held (never after the import)."""
+    heading, today = report.heading, now.astimezone(ZONE).date()
+    period = heading.period or (heading.dated and heading.dated.replace(day=1))
+    if not period:
+        if not report.newest:
+            raise ImportRefused("no PERIODE, no PER TANGGAL and no month paid: say the report's day with --dated")
+        period = report.newest
+        remarks.add((Note("", Kind.DOUBTED, "no_period", {"month": f"{period:%Y-%m}"}),))
+    last = (period.replace(day=28) + timedelta(days=4)).replace(day=1) - timedelta(days=1)
+    dated = heading.dated or min(last, today)
+    if dated > today or period > today:
+        raise ImportRefused(f"the report is dated after today ({max(dated, period)}); say its day with --dated")
+    return period, min(datetime.combine(dated, time(23, 59, 59), ZONE), now)
+
+
+# --- once all rows are there -----------------------------------------------------------------------------------------
+
+
+def _finish(engine: Engine, import_id: str, remarks: Remarks, totals: list[Line]) -> str:
+    """Settle duplicates and totals; returns the digest of the rows that stay."""
+    _settle_duplicates(engine, import_id, remarks)
+    own = ACCOUNTS.c.import_id == import_id
+    with engine.connect() as connection:
+        query = select(ACCOUNTS.c.npp).where(own).group_by(ACCOUNTS.c.npp)
+        for npp in connection.scalars(query.having(func.count(ACCOUNTS.c.taxpayer.distinct()) > 1)):
+            remarks.add((Note("", Kind.DOUBTED, "two_taxpayers", {"given": npp}),))
+        distinct = connection.scalar(select(func.coalesce(func.sum(ACCOUNTS.c.workers), 0)).where(own))
+        digest = hashlib.sha256()
+        rows = connection.execution_options(yield_per=BATCH).execute(
+            select(ACCOUNTS).where(own).order_by(ACCOUNTS.c.id)
+        )
+        for row in rows:
+            digest.update(json.dumps([str(value) for value in row[2:]]).encode() + b"\n")
+    if digest.digest() == hashlib.sha256().digest():
+        raise ImportRefused("no line of this report could be taken")
+    for line in totals:
+        remarks.add((_total_note(line.place, line.total, int(distinct or 0)),) if line.total else ())
+    return digest.hexdigest()
+
+
+def _total_note(place: str, total: Total, distinct: int) -> Note:
+    if total.stated in (*total.sums, distinct):
+        return Note(place, Kind.PASSED, "total_right")
+    return Note(place, Kind.DOUBTED, "total", {"given": str(total.stated), "read": str(distinct)})
+
+
+def _settle_duplicates(engine: Engine, import_id: str, remarks: Remarks) -> None:
+    """The same number twice: one row if the facts are the same; else none, for nobody can tell which is right."""
+    account, gone = ACCOUNTS.c, []
+    own = account.import_id == import_id
+    several = select(account.npp).where(own).group_by(account.npp, account.divisi).having(func.count() > 1)
+    query = select(ACCOUNTS).where(own, account.npp.in_(several)).order_by(account.npp, account.divisi, account.id)
+    with engine.connect() as connection:
+        rows_in_order = connection.execution_options(yield_per=BATCH).execute(query)
+        for _, same in itertools.groupby(rows_in_order, key=lambda row: (row.npp, row.divisi)):
+            rows = list(same)
+            alike = len({_facts(row) for row in rows}) == 1
+            for row in rows[1:] if alike else rows if len(rows) > 1 else []:
+                gone.append(row.id)
+                remarks.overruled[row.place] = _duplicate(row, rows, alike)
+    for start in range(0, len(gone), BATCH):
+        with engine.begin() as connection:
+            connection.execute(delete(ACCOUNTS).where(account.id.in_(gone[start : start + BATCH])))
+
+
+def _duplicate(row: Any, rows: list[Any], alike: bool) -> Note:
+    if alike:
+        return Note(row.place, Kind.CORRECTED, "same_again", {"other": rows[0].place})
+    others = ", ".join(other.place for other in rows if other is not row)
+    return Note(row.place, Kind.REFUSED, "conflict", {"given": shown(row.npp), "other": others[:80]})
+
+
+def _facts(row: Any) -> tuple[Any, ...]:
+    """What must be the same: everything but the place, and the name as names are compared."""
+    written = row._asdict()
+    written["name"] = row.name and names.normal(row.name)
+    return tuple(written[column.name] for column in ACCOUNTS.columns if column.name not in ("id", "place"))
+
+
+# --- rows that are no longer needed ----------------------------------------------------------------------------------
+
+
+def _sweep(engine: Engine, now: datetime) -> None:
+    """Delete the rows of reports that are no longer in force, and of imports that broke off."""
+    with engine.connect() as connection:
+        kept = [row.id for row in current_imports(connection)]
+    before = str(ULID.from_datetime(now - ORPHANED))
+    _drop(engine, ACCOUNTS.c.import_id.not_in(kept) & (ACCOUNTS.c.import_id < before))
+
+
+def _drop(engine: Engine, which: Any) -> None:
+    """Delete in short transactions, so that nobody waits."""
+    some = select(ACCOUNTS.c.id).where(which).limit(5 * BATCH)
+    while True:
+        with engine.begin() as connection:
+            if not connection.execute(delete(ACCOUNTS).where(ACCOUNTS.c.id.in_(some))).rowcount:
+                return
