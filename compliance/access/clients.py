@@ -142,13 +142,8 @@ class Clients:
     def _record(self, kind: str, client: Client, by: str, facts: Mapping[str, Any] | None = None) -> None:
         body = {"client": client.id, "by": by, **(facts or {})}
         if kind == "access.client_created":
-            ends = client.expires_at.isoformat() if client.expires_at else None
-            body |= {
-                "name": client.name,
-                "regions": list(client.regions),
-                "scopes": sorted(client.scopes),
-                "ends": ends,
-            }
+            body |= {"name": client.name, "regions": list(client.regions), "scopes": sorted(client.scopes)}
+            body["ends"] = client.expires_at.isoformat() if client.expires_at else None
         self._log.append(kind, body, entry_id=str(ULID()), private={}, at=self._clock())
 
 

@@ -151,10 +151,8 @@ class Once:
         return None
 
     def _take(self, key: OnceKey, row: Any, new: dict[str, Any]) -> dict[str, Any] | None:
-        same = (
-            key.where() & (ONCE.c.check_id == row.check_id) & (ONCE.c.lease_until.is_not_distinct_from(row.lease_until))
-        )
-        return new if _run(update(ONCE).where(same).values(**new)) else None
+        same = and_(ONCE.c.check_id == row.check_id, ONCE.c.lease_until.is_not_distinct_from(row.lease_until))
+        return new if _run(update(ONCE).where(key.where(), same).values(**new)) else None
 
 
 def _retry_after(recorded: Recorded) -> datetime | None:

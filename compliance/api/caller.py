@@ -79,8 +79,8 @@ def enter(client: Client | None) -> Caller:
     if client is None:
         raise Problem(401, "send Authorization: Bearer with a valid client key", headers=CHALLENGE)
     current_app.extensions["compliance-rate"].count(client.id)
-    g.caller = Caller(client, Asker("client", client.id))
-    return g.caller
+    caller = g.caller = Caller(client, Asker("client", client.id))
+    return caller
 
 
 def by_key() -> Client | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
-from datetime import datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta, tzinfo
 from typing import Any
 
 from flask import Response, g, request
@@ -114,7 +114,7 @@ def shown_to(caller: Caller, text: str) -> str:
 def listed(limit: str = "50", cursor: str | None = None, **wanted: Any) -> Response:
     """List checks, newest first; jws and proof are left out."""
     caller: Caller = g.caller
-    zone = deployment().policy.regions[caller.client.regions[0]].zone
+    zone = _zone(caller.client.regions)
     since, until = wanted.pop("since", None), wanted.pop("until", None)
     narrowed = CheckFilter(
         caller.client.regions,
@@ -128,6 +128,12 @@ def listed(limit: str = "50", cursor: str | None = None, **wanted: Any) -> Respo
     items = [_listed(caller, record) for record in found[: int(limit)]]
     page = {"items": items, "next_cursor": _cursor(found[int(limit) - 1].pos) if more else None}
     return Response(document.text(page), content_type="application/json")
+
+
+def _zone(regions: tuple[str, ...]) -> tzinfo:
+    """The zone in which a client counts its days: that of its first region that is served here."""
+    served = deployment().policy.regions
+    return next((served[code].zone for code in regions if code in served), UTC)
 
 
 def _listed(caller: Caller, record: CheckRecord) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from compliance.intake.fields import Day, Pattern, Say, Text, Word
 from compliance.intake.schema import Document
 from compliance.law.facts import Action, Certainty, Effect, RuleStage, Verdict
 
-MOMENT = {"format": "date-time", "example": "2026-11-20T08:00:00Z"}
+MOMENT: dict[str, Any] = {"format": "date-time", "example": "2026-11-20T08:00:00Z"}
 
 
 def text(*, null: bool = False, **shown: Any) -> fields.String:

@@ -10,9 +10,12 @@ from typing import Any
 
 from flask import Response, current_app, render_template, request, send_from_directory
 from flask_smorest import Blueprint
+from sqlalchemy.exc import SQLAlchemyError
 
 from compliance.api.problems import CODES
 from compliance.deployment import deployment
+from compliance.errors import GateError
+from compliance.proof.receipt import jwk
 
 HERE = Path(__file__).parent
 STYLE = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -32,9 +35,12 @@ def healthz() -> Response:
 @blueprint.alt_response(503, schema={"type": "string"}, content_type="text/plain", description="It cannot")
 def readyz() -> Response:
     """Ready to check. Reasons are told to callers with METRICS_TOKEN only."""
-    troubles = deployment().log.troubles()
-    told = "\n".join(troubles) if troubles and _operator() else ("not ready" if troubles else "ok")
-    return Response(f"{told}\n", 503 if troubles else 200, content_type=PLAIN)
+    try:
+        deployment().log.checkpoint()  # reads the newest entry and signs it: database, tables and key are there
+    except (GateError, SQLAlchemyError) as error:
+        reason = f"{type(error).__name__}: {str(error).splitlines()[0]}" if _operator() else "not ready"
+        return Response(f"{reason}\n", 503, content_type=PLAIN)
+    return Response("ok\n", content_type=PLAIN)
 
 
 def _operator() -> bool:
@@ -46,7 +52,7 @@ def _operator() -> bool:
 @blueprint.response(200, {"type": "object"}, description="RFC 7517")
 def jwks() -> Response:
     """The public keys that sign receipts."""
-    text = json.dumps({"keys": deployment().log.jwks()})
+    text = json.dumps({"keys": [jwk(key) for key in deployment().log.keyring.keys]})
     return Response(text, content_type="application/json", headers={"Cache-Control": "public, max-age=300"})
 
 

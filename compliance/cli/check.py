@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ def _options(command: Any) -> Any:
 @click.option("--raw", is_flag=True, help="Print the answer as the API gives it.")
 @_options
 @click.pass_context
-def check(context: click.Context, file: str | None, raw: bool, **given: Any) -> None:
+def check(context: click.Context, /, file: str | None, raw: bool, **given: Any) -> None:
     """Check one application. Ends with 0 when the permit may proceed, 1 when it must stop or wait."""
     running = deployment()
     first = running.settings.region
@@ -95,9 +96,7 @@ def _stated(file: str | None, given: dict[str, Any]) -> Any:
 
 
 def _text(file: str) -> str:
-    if file == "-":
-        return click.get_text_stream("stdin").read()
-    return Path(file).read_text(encoding="utf-8")
+    return sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
 
 
 def _readable(answer: dict[str, Any]) -> list[str]:

@@ -1,4 +1,4 @@
-"""What a caller stated becomes a Question, or every wrong field is named. Used by the API, the pages and the commands."""
+"""What a caller stated becomes a Question, or every wrong field is named. For the API, the pages and the commands."""
 
 from __future__ import annotations
 
@@ -90,9 +90,10 @@ def refused(
     body_sha256: str | None,
     body_length: int,
 ) -> None:
-    """Log a refused request (contract §3): where it was wrong, never what it said. `body_sha256` None: too long to be read.
+    """Log a refused request (contract §3): where it was wrong, never what it said.
 
-    Names of fields are the caller's words too, so unknown ones are left out of the pointers.
+    Names of fields are the caller's words too, so unknown ones are left out of the pointers. `body_sha256` is None
+    when the body was too long to be read to its end.
     """
     entry = {
         "asker": {"kind": asker.kind, "id": asker.id},
@@ -118,7 +119,8 @@ def _known(pointer: str) -> str:
 
 def _load(stated: Any, broken: list[rules.Broken]) -> dict[str, Any]:
     try:
-        return QUESTION.load(stated)
+        found: dict[str, Any] = QUESTION.load(stated)
+        return found
     except ValidationError as error:
         broken += pointed(error.messages)
         return error.valid_data if isinstance(error.valid_data, dict) else {}

@@ -35,10 +35,10 @@ UNPRINTABLE = Say("must consist of printable characters", "harus terdiri atas ka
 EMPTY = Say("must not be empty; leave it out instead", "tidak boleh kosong; hapus saja bila tidak ada")
 
 
-class Field(fields.Field):
+class Field(fields.Field[Any]):
     """A field that may be null (which means left out) and that speaks both languages."""
 
-    default_error_messages = {"required": REQUIRED, "null": REQUIRED}  # noqa: RUF012
+    default_error_messages: Any = {"required": REQUIRED, "null": REQUIRED}  # noqa: RUF012
 
     def __init__(self, *, example: Any = None, **options: Any) -> None:
         shown = options.pop("shown", {}) | ({} if example is None else {"example": example})

@@ -11,6 +11,7 @@ from compliance.intake.fields import Say
 Broken = tuple[str, Say]
 COUNTS = ("declared", "foreign", "foreign_short_term", "outsourced", "over_pension_age", "hired_last_30_days")
 APART = ("outsourced", "foreign_short_term", "hired_last_30_days")
+TOGETHER = {"declared", *APART}
 
 NO_IDENTIFIER = Say(
     "needs one of business.nib, business.npwp, business.npp, owner.nik, e.g. 8120001234567 as business.nib",
@@ -56,9 +57,7 @@ def counted(workforce: Mapping[str, Any]) -> Iterator[Broken]:
         if (count[name] or 0) > declared:
             yield f"/workforce/{name}", _at_most("declared", declared)
     if sum(count[name] or 0 for name in APART) > declared:
-        yield from (
-            (f"/workforce/{name}", TOO_MANY) for name in ("declared", *APART) if name == "declared" or count[name]
-        )
+        yield from ((f"/workforce/{name}", TOO_MANY) for name in dict.fromkeys(["declared", *some]) if name in TOGETHER)
 
 
 def contracted(project: Mapping[str, Any], stated: Mapping[str, Any], today: date) -> Iterator[Broken]:

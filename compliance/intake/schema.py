@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from marshmallow import Schema, fields
 
@@ -29,7 +29,7 @@ SIXTEEN = Say("must be 16 digits", "harus 16 angka")
 class Document(Schema):
     """Refuses what it does not know."""
 
-    error_messages: ClassVar[dict[str, Any]] = {"unknown": UNKNOWN, "type": NOT_OBJECT}
+    error_messages: Any = {"unknown": UNKNOWN, "type": NOT_OBJECT}  # noqa: RUF012
 
 
 class OfficerSchema(Document):
@@ -79,7 +79,8 @@ class ProjectSchema(Document):
 
 
 def _part(schema: type[Schema]) -> fields.Nested:
-    return fields.Nested(schema, allow_none=True, error_messages={"type": NOT_OBJECT})
+    messages: Any = {"type": NOT_OBJECT}
+    return fields.Nested(schema, allow_none=True, error_messages=messages)
 
 
 class QuestionSchema(Document):
