@@ -341,7 +341,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Cure:
-    """The least set of steps that would satisfy the gate, by language, and the first day that asking again is useful."""
+    """The least set of steps that would satisfy the gate, by language, and the first day that asking again helps."""
 
     steps: dict[str, list[str]]
     recheck_after: date | None

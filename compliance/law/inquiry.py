@@ -32,7 +32,7 @@ Steps = Generator[Ask, Answer, None]
 def inquire(
     application: Application, identity: Identity, law: Law, source_name: str, now: datetime
 ) -> Generator[Ask, Answer, Evidence]:
-    """Yield each call that is needed, take its Answer by `send` or the agency's failure by `throw`; return the evidence.
+    """Yield each call that is needed; take its Answer by `send`, a failure by `throw`; return the evidence.
 
     A failure ends the asking: what was understood before it is kept, for a sanction must not be lost. `now` is the
     moment of asking.
