@@ -132,7 +132,7 @@ def own_sanction(case: Case) -> Sanction | None:
 
 
 def joined(register: Iterable[Sanction], told: Sanction | None) -> tuple[list[Sanction], list[Sanction]]:
-    """The register's letters, and those that only the agency knows; a letter in both is one, and lifted if either is."""
+    """The register's letters, and those that only the agency knows; one in both is lifted if either says so."""
     known, rest = list(register), [told] if told else []
     for number, sanction in enumerate(known):
         if told and _letter(sanction) and _letter(sanction) == _letter(told):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from typing import Any
 
 from compliance.law.case import Case
 from compliance.law.facts import Contract, Effect, Programme, Scale
@@ -50,7 +51,7 @@ def workers(case: Case) -> Findings:
     if partial or expected is None or not counts or None in counts:
         return
     active = sum(count or 0 for count in counts)
-    least = expected - stated.hired_last_30_days - expected * case.law.headcount_tolerance // 100
+    least = expected - stated.hired_last_30_days - case.law.headcount_tolerance
     facts: dict[str, Any] = {"declared": stated.declared, "active": active}
     if active < least:
         yield from case.find("HEADCOUNT_DIFFERS", words={"expected": expected}, **facts)

@@ -130,7 +130,7 @@ REGIONAL_VALUES: dict[str, Check] = {
     "snapshot_days": whole(1, 366),
     "key_order": order,
     "several_accounts": one_of(("worst", "local")),
-    "headcount_tolerance": whole(0, 50),
+    "headcount_tolerance": whole(0, 1000),
     "project_days": whole(1, 60),
     "other_name": one_of((Effect.NOTE, Effect.OFFICER_REVIEW), Effect),
     "other_grounds": one_of(("note", "hidden")),
