@@ -24,6 +24,7 @@ class Settings:
     secret_key: str = field(default="", repr=False)
     log_origin: str = "gate.example/log"
     log_signing_key: Path = INSTANCE / "log.key"
+    log_witnesses: Path | None = None
     public_url: str = "http://127.0.0.1:8000"
     region: str = ""
     policy_dir: Path | None = None
@@ -56,6 +57,7 @@ def _read(env: Mapping[str, str]) -> Settings:
         secret_key=_secret(env, "SECRET_KEY"),
         log_origin=env.get("LOG_ORIGIN") or plain.log_origin,
         log_signing_key=Path(env.get("LOG_SIGNING_KEY") or plain.log_signing_key),
+        log_witnesses=_path(env, "LOG_WITNESSES"),
         public_url=(env.get("PUBLIC_URL") or plain.public_url).rstrip("/"),
         region=env.get("REGION", ""),
         policy_dir=_path(env, "POLICY_DIR"),
