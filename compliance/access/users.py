@@ -13,10 +13,13 @@ from enum import StrEnum
 from typing import Any
 
 from argon2 import PasswordHasher
-from sqlalchemy import Boolean, Integer, String, Text, delete, select, update
+from sqlalchemy import BigInteger, Boolean, Connection, Integer, String, Text, delete, select, update
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, mapped_column
 from ulid import ULID
 
+from compliance.audit.entry import Entry
+from compliance.audit.projection import projects
 from compliance.database import Moment, db
 from compliance.errors import BadInput, FieldError
 from compliance.gate import Log
@@ -60,7 +63,7 @@ class UserRow(db.Model):  # type: ignore[name-defined, misc]
     regions: Mapped[str] = mapped_column(Text)
     office: Mapped[str] = mapped_column(String(200))
     active: Mapped[bool] = mapped_column(Boolean)
-    position: Mapped[int] = mapped_column(Integer)
+    position: Mapped[int] = mapped_column(BigInteger)
 
     def value(self) -> User:
         regions = tuple(self.regions.split())
@@ -157,8 +160,7 @@ class Users:
 
     def note(self, kind: str, user: User, by: str = "", **facts: Any) -> None:
         """An event about a person that changes no projection (signed in, locked, recovery code used)."""
-        body = {"user": user.id, "by": by or user.id, **facts}
-        self._log.append(f"access.{kind}", body, entry_id=str(ULID()), private={}, at=self._clock())
+        self._append(f"access.{kind}", {"user": user.id, "by": by or user.id, **facts}, {})
 
     def _record(self, kind: str, user: User, by: str, *, named: bool = False) -> None:
         body: dict[str, Any] = {"user": user.id, "by": by}
@@ -166,9 +168,11 @@ class Users:
         if named:
             body |= {"role": user.role.value, "regions": list(user.regions), "active": user.active}
             private = {"sign_in": user.sign_in, "name": user.name, "office": user.office}
-        recorded = self._log.append(kind, body, entry_id=str(ULID()), private=private, at=self._clock())
-        project(kind, body, private, recorded.position)
-        db.session.commit()
+        self._append(kind, body, private)
+
+    def _append(self, kind: str, body: Mapping[str, Any], private: Mapping[str, Any]) -> None:
+        db.session.commit()  # the log writes over a connection of its own
+        self._log.append(kind, body, entry_id=str(ULID()), private=private, at=self._clock())
 
     def _store_password(self, user_id: str, password: str) -> None:
         row = db.session.get(SecretRow, user_id) or SecretRow(user_id=user_id)
@@ -177,19 +181,23 @@ class Users:
         db.session.commit()
 
 
-def project(kind: str, body: Mapping[str, Any], private: Mapping[str, Any], position: int) -> None:
-    """Apply one `access.user_created` or `access.user_changed` entry; idempotent by position; the caller commits."""
-    if kind not in {"access.user_created", "access.user_changed"}:
-        return
-    row = db.session.get(UserRow, body["user"])
-    if row is not None and row.position >= position:
-        return
-    row = row or UserRow(id=body["user"])
-    row.sign_in = private.get("sign_in") or body["user"].lower()  # its disclosure may have been erased
-    row.name, row.office = private.get("name", ""), private.get("office", "")
-    row.role, row.regions, row.active = body["role"], " ".join(body["regions"]), body["active"]
-    row.position = position
-    db.session.add(row)
+@projects("access.user_created", "access.user_changed", into=(UserRow.__table__,))
+def project(connection: Connection, entry: Entry) -> None:
+    """The last entry about a person says all there is; a name whose disclosure was erased becomes the id."""
+    body, known = entry.body, entry.disclosed
+    row = {
+        "sign_in": known.get("sign_in") or body["user"].lower(),
+        "name": known.get("name", ""),
+        "office": known.get("office", ""),
+        "role": body["role"],
+        "regions": " ".join(body["regions"]),
+        "active": body["active"],
+        "position": entry.position,
+    }
+    put = insert(UserRow).values(id=body["user"], **row)
+    connection.execute(
+        put.on_conflict_do_update(index_elements=["id"], set_=row, where=UserRow.position < entry.position)
+    )
 
 
 def check_password(password: str, sign_in: str) -> None:

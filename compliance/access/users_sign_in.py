@@ -72,6 +72,15 @@ class SignIns:
             raise SignInRefused("name or password")
         return self._start(user, complete=user.role not in SECOND_FACTOR)
 
+    def confirm(self, user: User, password: str) -> None:
+        """Ask a signed-in person for the password once more. Raises SignInRefused, SignInLocked."""
+        if until := self._by_name.locked_until(user.sign_in):
+            raise SignInLocked(until)
+        row = db.session.get(SecretRow, user.id)
+        if not _verify(row.password_hash if row else NOBODY, password):
+            self._failed(user.sign_in, user)
+            raise SignInRefused("password")
+
     def current(self, token: str, *, complete: bool = True) -> SignedIn | None:
         """Whose session this is, if it has neither ended nor been idle; also moves its idle end."""
         now, key = self._clock(), _digest(token)

@@ -21,7 +21,7 @@ def upgrade() -> None:
         sa.Column("regions", sa.Text, nullable=False),
         sa.Column("office", sa.String(200), nullable=False),
         sa.Column("active", sa.Boolean, nullable=False),
-        sa.Column("position", sa.Integer, nullable=False),
+        sa.Column("position", sa.BigInteger, nullable=False),
     )
     op.create_table(
         "access_user_secret",

@@ -1,0 +1,74 @@
+"""The permit types that a region's clerk is offered, their everyday names, and what a rule looks at."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from flask_babel import gettext
+from flask_babel import lazy_gettext as _
+
+from compliance.deployment import deployment
+from compliance.law.facts import Application, Certainty
+from compliance.law.law import GateRule, Law
+
+NAMES = {
+    "RESTORAN": _("Restoran"),
+    "PERDAGANGAN": _("Perdagangan"),
+    "INDUSTRI": _("Industri"),
+    "HOTEL": _("Hotel"),
+    "KAPAL": _("Kapal"),
+    "PBG": _("Persetujuan bangunan gedung (PBG)"),
+    "TENDER": _("Izin mengikuti tender"),
+    "RPTKA": _("Penggunaan tenaga kerja asing (RPTKA)"),
+    "SIP": _("Surat izin praktik (SIP)"),
+    "PEMAKAMAN": _("Pemakaman"),
+}
+
+
+def name(permit_type: str) -> str:
+    return str(NAMES.get(permit_type, permit_type))
+
+
+def region_name(code: str) -> str:
+    known = deployment().policy.regions.get(code)
+    return known.name if known else code
+
+
+def zone(code: str) -> str:
+    known = deployment().policy.regions.get(code)
+    return known.zone.key if known else "Asia/Jakarta"
+
+
+def law(region: str, day: date | None = None) -> Law:
+    """The law of a region, today if no day is said."""
+    gate = deployment()
+    return gate.policy.on(day or gate.policy.today(region, gate.clock()), region)
+
+
+def offered(region: str) -> list[tuple[str, str]]:
+    """Permit types for the first page: those with a rule here, then the well-known others; code and name."""
+    gated = dict.fromkeys(permit_type for permit_type, _stage in law(region).gates)
+    codes = sorted({*gated, *NAMES}, key=lambda code: (code not in gated, [*NAMES, code].index(code)))
+    return [(code, name(code)) for code in codes]
+
+
+def rule(region: str, permit_type: str, day: date | None = None) -> GateRule | None:
+    """The region's rule for new permits of a type, if one is switched on."""
+    found = law(region, day)
+    return found.gate(Application(permit_type, region, day or found.since))
+
+
+def is_example(region: str, permit_type: str, day: date) -> bool:
+    """Whether the rule in force was shipped as an example, without a regulation behind it."""
+    gate = rule(region, permit_type, day)
+    return gate is not None and any(basis.certainty is Certainty.EXAMPLE for basis in gate.basis)
+
+
+def certainty() -> dict[str, str]:
+    """How sure a citation is, in words."""
+    return {
+        Certainty.TEXT.value: gettext("naskah dibaca"),
+        Certainty.REPORTED.value: gettext("menurut laporan"),
+        Certainty.UNVERIFIED.value: gettext("belum diverifikasi"),
+        Certainty.EXAMPLE.value: gettext("contoh"),
+    }
