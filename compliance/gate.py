@@ -140,6 +140,7 @@ class Gate:
         self.policy, self.source, self.log, self.office = policy, source, log, office
         self.clock, self.timeout, self.cache_ttl, self.standby = clock, timeout, cache_ttl, standby
         self._secret = secret
+        self._stored_laws: set[str] = set()
 
     def check(self, question: Question) -> Recorded:
         """Make one check and return it with its durable entry.
@@ -153,12 +154,21 @@ class Gate:
             key = self._key(question, law)
             facts, decision = self._judge(question, law, key, now)
             body = _body(question, law, facts, decision)
+            self._store(law, now)
         except Exception as error:
             failed = {"check": question.id, "reference": question.reference, "error": type(error).__name__}
             self.log.append("check.failed", failed, entry_id=str(ULID()), private={}, at=now)
             raise
         private = _private(question) | {"question": key}
         return self.log.append("check", body, entry_id=question.id, private=private, at=now)
+
+    def _store(self, law: Law, now: datetime) -> None:
+        """The texts of a policy go into the log once, before the first decision that names them; ids make it so."""
+        if law.sha256 not in self._stored_laws:
+            for name, text in law.texts.items():
+                body = {"sha256": name, "text": text}
+                self.log.append("policy.text", body, entry_id=f"policy.text.{name}", private={}, at=now)
+            self._stored_laws.add(law.sha256)
 
     def _judge(self, question: Question, law: Law, key: str, now: datetime) -> tuple[Facts, Decision]:
         application = question.application

@@ -20,7 +20,7 @@ _CODES = """
     INSTALMENT_PLAN NOT_YET_DUE PROJECT_REGISTERED PROJECT_WITHIN_DEADLINE PROJECT_NOT_REGISTERED UNDERTAKING_OPEN
     UNDERTAKING_OVERDUE OFFICER_DECISION"""
 CODES = frozenset(_CODES.split())
-PHRASES = ("doubtful", "shadow", "not_enforced")
+PHRASES = ("doubtful",)
 ALWAYS_IN_FORCE = ("finding", "text", "verdict", "phrase", "value", "programmes", "due")
 _FILLED_IN = """
     permit_type region_name branch reason owed missing npp active expected months due deadline number letter dated
