@@ -69,18 +69,18 @@ class HttpSource:
         return self._get(ask, purpose, self._auth.headers())
 
     def _get(self, ask: Ask, purpose: Purpose, headers: dict[str, str]) -> bytes:
-        path, params = self.wire.call(ask, purpose.reference)
+        method, path, params = self.wire.call(ask, purpose.reference)
         sent = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "compliance-gate"}
         request_id = purpose.request_id
         sent["X-Request-ID"] = request_id if _REQUEST_ID.fullmatch(request_id) else uuid4().hex
         return fetch(
             self._session,
-            "GET",
+            method,
             self.url + path,
             statuses=self.wire.statuses,
             clock=self.clock,
-            params=params,
             headers=sent | headers,
+            **({"json": params} if method == "POST" else {"params": params}),
         )
 
     def _pause(self, error: RegistryUnavailable, attempt: int) -> float:

@@ -1,11 +1,29 @@
-"""In which words the agency is asked, and how its answer becomes the shape of contract §4."""
+"""In which words the agency is asked, and how its answer becomes the shape of contract §4.
+
+Another agreement's wire format is a TOML file (REGISTRY_PROFILE), not code; docs/profile.md explains it by an example.
+Whatever it yields passes the same closed parser as our own format, so a mapping cannot loosen what is understood.
+"""
 
 from __future__ import annotations
 
+import json
+import re
+import tomllib
 from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import quote
+from zoneinfo import ZoneInfo
 
+import jmespath
+from jmespath.exceptions import JMESPathError
+
+from compliance.errors import Misconfigured, RegistryMisunderstood
 from compliance.law.facts import Ask, Subject
+from compliance.registry.wire import Record, asked_by
+
+Call = tuple[str, str, dict[str, str]]  # method, path, parameters
 
 
 class Wire(Protocol):
@@ -13,11 +31,11 @@ class Wire(Protocol):
 
     statuses: frozenset[int]
 
-    def call(self, ask: Ask, reference: str) -> tuple[str, dict[str, str]]:
-        """Path and query of one call; `reference` is the permit application's number."""
+    def call(self, ask: Ask, reference: str) -> Call:
+        """One call; `reference` is the permit application's number. Parameters of a POST go as a JSON body."""
         ...
 
-    def shape(self, ask: Ask, document: Mapping[str, Any]) -> Mapping[str, Any]:
+    def shape(self, ask: Ask, document: Record) -> Record:
         """The answer in the shape of contract §4. Raises RegistryMisunderstood."""
         ...
 
@@ -32,10 +50,138 @@ class Agreed:
         Subject.PROJECT: "/v1/proyek",
     }
 
-    def call(self, ask: Ask, reference: str) -> tuple[str, dict[str, str]]:
-        key = "nomor" if ask.subject is Subject.PROJECT and ask.by != "npp" else ask.by
-        query = {key: ask.value, "keperluan": reference}
-        return self._paths[ask.subject], query | ({"kd_daerah": ask.region} if ask.region else {})
+    def call(self, ask: Ask, reference: str) -> Call:
+        query = {asked_by(ask): ask.value, "keperluan": reference}
+        return "GET", self._paths[ask.subject], query | ({"kd_daerah": ask.region} if ask.region else {})
 
-    def shape(self, ask: Ask, document: Mapping[str, Any]) -> Mapping[str, Any]:
+    def shape(self, ask: Ask, document: Record) -> Record:
         return document
+
+
+_HEAD: dict[str, Any] = {"ditemukan": None, "per_tanggal": None, "no_ref": None}
+_ACCOUNT = ("npp", "status", "kd_daerah", "program", "jumlah_tk_aktif", "iuran_pertama_dibayar", "lunas_sampai")
+_SHAPES: dict[str, dict[str, Any]] = {
+    "employer": _HEAD
+    | dict.fromkeys(("nama", "nib", "npwp"))
+    | {
+        "kepesertaan": dict.fromkeys((*_ACCOUNT, "bulan_menunggak", "ada_perjanjian_angsuran"))
+        | {"pds": dict.fromkeys(("tk", "upah", "program"))},
+        "teguran": dict.fromkeys(("ke", "tanggal")),
+        "tmp2t": dict.fromkeys(("no_surat", "tanggal", "kd_daerah", "dicabut_tanggal")),
+    },
+    "participant": _HEAD | dict.fromkeys(("segmen", "status", "program", "berlaku_sampai")),
+    "project": _HEAD | dict.fromkeys(("nomor", "npp", "kd_daerah", "status", "berlaku_dari", "berlaku_sampai")),
+}
+_PLACES = {"value": "0", "region": "73.09", "region_digits": "7309", "reference": "x"}
+
+
+class Profile:
+    """A wire format from a file. Raises Misconfigured naming the file and the entry that is wrong."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._data = tomllib.loads(path.read_text(encoding="utf-8"))
+            self._zone = ZoneInfo(self._data.get("zone", "Asia/Jakarta"))
+        except (OSError, ValueError, KeyError) as error:
+            raise self._wrong("", f"cannot be read: {error}") from error
+        self.statuses = frozenset(self._data.get("statuses", [200]))
+        self._answers = {name: self._section(name) for name in _SHAPES if name in self._data}
+        if "employer" not in self._answers:
+            raise self._wrong("employer", "is missing")
+
+    def call(self, ask: Ask, reference: str) -> Call:
+        section = self._data.get(ask.subject.value, {})
+        params = section.get("ask", {}).get(asked_by(ask))
+        if params is None:
+            raise RegistryMisunderstood(f"this agreement has no question for {ask.subject} by {asked_by(ask)}")
+        region = ask.region or ""
+        words = {"value": ask.value, "region": region, "region_digits": region.replace(".", ""), "reference": reference}
+        path = section["path"].format(**{key: quote(word, safe="") for key, word in words.items()})
+        return section.get("method", "GET"), path, {key: text.format(**words) for key, text in params.items()}
+
+    def shape(self, ask: Ask, document: Record) -> Record:
+        section = self._data[ask.subject.value]
+        try:
+            return self._built(self._answers[ask.subject.value], document, section)
+        except JMESPathError as error:
+            raise RegistryMisunderstood(f"the answer does not fit the profile: {type(error).__name__}") from None
+
+    def _section(self, name: str) -> dict[str, Any]:
+        section = self._data[name]
+        if section.get("method", "GET") not in ("GET", "POST"):
+            raise self._wrong(f"{name}.method", "must be GET or POST")
+        try:
+            for text in (section["path"], *(text for ask in section["ask"].values() for text in ask.values())):
+                text.format(**_PLACES)
+        except (KeyError, ValueError, AttributeError, TypeError) as error:
+            raise self._wrong(f"{name}.path or {name}.ask", f"is missing or has an unknown place {error}") from error
+        return self._compiled(section.get("answer", {}), _SHAPES[name], f"{name}.answer")
+
+    def _compiled(self, rules: dict[str, Any], shape: dict[str, Any], where: str) -> dict[str, Any]:
+        """The rules with their expressions compiled: exactly the fields of the shape, so nothing is left to chance."""
+        given = set(rules) - {"at", "each", "none"}
+        if given != set(shape):
+            odd = ", ".join(sorted(given ^ set(shape)))
+            raise self._wrong(where, f"must name every field of the shape and no other; look at: {odd}")
+        made: dict[str, Any] = {}
+        for key, rule in rules.items():
+            if isinstance(shape.get(key), dict) and isinstance(rule, dict):
+                made[key] = self._compiled(rule, shape[key], f"{where}.{key}")
+                continue
+            try:
+                made[key] = jmespath.compile(rule)
+            except (JMESPathError, TypeError, AttributeError) as error:
+                raise self._wrong(f"{where}.{key}", "is no JMESPath expression") from error
+        return made
+
+    def _built(self, rules: dict[str, Any], data: Any, section: Record) -> dict[str, Any]:
+        made = {}
+        for key, rule in rules.items():
+            if key in ("at", "each", "none"):
+                continue
+            if not isinstance(rule, dict):
+                made[key] = self._translated(key, rule.search(data), section)
+            elif "none" in rule and rule["none"].search(data) is True:
+                made[key] = None
+            elif "each" in rule:
+                items = rule["each"].search(data)
+                made[key] = [self._built(rule, item, section) for item in items] if isinstance(items, list) else items
+            else:
+                inner = rule["at"].search(data) if "at" in rule else data
+                if inner is not None:  # else it stays missing: only `none` says that there is none
+                    made[key] = self._built(rule, inner, section)
+        return made
+
+    def _translated(self, key: str, value: Any, section: Record) -> Any:
+        """One value by the section's tables: split, codes, numbers in text, formats of days and moments."""
+        if isinstance(value, str) and key in section.get("split", {}):
+            value = [part.strip() for part in value.split(section["split"][key])]
+        if key in section.get("codes", {}) and value is not None:
+            codes = section["codes"][key]
+            value = [_code(key, codes, item) for item in value] if isinstance(value, list) else _code(key, codes, value)
+        if not isinstance(value, str):
+            return value
+        if key in section.get("numbers", ()) and re.fullmatch(r"[0-9]{1,9}", value):
+            return int(value)
+        return self._calendar(key, value, section["formats"][key]) if key in section.get("formats", {}) else value
+
+    def _calendar(self, key: str, text: str, form: str) -> str:
+        try:
+            moment = datetime.strptime(text, form)  # noqa: DTZ007 (the zone follows)
+        except ValueError:
+            raise RegistryMisunderstood(f"{key}: not written as {form}") from None
+        if key == "per_tanggal":
+            return (moment if moment.tzinfo else moment.replace(tzinfo=self._zone)).isoformat()
+        return moment.strftime("%Y-%m" if key == "lunas_sampai" else "%Y-%m-%d")
+
+    def _wrong(self, where: str, what: str) -> Misconfigured:
+        return Misconfigured(f"REGISTRY_PROFILE {self._path.name}: {where} {what}")
+
+
+def _code(key: str, codes: Mapping[str, Any], value: Any) -> Any:
+    """The contract's word for another wire's code. A code that is not in the table is an error, never a default."""
+    name = value if isinstance(value, str) else json.dumps(value)
+    if name not in codes:
+        raise RegistryMisunderstood(f"{key}: a code that is not in the table")
+    return codes[name]

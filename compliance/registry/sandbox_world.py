@@ -162,7 +162,8 @@ class InProcess:
 
     def ask(self, ask: Ask, purpose: Purpose) -> Answer:
         now = self.clock()
-        got = reply(*Agreed().call(ask, purpose.reference), now)
+        _, path, query = Agreed().call(ask, purpose.reference)
+        got = reply(path, query, now)
         if got.manner not in ("answer", "slow"):
             raise RegistryUnavailable(f"sandbox: {got.manner}")
         judge(got.status, got.headers, Agreed.statuses, self.clock)

@@ -12,7 +12,7 @@ from sqlalchemy import make_url
 
 from compliance.registry import auth, reach
 from compliance.registry.http import HttpSource
-from compliance.registry.mapping import Agreed
+from compliance.registry.mapping import Agreed, Profile
 from compliance.registry.port import Source
 from compliance.registry.resilient import Breaker, BreakerState, Resilient
 
@@ -58,7 +58,7 @@ def http(settings: Settings, clock: Callable[[], datetime]) -> HttpSource:
         reach.checked_url(settings.registry_url, "REGISTRY_URL"),
         session,
         auth.build(settings.registry_auth, given, session, clock),
-        Agreed(),
+        Profile(settings.registry_profile) if settings.registry_profile else Agreed(),
         clock,
         "sandbox" if settings.registry == "sandbox" else "http",
     )

@@ -67,6 +67,11 @@ def understand(ask: Ask, document: Record, now: datetime, source: str) -> Answer
     return Answer(record, source, as_of, reference)
 
 
+def asked_by(ask: Ask) -> str:
+    """The contract's word for what is asked by."""
+    return "nomor" if ask.subject is Subject.PROJECT and ask.by != "npp" else ask.by
+
+
 def _employer(document: Record) -> Employer:
     accounts = _list(document, "kepesertaan")
     if len(accounts) > MAX_ACCOUNTS:
@@ -150,7 +155,7 @@ _READERS: dict[Subject, Callable[[Record], Employer | Participant | Project]] = 
 
 def _same_as_asked(ask: Ask, document: Record, record: Employer | Participant | Project | None) -> None:
     """An answer about somebody else, also a *not found* that names him, is no answer."""
-    key = "nomor" if ask.subject is Subject.PROJECT and ask.by != "npp" else ask.by
+    key = asked_by(ask)
     if isinstance(record, Employer) and key == "npp":
         same = any(account.npp == ask.value.upper() for account in record.accounts)
     elif document.get(key) is None:  # the agency need not repeat a NIK
