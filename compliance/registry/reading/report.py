@@ -217,7 +217,8 @@ class LineReader:
         if any(other != value for _, other in read[1:]):
             self._notes.append(self._note(Kind.DOUBTED, "two_columns", fact, read=shown(cell)))
         if _rewritten(fact, cell, value):
-            self._notes.append(self._note(Kind.CORRECTED, "rewritten", fact, given=shown(cell), read=shown(value)))
+            given_as = shown(cell) if isinstance(cell, str) else f"{shown(cell)} (angka/number)"
+            self._notes.append(self._note(Kind.CORRECTED, "rewritten", fact, given=given_as, read=shown(value)))
         return value
 
     def _note(self, kind: Kind, code: str, fact: str, **words: str) -> Note:

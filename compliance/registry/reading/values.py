@@ -20,7 +20,7 @@ Cell = str | int | float | bool | date | datetime | None
 BLANK = frozenset({"", "-", "--", "---", "–", "—", "NULL", "NIHIL", "KOSONG", "TIDAK ADA", "BELUM ADA"})
 FIRST_YEAR, LAST_YEAR = 1970, 2099
 SERIAL_ZERO = date(1899, 12, 30)  # Excel counts days from here
-SERIALS = range(25569, 73051)  # 1970 to 2099
+SERIALS = range(25569, 58441)  # 1970 to 2059
 MONTH_NAMES = {
     1: "JANUARI JANUARY JAN",
     2: "FEBRUARI PEBRUARI FEBRUARY FEB PEB",
