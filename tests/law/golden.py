@@ -104,11 +104,12 @@ class Golden:
     """One row with the columns of its group filled in."""
 
     file: str
+    about: str
     row: Row
     cite: str
 
     def __str__(self) -> str:
-        return f"{self.file}: {self.row['case']}"
+        return f"{self.file}: {self.about}: {self.row['case']}"
 
     def says(self, column: str, otherwise: Any = None) -> Any:
         value = self.row.get(column, PLAIN.get(column, otherwise))
@@ -122,7 +123,7 @@ def golden_cases() -> Iterator[Golden]:
                 whole = group.get("given", {}) | row
                 unknown = whole.keys() - COLUMNS
                 assert not unknown, f"{path.name}: {row['case']}: unknown columns {unknown}"
-                yield Golden(path.stem, whole, row.get("cite") or group["cite"])
+                yield Golden(path.stem, group["about"], whole, row.get("cite") or group["cite"])
 
 
 @cache
