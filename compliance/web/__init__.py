@@ -6,7 +6,8 @@ from flask import Flask
 from flask_wtf.csrf import CSRFProtect
 
 from compliance.web import account, blueprint, checks, errors, headers, language, permits, receipts, visitors
-from compliance.web.blueprint import pages
+
+VIEWS = (account, checks, receipts)  # importing them adds their routes
 
 
 def register(app: Flask) -> None:
@@ -24,9 +25,7 @@ def register(app: Flask) -> None:
     language.register(app)
     app.jinja_env.globals.update(static=blueprint.address, region_name=permits.region_name)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    for page in (account, checks, receipts):
-        page.routes()
-    app.register_blueprint(pages)
+    app.register_blueprint(blueprint.pages)
     visitors.all_marked(app)
     headers.register(app)
     errors.register(app)

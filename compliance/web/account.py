@@ -33,17 +33,7 @@ from compliance.web.visitors import (
 )
 
 
-def routes() -> None:
-    add = pages.add_url_rule
-    add("/", "home", home)
-    add("/masuk", "sign_in", sign_in, methods=["GET", "POST"])
-    add("/masuk/kode", "second_factor", second_factor, methods=["GET", "POST"])
-    add("/masuk/telepon", "enrol", enrol, methods=["GET", "POST"])
-    add("/keluar", "sign_out", sign_out, methods=["POST"])
-    add("/akun", "account", account, methods=["GET", "POST"])
-    add("/akun/keluar-semua", "sign_out_everywhere", sign_out_everywhere, methods=["POST"])
-
-
+@pages.route("/")
 @allow()
 def home() -> ResponseReturnValue:
     if not current_user.is_authenticated:
@@ -51,6 +41,7 @@ def home() -> ResponseReturnValue:
     return redirect(url_for("web.check_form" if me().role in CHECKERS else "web.account"))
 
 
+@pages.route("/masuk", methods=["GET", "POST"])
 @allow()
 def sign_in() -> ResponseReturnValue:
     typed = request.form.get("sign_in", "")
@@ -76,6 +67,7 @@ def carried_fields() -> dict[str, str]:
     return {name.removeprefix(CARRIED): text for name, text in request.form.items() if name.startswith(CARRIED)}
 
 
+@pages.route("/masuk/kode", methods=["GET", "POST"])
 @allow()
 def second_factor() -> ResponseReturnValue:
     pending = _pending()
@@ -95,6 +87,7 @@ def second_factor() -> ResponseReturnValue:
     return render_template("pages/second_factor.html", error=error), 401 if error else 200
 
 
+@pages.route("/masuk/telepon", methods=["GET", "POST"])
 @allow()
 def enrol() -> ResponseReturnValue:
     pending = _pending()
@@ -115,12 +108,14 @@ def enrol() -> ResponseReturnValue:
     return page, 401 if error else 200
 
 
+@pages.route("/keluar", methods=["POST"])
 @allow(*EVERYBODY)
 def sign_out() -> ResponseReturnValue:
     leave()
     return redirect(url_for("web.home"))
 
 
+@pages.route("/akun/keluar-semua", methods=["POST"])
 @allow(*EVERYBODY)
 def sign_out_everywhere() -> ResponseReturnValue:
     people().end_sessions(me().id)
@@ -128,6 +123,7 @@ def sign_out_everywhere() -> ResponseReturnValue:
     return redirect(url_for("web.sign_in"))
 
 
+@pages.route("/akun", methods=["GET", "POST"])
 @allow(*EVERYBODY)
 def account() -> ResponseReturnValue:
     error, user = "", me()

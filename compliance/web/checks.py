@@ -30,15 +30,6 @@ PER_PAGE = 25
 WAITING = 100
 
 
-def routes() -> None:
-    add = pages.add_url_rule
-    add("/periksa", "check_form", check_form, methods=["GET", "POST"])
-    add("/periksa/<check_id>", "result", result)
-    add("/periksa/<check_id>/hasil.pdf", "paper", pdf)
-    add("/riwayat", "earlier", earlier)
-    add("/tindak-lanjut", "waiting", waiting)
-
-
 def rescue(signed_out: bool) -> ResponseReturnValue:
     """A form came after its session had ended: nothing that was typed is lost."""
     if signed_out:
@@ -48,6 +39,7 @@ def rescue(signed_out: bool) -> ResponseReturnValue:
     )
 
 
+@pages.route("/periksa", methods=["GET", "POST"])
 @allow(*CHECKERS, rescue=rescue)
 def check_form() -> ResponseReturnValue:
     if request.method == "GET":
@@ -183,6 +175,7 @@ def _region(typed: dict[str, str]) -> str:
     return chosen if chosen in regions else regions[0]
 
 
+@pages.route("/periksa/<check_id>")
 @allow(*CHECKERS)
 def result(check_id: str) -> ResponseReturnValue:
     shown = _mine(check_id)
@@ -190,6 +183,7 @@ def result(check_id: str) -> ResponseReturnValue:
     return render_template("pages/result.html", shown=shown, certainty=permits.certainty(), qr=qr)
 
 
+@pages.route("/periksa/<check_id>/hasil.pdf", endpoint="paper")
 @allow(*CHECKERS)
 def pdf(check_id: str) -> ResponseReturnValue:
     shown = _mine(check_id)
@@ -205,6 +199,7 @@ def _mine(check_id: str) -> records.Shown:
     return shown
 
 
+@pages.route("/riwayat")
 @allow(*CHECKERS)
 def earlier() -> ResponseReturnValue:
     query = request.args.get("q", "").strip()[:100]
@@ -229,6 +224,7 @@ def _search(query: str, before: int | None) -> list[Any]:
     return log.checks(wanted, PER_PAGE + 1)
 
 
+@pages.route("/tindak-lanjut")
 @allow(*CHECKERS)
 def waiting() -> ResponseReturnValue:
     held = deployment().log.checks(CheckFilter(me().regions, action="HOLD"), WAITING)

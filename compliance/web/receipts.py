@@ -22,23 +22,20 @@ from compliance.web.blueprint import pages
 from compliance.web.visitors import allow
 
 
-def routes() -> None:
-    pages.add_url_rule("/r", "receipt_form", receipt_form)
-    pages.add_url_rule("/r/<path:typed>", "receipt", receipt)
-
-
 def guard() -> Guard:
     """Wrong codes of one address: a person mistypes a few, a guesser many."""
     gate = deployment()
     return Guard("receipt", 20, timedelta(minutes=10), gate.settings.secret_key.encode(), gate.clock)
 
 
+@pages.route("/r")
 @allow()
 def receipt_form() -> ResponseReturnValue:
     typed = request.args.get("kode", "").strip()
     return redirect(url_for("web.receipt", typed=typed[:40])) if typed else render_template("pages/receipt_form.html")
 
 
+@pages.route("/r/<path:typed>")
 @allow()
 def receipt(typed: str) -> ResponseReturnValue:
     address = request.remote_addr or ""

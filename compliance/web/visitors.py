@@ -69,9 +69,7 @@ def register(app: Flask) -> None:
         signed_in = sign_ins().current(token)
         return Visitor(signed_in) if signed_in else None
 
-    @pages.app_context_processor
-    def person() -> dict[str, User | None]:
-        return {"user": me() if current_user and current_user.is_authenticated else None}
+    app.context_processor(lambda: {"user": me() if current_user and current_user.is_authenticated else None})
 
 
 def all_marked(app: Flask) -> None:

@@ -1,0 +1,90 @@
+"""A gate with the sandbox agency in its own process, people who sign in, and a browser's habits for Flask's client."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from compliance import create_app
+from compliance.access.users import Role, User, Users
+from compliance.database import db
+from config import Settings
+from tests.conftest import Clock
+
+PASSWORD = "kuda laut makan petai"
+FORM = {
+    "permit_type": "RESTORAN",
+    "region": "73.09",
+    "reference": "503/0123/DPMPTSP/2026",
+    "stage": "new",
+    "business.name": "CV Sumber Rejeki",
+    "business.nib": "8120001234567",
+    "business.scale": "small",
+    "workforce.employs_workers": "yes",
+    "workforce.declared": "12",
+    "step": "check",
+}
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    return replace(settings, registry_url="")
+
+
+@pytest.fixture
+def app(settings: Settings, clock: Clock) -> Iterator[Flask]:
+    app = create_app(settings, clock=clock)
+    yield app
+    with app.app_context():
+        db.session.remove()
+        db.engine.dispose()
+
+
+def add_user(app: Flask, sign_in: str, role: Role = Role.CLERK, regions: tuple[str, ...] = ("73.09",)) -> User:
+    with app.app_context():
+        running = app.extensions["compliance"]
+        people = Users(running.log, running.clock)
+        return people.create(sign_in, f"Ibu {sign_in}", role, regions, PASSWORD, office="DPMPTSP Maros", by="test")
+
+
+@dataclass
+class Visit:
+    """Flask's client, that sends the form token as a browser does."""
+
+    client: FlaskClient
+
+    def get(self, path: str) -> TestResponse:
+        return self.client.get(path)
+
+    def token(self, path: str = "/masuk") -> str:
+        found = re.search(r'name="csrf_token" value="([^"]+)"', self.client.get(path).get_data(as_text=True))
+        assert found
+        return found[1]
+
+    def post(self, path: str, data: dict[str, str], page: str = "/masuk") -> TestResponse:
+        return self.client.post(path, data=data | {"csrf_token": self.token(page)})
+
+    def sign_in(self, name: str, password: str = PASSWORD) -> TestResponse:
+        return self.post("/masuk", {"sign_in": name, "password": password})
+
+    def check(self, **changes: str) -> TestResponse:
+        typed = {name.replace("__", "."): text for name, text in changes.items()}
+        return self.post("/periksa", FORM | typed, page="/periksa")
+
+
+@pytest.fixture
+def visit(app: Flask) -> Visit:
+    return Visit(app.test_client())
+
+
+@pytest.fixture
+def clerk(app: Flask, visit: Visit) -> Visit:
+    add_user(app, "sitti")
+    assert visit.sign_in("sitti").status_code == 302
+    return visit
