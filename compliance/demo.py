@@ -123,8 +123,8 @@ def _show(shown: dict[str, Any]) -> None:
         print(f"  {region}  {value}")
     print("Accounts (demo only):")
     for account in shown["accounts"]:
-        second = f"   second factor: {account['totp']}" if account.get("totp") else ""
-        print(f"  {account['role']:<14} {account['name']:<28} {account['password']}{second}")
+        second = "" if account["role"] == "clerk" else "   (sets up a second factor at the first sign-in)"
+        print(f"  {account['role']:<14} {account['name']:<10} {account['password']}{second}")
     print(f"\nOne real check:\n  curl -s {BASE}/api/v1/checks -H 'Authorization: Bearer {key}' \\")
     print(f"    -H 'Content-Type: application/json' -d '{body}'\n")
     document = answer.json()
