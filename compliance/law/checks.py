@@ -7,7 +7,9 @@ from datetime import date
 from string import Formatter
 
 from compliance.errors import BadPolicy
-from compliance.law.facts import Effect, Scale, Verdict
+from compliance.law.case import RANK
+from compliance.law.facts import Scale, Verdict
+from compliance.law.grounds import RULES
 from compliance.law.loading import VALUES, Entry, Key
 
 Groups = Mapping[tuple[str, Key], list[Entry]]
@@ -21,12 +23,11 @@ _CODES = """
     UNDERTAKING_OVERDUE OFFICER_DECISION"""
 CODES = frozenset(_CODES.split())
 PHRASES = ("doubtful",)
-ALWAYS_IN_FORCE = ("finding", "text", "verdict", "phrase", "value", "programmes", "due")
+ALWAYS_IN_FORCE = ("finding", "text", "verdict", "phrase", "rule", "value", "programmes", "due")
 _FILLED_IN = """
     permit_type region_name branch reason owed missing npp active expected months due deadline number letter dated
     lifted region until count age_hours codes"""
 FILLED_IN = frozenset(_FILLED_IN.split())
-RANK = {effect: rank for rank, effect in enumerate(Effect)}
 
 
 def check_national(groups: Groups) -> None:
@@ -36,6 +37,7 @@ def check_national(groups: Groups) -> None:
     _complete(groups, "value", [(name,) for name in VALUES], closed=True)
     _complete(groups, "verdict", [(verdict,) for verdict in Verdict], closed=True)
     _complete(groups, "phrase", [(name,) for name in PHRASES], closed=True)
+    _complete(groups, "rule", [(rule.name,) for rule in RULES], closed=True)
     _complete(groups, "programmes", [(scale,) for scale in Scale], closed=True)
     _complete(groups, "due", [()])
     _check_texts(entry for group in groups.values() for entry in group)

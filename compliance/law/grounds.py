@@ -170,23 +170,61 @@ def _after(month: date, number: int) -> date:
     return (month + timedelta(days=31 * number)).replace(day=1)
 
 
+def _owes_programmes(case: Case) -> dict[str, object]:
+    return {"programmes": owed(case), "scale_known": _scale_known(case), "pension_age": case.law.pension_age}
+
+
+def _owes_workers(case: Case) -> dict[str, object]:
+    expected, stated = liable(case), case.application.workforce
+    spared = stated.hired_last_30_days + case.law.headcount_tolerance
+    return {"most": expected, "least": None if expected is None else expected - spared}
+
+
+def _owes_contributions(case: Case) -> dict[str, object]:
+    month = _month_before(case.application.as_at)
+    due, confirmed = case.law.due_day(month)
+    threshold = case.gate.arrears_months if case.gate else None
+    return {"month_due": month, "due": due, "holidays_confirmed": confirmed, "months_that_count": threshold}
+
+
+def _owes_project(case: Case) -> dict[str, object]:
+    contract = case.law.contract_in_force(case.application)
+    if contract is None:
+        return {}
+    return {"deadline": case.law.working_day_after(contract.contract_date, case.law.project_days)[0]}
+
+
 ACCOUNTS = ("evidence.accounts",)
+COUNTED = ("gate", "value.several_accounts", "value.other_grounds")
 RULES = (
     *BEFORE_GROUNDS,
     Rule(
         "registered",
         registered,
         (*ACCOUNTS, "evidence.found_by", "evidence.complete", "evidence.participant", "application.legal_form"),
-        ("gate",),
+        COUNTED,
     ),
     Rule(
         "programmes",
         programmes,
         (*ACCOUNTS, "application.scale", "application.workforce"),
-        ("gate", "programmes", "pension_age"),
+        (*COUNTED, "programmes", "pension_age"),
+        owed=_owes_programmes,
     ),
-    Rule("workers", workers, (*ACCOUNTS, "application.workforce"), ("gate", "value")),
-    Rule("wages", wages, ACCOUNTS, ("gate",)),
-    Rule("arrears", arrears, (*ACCOUNTS, "application.as_at"), ("gate", "due")),
-    Rule("project", project, ("application.contract", "evidence.projects"), ("gate", "value")),
+    Rule(
+        "workers",
+        workers,
+        (*ACCOUNTS, "application.workforce"),
+        (*COUNTED, "value.headcount_tolerance"),
+        owed=_owes_workers,
+    ),
+    Rule("wages", wages, ACCOUNTS, COUNTED),
+    Rule("arrears", arrears, (*ACCOUNTS, "application.as_at"), (*COUNTED, "due"), owed=_owes_contributions),
+    Rule(
+        "project",
+        project,
+        ("application.contract", "evidence.projects"),
+        ("gate", "value.project_days"),
+        owed=_owes_project,
+    ),
 )

@@ -23,8 +23,8 @@ from compliance.law.facts import (
     Subject,
 )
 from compliance.law.identifiers import same_npwp
+from compliance.law.law import Law
 from compliance.law.names import normal, same_name
-from compliance.law.policy import Law
 
 Steps = Generator[Ask, Answer, None]
 

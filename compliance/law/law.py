@@ -76,6 +76,7 @@ class Law:
     labels: Mapping[Verdict, Words] = field(repr=False)
     summaries: Mapping[Verdict, Words] = field(repr=False)
     phrases: Mapping[str, Words] = field(repr=False)
+    questions: Mapping[str, Words] = field(repr=False)  # of each rule, for who explains
     services: Mapping[str, str] = field(repr=False)
     programmes: Mapping[Scale, frozenset[Programme]] = field(repr=False)
     state_bodies: Mapping[str, Effect] = field(repr=False)
@@ -176,6 +177,7 @@ def compile_law(
         labels={Verdict(key[0]): entry.data["label"] for key, entry in by_kind["verdict"].items()},
         summaries={Verdict(key[0]): entry.data["summary"] for key, entry in by_kind["verdict"].items()},
         phrases={key[0]: entry.data["text"] for key, entry in by_kind["phrase"].items()},
+        questions={key[0]: entry.data["question"] for key, entry in by_kind["rule"].items()},
         services={key[0]: entry.data["service"] for key, entry in by_kind.get("service", {}).items()},
         programmes={Scale(key[0]): frozenset(e.data["owed"]) for key, e in by_kind["programmes"].items()},
         state_bodies={key[0]: entry.data["effect"] for key, entry in by_kind.get("legal_form", {}).items()},

@@ -194,6 +194,7 @@ NATIONAL: dict[str, Check] = {
     "text": TEXT,
     "verdict": table(COMMON | {"verdict": one_of(Verdict), "label": BOTH, "summary": BOTH}, LATER),
     "phrase": table(COMMON | {"name": text, "text": BOTH}, LATER),
+    "rule": table(COMMON | {"name": text, "question": BOTH}, LATER),
 }
 REGION_HEAD = table({"region": text, "name": text, "zone": text, "since": day})
 REGION: dict[str, Check] = {
@@ -235,7 +236,7 @@ def _keys(kind: str, row: Mapping[str, Any]) -> list[Key]:
         return [(name,) for name in row[several]]
     if kind == "text":
         return [(row["code"], row.get("variant", ""))]
-    single = {"value": "name", "finding": "code", "verdict": "verdict", "phrase": "name"}.get(kind)
+    single = {"value": "name", "finding": "code", "verdict": "verdict", "phrase": "name", "rule": "name"}.get(kind)
     return [(row[single],)] if single else [()]
 
 

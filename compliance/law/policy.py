@@ -109,6 +109,11 @@ class Policy:
         """The day in the region's zone. Raises UnknownRegion."""
         return now.astimezone(self._region(region).zone).date()
 
+    def last_change(self, region: str) -> date:
+        """The day on which the region's own rules change for the last time, as far as its file says."""
+        known = self._region(region)
+        return max((group[-1].since for group in self._groups[region].values()), default=known.first_day)
+
     def history(self, region: str) -> Groups:
         """All entries that ever hold in a region, oldest first, by what they are about."""
         self._region(region)

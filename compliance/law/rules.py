@@ -19,13 +19,15 @@ Findings = Iterator[Finding]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One question of the law. `reads` are the facts it looks at, `rests_on` the kinds of dated law it applies."""
+    """One question of the law. `reads` are the facts it looks at, `rests_on` the dated law it applies (a kind, or
+    `value.` and a name), `owed` what it measures the facts against."""
 
     name: str
     judge: Callable[[Case], Findings]
     reads: tuple[str, ...]
     rests_on: tuple[str, ...]
     stops: bool = False
+    owed: Callable[[Case], dict[str, object]] = lambda case: {}
 
 
 def register(case: Case) -> Findings:
@@ -125,14 +127,24 @@ def _sanctions(case: Case, letters: Iterable[Sanction]) -> Findings:
 
 
 BEFORE_GROUNDS = (
-    Rule("register", register, ("register", "application.permit_type", "application.as_at"), ("service", "value")),
+    Rule(
+        "register",
+        register,
+        ("register", "application.permit_type", "application.as_at"),
+        ("service", "value.lifted_days"),
+    ),
     Rule("gated", gated, ("application.permit_type", "application.stage", "application.scale"), ("gate",), stops=True),
     Rule("nib_status", nib_status, ("application.nib_status",), (), stops=True),
     Rule("state_body", state_body, ("application.legal_form",), ("legal_form",), stops=True),
     Rule("agency", agency, ("evidence.failure", "evidence.sanction"), ("service",), stops=True),
-    Rule("identity", identity, ("evidence.found_by", "evidence.match"), ("value",), stops=True),
-    Rule("answer", answer, ("evidence.age_hours", "evidence.name_equal"), ("value",)),
-    Rule("sanctions", sanctions, ("evidence.sanction", "evidence.warning", "application.as_at"), ("service", "value")),
+    Rule("identity", identity, ("evidence.found_by", "evidence.match"), ("value.key_order",), stops=True),
+    Rule(
+        "answer",
+        answer,
+        ("evidence.age_hours", "evidence.name_equal"),
+        ("value.other_name", "value.stored_answer_hours"),
+    ),
+    Rule("sanctions", sanctions, ("evidence.sanction", "evidence.warning"), ("service", "value.lifted_days")),
     Rule(
         "no_workers",
         no_workers,

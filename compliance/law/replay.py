@@ -1,0 +1,120 @@
+"""Deciding again, years later or under a draft: from the entry alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+from compliance.errors import BadPolicy
+from compliance.law.codec import from_json, to_json
+from compliance.law.decide import decide
+from compliance.law.facts import Action, Decision, Facts
+from compliance.law.policy import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Where a decision no longer comes out as it was recorded. `path` is a JSON pointer into the decision."""
+
+    path: str
+    then: Any
+    now: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """A decision made again; `differences` is empty when it came out the same to the letter."""
+
+    decision: Decision
+    differences: tuple[Difference, ...]
+    policy_sha256: str
+
+    @property
+    def same(self) -> bool:
+        return not self.differences
+
+
+@dataclass(slots=True)
+class Policies:
+    """The policies of the past, read from stored texts. `text_of` returns the text of a SHA-256, or None."""
+
+    text_of: Callable[[str], str | None]
+    _known: dict[str, Policy] = field(default_factory=dict)
+
+    def get(self, sha256: str) -> Policy:
+        """Raises BadPolicy when a text is not stored, or is not what its hash says."""
+        if sha256 not in self._known:
+            listed = self._text(sha256)
+            hashes = json.loads(listed)["files"].values()
+            texts = {sha256: listed} | {name: self._text(name) for name in hashes}
+            self._known[sha256] = Policy.from_texts(sha256, texts)
+        return self._known[sha256]
+
+    def _text(self, sha256: str) -> str:
+        text = self.text_of(sha256)
+        if text is None:
+            raise BadPolicy(f"policy {sha256}", "its text is not stored")
+        return text
+
+
+def replay(body: Mapping[str, Any], policies: Policies) -> Replay:
+    """Decide an entry's facts again by the law it names. Raises BadPolicy; KeyError or ValueError for facts unknown."""
+    facts: Facts = from_json(Facts, body["facts"])
+    sha256 = body["policy"]["sha256"]
+    law = policies.get(sha256).on(facts.application.as_at, facts.application.region)
+    decision = decide(facts, law)
+    found = list(differences(body["decision"], to_json(decision)))
+    if law.version != body["policy"]["version"]:
+        found.append(Difference("/policy/version", body["policy"]["version"], law.version))
+    return Replay(decision, tuple(found), sha256)
+
+
+def differences(then: Any, now: Any, path: str = "") -> Iterator[Difference]:
+    """Every place where two JSON values differ."""
+    if isinstance(then, dict) and isinstance(now, dict):
+        for key in sorted(then.keys() | now.keys()):
+            yield from differences(then.get(key), now.get(key), f"{path}/{key}")
+    elif isinstance(then, list) and isinstance(now, list) and len(then) == len(now):
+        for number, (one, other) in enumerate(zip(then, now, strict=True)):
+            yield from differences(one, other, f"{path}/{number}")
+    elif then != now:
+        yield Difference(path, then, now)
+
+
+@dataclass(frozen=True, slots=True)
+class Flip:
+    """A logged check that a draft would decide otherwise; `now` None: the agency was not asked then."""
+
+    entry_id: str
+    reference: str
+    as_at: date
+    then: Mapping[str, Any]
+    now: Decision | None
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the draft would stop what went on."""
+        return self.now is not None and self.now.action is Action.STOP and self.then["action"] != Action.STOP
+
+
+def flips(bodies: Iterable[Mapping[str, Any]], draft: Policy, region: str) -> Iterator[Flip]:
+    """The checks of a region that a draft would decide otherwise, judged by the draft as its last change leaves it."""
+    last = draft.last_change(region)
+    for body in bodies:
+        facts: Facts = from_json(Facts, body["facts"])
+        application = facts.application
+        if application.region != region:
+            continue
+        law = draft.on(max(last, application.as_at), region)
+        unknown = facts.evidence is None and law.asks(facts)
+        now = None if unknown else decide(facts, law)
+        if now is None or _outcome(to_json(now)) != _outcome(body["decision"]):
+            yield Flip(body["id"], body["reference"], application.as_at, body["decision"], now)
+
+
+def _outcome(decision: Mapping[str, Any]) -> tuple[Any, ...]:
+    found = sorted((finding["code"], finding["effect"]) for finding in decision["findings"])
+    return decision["verdict"], decision["action"], decision["enforced"], found
