@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -13,10 +15,11 @@ from compliance.audit import document
 from compliance.audit.append import append, settle
 from compliance.audit.checks import CheckReads
 from compliance.audit.entry import Entry, draft
+from compliance.audit.opening import open_for_service
 from compliance.audit.reads import LogReads
 from compliance.audit.signing import Keyring
 from compliance.audit.table import audit_entry, check_record
-from compliance.errors import LogUnavailable
+from compliance.errors import LogUnavailable, Misconfigured
 from compliance.gate import Recorded
 from compliance.law.codec import from_json
 from compliance.law.facts import Evidence
@@ -26,17 +29,36 @@ from compliance.proof.receipt import new_code
 if TYPE_CHECKING:
     from config import Settings
 
+log = logging.getLogger(__name__)
+
 
 class AuditLog(LogReads, CheckReads):
-    """The log of one deployment; implements the gate's `Log`. Thread-safe. Needs no tables until it is used."""
+    """The log of one deployment; implements the gate's `Log`. Thread-safe. Needs no tables until it is used.
+
+    `closed` says why nothing is appended, else "". The signer's memory is kept once `check_start` has passed.
+    """
 
     def __init__(self, engine: Engine, settings: Settings, clock: Callable[[], datetime]) -> None:
         self.engine, self.settings, self.clock = engine, settings, clock
         self.keyring = Keyring(settings.log_signing_key, settings.log_origin, settings.public_url)
+        self.closed = ""
+        self._remember_at: float | None = None
 
     @property
     def origin(self) -> str:
         return self.settings.log_origin
+
+    def check_start(self) -> None:
+        """To be called by each process that serves or works, before its first append; `opening` says what it does."""
+        self._remember_at = 0.0
+        open_for_service(self)
+
+    def remember(self, size: int, root: bytes) -> None:
+        """Tell the signer's memory of a head, at most once a second."""
+        now = time.monotonic()
+        if self._remember_at is not None and now >= self._remember_at and size:
+            self._remember_at = now + 1.0
+            self.keyring.remember(size, root)
 
     def append(
         self, kind: str, body: Mapping[str, Any], *, entry_id: str, private: Mapping[str, Any], at: datetime
@@ -45,26 +67,38 @@ class AuditLog(LogReads, CheckReads):
 
         For kind `check`, `document` is the answer (contract §2); for others "". Raises LogUnavailable: no answer then.
         """
+        if self.closed:
+            raise LogUnavailable(f"the log takes no entries: {self.closed}")
         if kind == "check":
             body = {**body, "receipt_code": new_code()}
         written = draft(kind, body, entry_id=entry_id, private=private, at=at)
         try:
+            self.keyring.signers  # noqa: B018 (raises before anything is written)
             with self.engine.connect() as connection:
                 row = append(connection, written)
-                entry = self._entry(row, entry_id, kind, private)
+                entry = self._answered(Entry(row["pos"], entry_id, row["body"], row["leaf_hash"], "", private), row)
                 settle(connection, kind, entry)
-        except (SQLAlchemyError, OSError) as error:
+            self.remember(row["pos"] + 1, row["root"])
+        except (SQLAlchemyError, OSError, Misconfigured) as error:
+            log.exception("the log cannot be written")
             raise LogUnavailable(f"the log cannot be written ({type(error).__name__})") from error
         return Recorded(entry_id, entry.position, entry.document)
 
-    def _entry(self, row: Mapping[str, Any], entry_id: str, kind: str, disclosed: Mapping[str, Any]) -> Entry:
-        """A row as an entry; a check gets its signed answer."""
-        entry = Entry(row["pos"], entry_id, row["body"], row["leaf_hash"], "", disclosed)
-        if kind != "check":
+    def _answered(self, entry: Entry, row: Mapping[str, Any]) -> Entry:
+        """A check with its signed answer; `row` holds the tree that ends with it."""
+        if entry.kind != "check":
             return entry
         receipt = self.keyring.receipt(entry, split(row["frontier"])[::-1], row["root"])
         answer = document.text(document.build(entry, receipt, self.origin))
-        return Entry(entry.position, entry_id, entry.raw, entry.leaf_hash, answer, disclosed)
+        return Entry(entry.position, entry.id, entry.raw, entry.leaf_hash, answer, entry.disclosed)
+
+    def answered(self, entry: Entry) -> Entry:
+        """The entry with the answer that belongs to it, signed by today's key."""
+        if entry.kind != "check":
+            return entry
+        tree = select(audit_entry.c.frontier, audit_entry.c.root).where(audit_entry.c.pos == entry.position)
+        with self.engine.connect() as connection:
+            return self._answered(entry, connection.execute(tree).mappings().one())
 
     def last_evidence(self, question_key: str, since: datetime) -> Evidence | None:
         """The last understood fresh answer to the same question that was received at or after `since`."""

@@ -54,10 +54,10 @@ _insert_check = insert(check_record).on_conflict_do_nothing(index_elements=["pos
 
 @projects("check", into=(check_record,))
 def project_check(connection: Connection, entry: Entry) -> None:
-    connection.execute(_insert_check, _row(entry))
+    connection.execute(_insert_check, check_row(entry))
 
 
-def _row(entry: Entry) -> dict[str, Any]:
+def check_row(entry: Entry) -> dict[str, Any]:
     body = entry.body
     decision, application = body["decision"], body["facts"]["application"]
     until = decision["valid_until"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from typing import Any
 
 from sqlalchemy import Engine, Select, select
 
@@ -13,6 +14,7 @@ from compliance.audit.table import audit_disclosure, audit_entry
 from compliance.errors import LogBroken
 from compliance.proof import tiles
 from compliance.proof.merkle import EMPTY_ROOT, Span, consistency_spans, fold_complete, inclusion_spans, prove, split
+from compliance.proof.note import b64
 
 BATCH = 2_000
 _entry = select(audit_entry.c.pos, audit_entry.c.entry_id, audit_entry.c.body, audit_entry.c.leaf_hash)
@@ -94,7 +96,24 @@ class LogReads:
             row = connection.execute(query).one_or_none()
             return self._with_disclosures([Entry(*row)])[0] if row else None
 
-    def entries(self, start: int = 0, stop: int | None = None, *, kinds: tuple[str, ...] = ()) -> Iterator[Entry]:
+    def package(self, entry_id: str) -> dict[str, Any] | None:
+        """An entry with its proof against the newest head, as `proof.package` verifies it."""
+        entry = self.entry(entry_id)
+        if entry is None:
+            return None
+        size, root = self.head()
+        return {
+            "body": b64(entry.raw),
+            "index": entry.position,
+            "leaf_hash": b64(entry.leaf_hash),
+            "proof": [b64(step) for step in self.inclusion(entry.position, size)],
+            "checkpoint": self.keyring.head(size, root),
+            "disclosures": self.disclosures([entry_id]).get(entry_id, []),
+        }
+
+    def entries(
+        self, start: int = 0, stop: int | None = None, *, kinds: tuple[str, ...] = (), disclose: bool = True
+    ) -> Iterator[Entry]:
         """Entries from position `start` until before `stop`, with their disclosures; of some kinds (`x.`: all x).
 
         Read in batches by key: constant memory, no long transaction.
@@ -109,7 +128,7 @@ class LogReads:
                 return
             start = batch[-1].position + 1
             wanted = [entry for entry in batch if not kinds or _is_of(entry.kind, kinds)]
-            yield from self._with_disclosures(wanted)
+            yield from self._with_disclosures(wanted) if disclose else wanted
 
     def _with_disclosures(self, entries: list[Entry]) -> list[Entry]:
         """Add the disclosures that are left, one query for all."""

@@ -1,73 +1,96 @@
-"""The log's keys: a file of their own (0600), one private key a line; the first signs receipts, all sign heads."""
+"""The log's keys: a file of their own (0600), one private key a line; the first signs receipts, all sign heads.
+
+Beside it lie `.retired` (public keys that signed before) and `.head` (the highest head that was signed).
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
 
 from compliance.audit.document import claims
 from compliance.audit.entry import Entry
 from compliance.errors import LogBroken, Misconfigured
 from compliance.proof.note import Head, Signer, VerifierKey
-from compliance.proof.receipt import sign_claims, tlog_proof
+from compliance.proof.receipt import jwk, sign_claims, tlog_proof
 
 
 class Keyring:
-    """Signs heads and receipts for one origin. The file is read at first use; raises Misconfigured when it is unfit."""
+    """Signs heads and receipts for one origin. The file is read at first use and again when it was replaced."""
 
     def __init__(self, path: Path, origin: str, public_url: str) -> None:
         self.path, self.origin, self._url = path, origin, public_url
+        self._read: tuple[tuple[int, int], list[Signer]] | None = None
 
-    @cached_property
+    @property
     def signers(self) -> list[Signer]:
+        """Raises Misconfigured when the file is missing, or not the key of this origin."""
         try:
-            lines = self.path.read_text(encoding="ascii").splitlines()
+            status = self.path.stat()
+            stamp = (status.st_mtime_ns, status.st_ino)
+            if self._read is None or self._read[0] != stamp:
+                self._read = (stamp, self._load())
         except OSError as error:
             raise Misconfigured(
                 f"LOG_SIGNING_KEY: {self.path} cannot be read ({error.strerror}); put the log's key back there"
             ) from error
+        return self._read[1]
+
+    def _load(self) -> list[Signer]:
+        signers = self.parse()
+        if any(signer.key.name != self.origin for signer in signers):
+            raise Misconfigured(
+                f"LOG_SIGNING_KEY: {self.path} is the key of {signers[0].key.name}, not of LOG_ORIGIN {self.origin};"
+                " set it back, or declare the new origin: flask log incident"
+            )
+        return signers
+
+    def parse(self) -> list[Signer]:
+        """The private keys in the file, whatever origin they are for."""
+        lines = self.path.read_bytes().decode("ascii", "replace").splitlines()
         try:
             signers = [Signer.parse(line) for line in lines if line.strip()]
-        except (LogBroken, UnicodeError) as error:
+        except LogBroken as error:
             raise Misconfigured(f"LOG_SIGNING_KEY: {self.path} holds no key of the log ({error})") from error
-        if not signers or any(signer.key.name != self.origin for signer in signers):
-            raise Misconfigured(f"LOG_SIGNING_KEY: {self.path} is not the key of LOG_ORIGIN {self.origin}")
+        if not signers:
+            raise Misconfigured(f"LOG_SIGNING_KEY: {self.path} is empty")
         return signers
 
     @property
     def keys(self) -> list[VerifierKey]:
+        """The public keys that sign now."""
         return [signer.key for signer in self.signers]
 
-    def create(self) -> VerifierKey:
-        """Make the first key. Raises FileExistsError."""
-        signer = Signer.generate(self.origin)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-        with os.fdopen(handle, "w", encoding="ascii") as file:
-            file.write(signer.secret_line() + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        return signer.key
+    @property
+    def retired(self) -> list[VerifierKey]:
+        """The public keys that signed before, of this origin and earlier ones."""
+        path = self._beside(".retired")
+        return [VerifierKey.parse(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    def _beside(self, suffix: str) -> Path:
+        return self.path.with_name(self.path.name + suffix)
 
     def create_if_missing(self) -> None:
         """Make the first key of a new log, unless its file is there."""
         if not self.path.exists():
-            self.create()
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._write([Signer.generate(self.origin)])
 
     def replace(self, signers: Sequence[Signer]) -> None:
-        """Put other keys in the file's place, at once or not at all."""
-        fresh = self.path.with_name(self.path.name + ".new")
-        fresh.unlink(missing_ok=True)
-        other = Keyring(fresh, self.origin, self._url)
-        other.create()
-        with fresh.open("w", encoding="ascii") as file:
-            file.writelines(signer.secret_line() + "\n" for signer in signers)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(self.path)
-        self.__dict__.pop("signers", None)
+        """Sign with these from now on; public keys that are left out are kept as retired."""
+        staying = [signer.key for signer in signers]
+        gone = [signer.key for signer in self.parse() if signer.key not in staying]
+        retired = [*self.retired, *(key for key in gone if key not in self.retired)]
+        _write_whole(self._beside(".retired"), "".join(f"{key}\n" for key in retired), 0o644)
+        self._write(signers)
+
+    def _write(self, signers: Sequence[Signer]) -> None:
+        _write_whole(self.path, "".join(signer.secret_line() + "\n" for signer in signers), 0o600)
+
+    def jwks(self) -> dict[str, list[dict[str, str]]]:
+        """All public keys, as `/.well-known/jwks.json` shows them."""
+        return {"keys": [jwk(key) for key in [*self.keys, *self.retired]]}
 
     def head(self, size: int, root: bytes) -> str:
         """A signed head."""
@@ -83,3 +106,25 @@ class Keyring:
             "jws": sign_claims(claims(entry, self.origin), self.signers[0]),
             "proof": tlog_proof(entry.position, proof, self.head(entry.position + 1, root)),
         }
+
+    def remembered(self) -> Head | None:
+        """The highest head that is known to have been signed."""
+        path = self._beside(".head")
+        return Head.parse(path.read_text()) if path.exists() else None
+
+    def remember(self, size: int, root: bytes) -> None:
+        """Keep a head, unless a higher one of this origin is kept."""
+        known = self.remembered()
+        if known is None or known.size < size or known.origin != self.origin:
+            _write_whole(self._beside(".head"), str(Head(self.origin, size, root)), 0o644)
+
+
+def _write_whole(path: Path, text: str, mode: int) -> None:
+    """Write a file at once or not at all."""
+    fresh = path.with_name(f"{path.name}.{os.getpid()}.new")
+    handle = os.open(fresh, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, mode)
+    with os.fdopen(handle, "w", encoding="ascii") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)

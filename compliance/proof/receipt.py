@@ -125,3 +125,17 @@ def verify_claims(jws: str, keys: Sequence[VerifierKey]) -> dict[str, Any]:
                 raise LogBroken("the receipt's signature is false") from error
             return claims
     raise LogBroken("the receipt is signed by an unknown key")
+
+
+def verify_answer(answer: Mapping[str, Any], keys: Sequence[VerifierKey]) -> dict[str, Any]:
+    """The claims of a check's whole answer: JWS, tlog-proof and what the answer says must agree. Raises LogBroken."""
+    try:
+        claims = verify_claims(answer["receipt"]["jws"], keys)
+        index, head = verify_proof(answer["receipt"]["proof"], unb64(claims["leaf_hash"]), keys)
+        said = {**answer, **answer["log"], "jti": answer["id"], "code": answer["receipt"]["code"], "iss": head.origin}
+        wrong = [name for name, value in claims.items() if name != "iat" and said[name] != value]
+    except (KeyError, TypeError, ValueError) as error:
+        raise LogBroken("not the answer of a check") from error
+    if wrong or index != claims["index"]:
+        raise LogBroken(f"the answer says something else than its receipt: {', '.join(wrong) or 'index'}")
+    return claims
