@@ -7,27 +7,16 @@ from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import select
 from ulid import ULID
 
 from compliance.audit.entry import Entry, disclosed
-from compliance.audit.projection import projects
 from compliance.audit.table import audit_disclosure, check_record
 
 if TYPE_CHECKING:
     from compliance.audit.log import AuditLog
 
 _BATCH = 300  # entries named by one log.erasure, so that it stays within its size
-
-
-@projects("log.erasure")
-def project_erasure(connection: Connection, entry: Entry) -> None:
-    """The entry is the act; the rows follow, also after a restore or a rebuild."""
-    for erased in entry.body["erased"]:
-        of_it = audit_disclosure.c.entry_id == erased["id"]
-        connection.execute(delete(audit_disclosure).where(of_it, audit_disclosure.c.field.in_(erased["fields"])))
-        if "question" in erased["fields"]:
-            connection.execute(update(check_record).where(check_record.c.id == erased["id"]).values(question=None))
 
 
 def erase(

@@ -98,7 +98,7 @@ class AuditLog(LogReads, CheckReads):
             return entry
         tree = select(audit_entry.c.frontier, audit_entry.c.root).where(audit_entry.c.pos == entry.position)
         with self.engine.connect() as connection:
-            return self._answered(entry, connection.execute(tree).mappings().one())
+            return self._answered(entry, dict(connection.execute(tree).mappings().one()))
 
     def last_evidence(self, question_key: str, since: datetime) -> Evidence | None:
         """The last understood fresh answer to the same question that was received at or after `since`."""

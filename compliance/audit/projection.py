@@ -6,11 +6,11 @@ from collections.abc import Callable
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Table
+from sqlalchemy import Connection, Table, delete, update
 from sqlalchemy.dialects.postgresql import insert
 
 from compliance.audit.entry import Entry
-from compliance.audit.table import check_record
+from compliance.audit.table import audit_disclosure, check_record
 
 Projector = Callable[[Connection, Entry], None]
 _projectors: dict[str, list[Projector]] = {}
@@ -55,6 +55,16 @@ _insert_check = insert(check_record).on_conflict_do_nothing(index_elements=["pos
 @projects("check", into=(check_record,))
 def project_check(connection: Connection, entry: Entry) -> None:
     connection.execute(_insert_check, check_row(entry))
+
+
+@projects("log.erasure")
+def project_erasure(connection: Connection, entry: Entry) -> None:
+    """The entry is the act; the rows follow, also after a restore or a rebuild."""
+    for erased in entry.body["erased"]:
+        of_it = audit_disclosure.c.entry_id == erased["id"]
+        connection.execute(delete(audit_disclosure).where(of_it, audit_disclosure.c.field.in_(erased["fields"])))
+        if "question" in erased["fields"]:
+            connection.execute(update(check_record).where(check_record.c.id == erased["id"]).values(question=None))
 
 
 def check_row(entry: Entry) -> dict[str, Any]:

@@ -59,7 +59,7 @@ def put(path: Path, data: bytes) -> None:
 def write(
     folder: Path, bodies: Iterable[bytes], checkpoint: str, keys: Sequence[VerifierKey], progress: Progress
 ) -> None:
-    """Write the entries that `checkpoint` speaks of, their tiles and the public keys. Raises LogBroken when they differ."""
+    """Write the entries that `checkpoint` speaks of, their tiles and the keys. Raises LogBroken when they differ."""
     tally, writer, bundle = Tally(), TileWriter(folder), list[bytes]()
     head = open_head(checkpoint, keys)
     for body in bodies:

@@ -1,6 +1,6 @@
 """A witness (C2SP tlog-witness): it cosigns a log's head only if it extends the last one that it cosigned.
 
-Run by the inspectorate, on a machine that the gate's operator does not own: `python -m compliance.proof.witness --help`.
+Run by the inspectorate, on a machine that the operator does not own: `python -m compliance.proof.witness --help`.
 """
 
 from __future__ import annotations
