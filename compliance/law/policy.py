@@ -55,7 +55,7 @@ class Policy:
         self._starts: dict[str, list[date]] = {}
         self._texts: dict[str, dict[str, str]] = {}
         self._laws: dict[tuple[str, date], Law] = {}
-        self._calendar = Calendar(self._years())
+        self.calendar = Calendar(self._years())
         national = ((path, source) for path, source in self._sources.items() if "/" not in path)
         rows = (entries(parse(s.text, s.where), NATIONAL, s.where) for _, s in national)
         self._national = in_order(chain.from_iterable(rows))
@@ -109,6 +109,11 @@ class Policy:
         """The day in the region's zone. Raises UnknownRegion."""
         return now.astimezone(self._region(region).zone).date()
 
+    def sha256(self, region: str) -> str:
+        """The hash that names all texts that decide for a region."""
+        self._region(region)
+        return list(self._texts[region])[-1]
+
     def last_change(self, region: str) -> date:
         """The day on which the region's own rules change for the last time, as far as its file says."""
         known = self._region(region)
@@ -126,9 +131,6 @@ class Policy:
         distinct = {entry.where: entry for entry in last if entry.looked_at and entry.looked_at < before}
         return list(distinct.values())
 
-    def unconfirmed_years(self) -> list[int]:
-        return [year for year, table in sorted(self._calendar.years.items()) if not table.confirmed]
-
     def _region(self, code: str) -> Region:
         if code not in self.regions:
             raise UnknownRegion(code, tuple(sorted(self.regions)))
@@ -137,7 +139,7 @@ class Policy:
     def _compile(self, region: Region, start: date) -> Law:
         due = tuple((entry.since, entry.data["day"]) for entry in self._national["due", ()])
         held = dict(self._in_force(region.code, start))
-        return compile_law(region.code, region.name, start, held, self._texts[region.code], self._calendar, due)
+        return compile_law(region.code, region.name, start, held, self._texts[region.code], self.calendar, due)
 
     def _years(self) -> Iterator[HolidayYear]:
         for path, source in self._sources.items():
