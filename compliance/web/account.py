@@ -103,7 +103,7 @@ def enrol() -> ResponseReturnValue:
             error = _("Kode tidak cocok. Periksa jam di telepon Anda, lalu coba kode berikutnya.")
         except SignInLocked as lock:
             error = _locked(lock)
-    address = pyotp.TOTP(seed).provisioning_uri(pending.user.sign_in, issuer_name="Pemeriksaan Kepatuhan")
+    address = pyotp.TOTP(seed).provisioning_uri(name=pending.user.sign_in, issuer_name="Pemeriksaan Kepatuhan")
     page = render_template("pages/enrol.html", error=error, seed=seed, qr=paper.qr(address))
     return page, 401 if error else 200
 

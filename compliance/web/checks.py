@@ -44,7 +44,7 @@ def rescue(signed_out: bool) -> ResponseReturnValue:
 def check_form() -> ResponseReturnValue:
     if request.method == "GET":
         again = records.find(request.args.get("ulang", ""), me().regions)
-        return form_page(again.stated) if again else type_page({})
+        return form_page(again.stated) if again else type_page({"stage": "new"})
     typed, step = typed_fields(), request.form.get("step", "check")
     if step in language.LANGUAGES:
         session["language"] = step

@@ -39,6 +39,11 @@ class Box:
     error: str = ""
 
     @property
+    def sentence(self) -> str:
+        """What is wrong, beginning with a capital letter as it stands alone."""
+        return self.error[:1].upper() + self.error[1:]
+
+    @property
     def id(self) -> str:
         return self.field.name.replace(".", "-").replace("_", "-")
 
@@ -104,18 +109,12 @@ FIELDS = (
         rare=True,
     ),
     Field("business.name", "business", _("Nama usaha"), _("Seperti di NIB, misalnya CV Sumber Rejeki.")),
-    Field(
-        "business.nib",
-        "business",
-        _("NIB"),
-        _("13 angka di lembar NIB, misalnya 8120001234567."),
-        kind="digits",
-    ),
+    Field("business.nib", "business", _("NIB"), _("13 angka di lembar NIB, misalnya 8120001234567."), kind="digits"),
     Field(
         "business.npwp",
         "business",
         _("NPWP"),
-        _("15, 16, atau 22 angka; titik dan strip boleh, misalnya 01.234.567.8-801.000."),
+        _("Membantu bila NIB belum dikenal. Titik dan strip boleh, misalnya 01.234.567.8-801.000."),
     ),
     Field(
         "business.npp",
@@ -133,14 +132,7 @@ FIELDS = (
         choices=FORMS,
         rare=True,
     ),
-    Field(
-        "business.nib_status",
-        "business",
-        _("Status NIB di OSS"),
-        kind="select",
-        choices=STATUSES,
-        rare=True,
-    ),
+    Field("business.nib_status", "business", _("Status NIB di OSS"), kind="select", choices=STATUSES, rare=True),
     Field(
         "owner.nik",
         "business",
@@ -198,7 +190,7 @@ FIELDS = (
         "workforce.over_pension_age",
         "workers",
         _("Di antaranya melewati usia pensiun"),
-        _("59 tahun atau lebih. Contoh: 1 penjaga berusia 62 tahun = 1."),
+        _("Contoh: 1 penjaga berusia 62 tahun = 1."),
         kind="count",
         needed_for=_on("programmes"),
         rare=True,

@@ -104,9 +104,11 @@ class _Sheet(FPDF):
         for name, value in shown.facts:
             self.set_font("DejaVu", "", self.size - 0.5)
             top = self.get_y()
-            self.multi_cell(58, self.size * 0.48, name, align="L", new_x="RIGHT", new_y="TOP")
+            self.multi_cell(60, self.size * 0.48, name, align="L", new_x="LMARGIN", new_y="NEXT")
+            below = self.get_y()
+            self.set_xy(self.l_margin + 64, top)
             self.multi_cell(0, self.size * 0.48, value, align="L", new_x="LMARGIN", new_y="NEXT")
-            self.set_y(max(self.get_y(), top + self.size * 0.48) + 0.6)
+            self.set_y(max(self.get_y(), below) + 0.6)
 
     def _foot(self, shown: Shown) -> None:
         receipt = shown.document["receipt"]

@@ -87,8 +87,12 @@ def _state(record: CheckRecord) -> str:
     until: Any = language.day(record.valid_until)
     if record.superseded_by:
         return _("Bukti ini asli, tetapi sudah diganti oleh pemeriksaan yang lebih baru.")
+    if record.action == "STOP":
+        return _("Bukti ini asli: permohonan belum boleh dilanjutkan.")
+    if record.action == "HOLD":
+        return _("Bukti ini asli: permohonan ditahan sampai ada kepastian. Ini bukan penolakan.")
     if record.valid_until is None:
-        return _("Bukti ini asli. Hasilnya tidak membolehkan permohonan dilanjutkan, atau belum pasti.")
+        return _("Bukti ini asli. Aturannya belum diberlakukan, jadi permohonan boleh dilanjutkan.")
     if record.valid_until < today:
         return _("Bukti ini asli, tetapi masa berlakunya berakhir pada %(until)s.", until=until)
     return _("Bukti ini asli dan berlaku sampai %(until)s.", until=until)
