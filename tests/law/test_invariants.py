@@ -17,10 +17,8 @@ from compliance.law.facts import Account, Action, Decision, Effect, Facts, Progr
 from tests.law import anything
 from tests.law.golden import policy
 
-settings.register_profile(
-    "law", deadline=None, max_examples=300, suppress_health_check=list(HealthCheck), database=None
-)
-settings.load_profile("law")
+ROUNDS = int(os.environ.get("LAW_ROUNDS", "100"))
+law = settings(deadline=None, max_examples=ROUNDS, suppress_health_check=list(HealthCheck))
 
 GOOD = {Verdict.MET, Verdict.MET_WITH_NOTE, Verdict.NOT_REQUIRED}
 WORST_FIRST = list(Effect)
@@ -29,8 +27,7 @@ employers = anything.facts(employs=True)
 
 
 def judged(facts: Facts) -> Decision:
-    law = policy().on(facts.application.as_at, facts.application.region)
-    return decide(facts, law)
+    return decide(facts, policy().on(facts.application.as_at, facts.application.region))
 
 
 def changed(facts: Facts, number: int, **changes: object) -> Facts:
@@ -41,6 +38,7 @@ def changed(facts: Facts, number: int, **changes: object) -> Facts:
     return replace(facts, evidence=replace(facts.evidence, accounts=tuple(accounts)))
 
 
+@law
 @given(any_facts)
 def test_nobody_is_stopped_without_a_blocking_finding_that_has_a_legal_basis(facts: Facts) -> None:
     decision = judged(facts)
@@ -51,6 +49,7 @@ def test_nobody_is_stopped_without_a_blocking_finding_that_has_a_legal_basis(fac
         assert decision.enforced
 
 
+@law
 @given(any_facts)
 def test_an_agency_that_failed_stops_nobody_but_for_a_sanction(facts: Facts) -> None:
     assume(facts.evidence and facts.evidence.failure)
@@ -59,6 +58,7 @@ def test_an_agency_that_failed_stops_nobody_but_for_a_sanction(facts: Facts) -> 
         assert decision.verdict is Verdict.BLOCKED
 
 
+@law
 @given(any_facts)
 def test_a_source_that_lacks_the_firm_stops_nobody(facts: Facts) -> None:
     assert facts.evidence
@@ -70,6 +70,7 @@ def test_a_source_that_lacks_the_firm_stops_nobody(facts: Facts) -> None:
 FORGETTABLE = ["programmes", "active_workers", "paid_through", "months_in_arrears", "partial_workers", "partial_wages"]
 
 
+@law
 @given(any_facts, st.data())
 def test_what_the_agency_leaves_out_never_makes_a_refusal(facts: Facts, data: st.DataObject) -> None:
     assume(facts.evidence and facts.evidence.accounts)
@@ -80,6 +81,7 @@ def test_what_the_agency_leaves_out_never_makes_a_refusal(facts: Facts, data: st
     assert after.action is not Action.STOP or before.action is Action.STOP
 
 
+@law
 @given(any_facts)
 def test_an_open_account_of_which_nothing_is_known_stops_nobody(facts: Facts) -> None:
     assert facts.evidence
@@ -110,6 +112,7 @@ def better(facts: Facts, data: st.DataObject) -> Facts:
     return changed(facts, number, paid_through=month, months_in_arrears=months, first_payment=True)
 
 
+@law
 @given(employers, st.data())
 def test_a_good_deed_never_turns_proceed_into_hold_or_stop(facts: Facts, data: st.DataObject) -> None:
     assume(facts.evidence and facts.evidence.accounts)
@@ -117,6 +120,7 @@ def test_a_good_deed_never_turns_proceed_into_hold_or_stop(facts: Facts, data: s
         assert judged(better(facts, data)).action is Action.PROCEED
 
 
+@law
 @given(any_facts)
 def test_every_finding_says_what_what_to_do_and_why_in_both_languages(facts: Facts) -> None:
     decision = judged(facts)
@@ -134,6 +138,7 @@ def test_every_finding_says_what_what_to_do_and_why_in_both_languages(facts: Fac
         assert len(decision.cure.steps["id"]) == len(decision.cure.steps["en"]) > 0
 
 
+@law
 @given(any_facts, st.randoms())
 def test_the_order_of_accounts_does_not_matter(facts: Facts, random: st.random_module) -> None:
     assert facts.evidence
@@ -143,6 +148,7 @@ def test_the_order_of_accounts_does_not_matter(facts: Facts, random: st.random_m
     assert judged(mixed) == judged(facts)
 
 
+@law
 @given(any_facts)
 def test_a_decision_outlives_the_log(facts: Facts) -> None:
     written = json.loads(json.dumps(to_json(facts)))
@@ -153,6 +159,7 @@ def test_a_decision_outlives_the_log(facts: Facts) -> None:
     assert from_json(Decision, json.loads(json.dumps(to_json(decision)))) == decision
 
 
+@law
 @given(any_facts)
 def test_the_verdict_is_the_worst_effect_and_the_rest_follows_from_it(facts: Facts) -> None:
     decision = judged(facts)
@@ -171,12 +178,14 @@ def test_the_verdict_is_the_worst_effect_and_the_rest_follows_from_it(facts: Fac
         assert decision.cure.recheck_after is None
 
 
+@law
 @given(any_facts)
 def test_doubt_about_the_agency_refuses_nobody(facts: Facts) -> None:
     decision = judged(replace(facts, doubtful=True, decision=None))
     assert decision.verdict is not Verdict.NOT_MET
 
 
+@law
 @given(any_facts, st.sampled_from([1, 30, 400]))
 def test_the_facts_choose_the_law_only_by_the_day(facts: Facts, later: int) -> None:
     """The day of asking moves the day to ask again, and nothing else."""
