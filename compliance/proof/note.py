@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from compliance.errors import LogBroken
 
 LOG_KEY, WITNESS_KEY = 1, 4
+MOST = 100  # signatures of one note
 _NAME = re.compile(r"[^\s+]+")
 _SIZE = re.compile(r"0|[1-9][0-9]{0,18}")
 
@@ -130,8 +131,10 @@ def signature_lines(note: str) -> tuple[str, list[tuple[str, bytes, bytes]]]:
     text, blank, tail = note.rpartition("\n\n")
     if not blank or not tail.endswith("\n") or any(ord(char) < 32 and char != "\n" for char in note):
         raise LogBroken("not a signed note")
-    found = []
-    for line in tail[:-1].split("\n"):
+    found, lines = [], tail[:-1].split("\n")
+    if len(lines) > MOST:
+        raise LogBroken("too many signatures")
+    for line in lines:
         mark, name, data = [*line.split(" "), "", ""][:3]
         raw = unb64(data)
         if mark != "—" or not _NAME.fullmatch(name) or len(raw) < 5 or line.count(" ") != 2:
@@ -147,6 +150,8 @@ def open_note(note: str, keys: Sequence[VerifierKey]) -> tuple[str, list[Verifie
     """
     text, lines = signature_lines(note)
     signed = []
+    if len({(key.name, key.key_id) for key in keys}) < len(keys):
+        raise LogBroken("two keys share a name and an id")
     for name, key_id, signature in lines:
         for key in keys:
             if key.name == name and key.key_id == key_id:
