@@ -21,7 +21,8 @@ from jmespath.exceptions import JMESPathError
 
 from compliance.errors import Misconfigured, RegistryMisunderstood
 from compliance.law.facts import Ask, Subject
-from compliance.registry.wire import Record, asked_by
+from compliance.registry.fields import Record
+from compliance.registry.wire import asked_by
 
 Call = tuple[str, str, dict[str, str]]  # method, path, parameters
 
@@ -73,6 +74,20 @@ _SHAPES: dict[str, dict[str, Any]] = {
     "project": _HEAD | dict.fromkeys(("nomor", "npp", "kd_daerah", "status", "berlaku_dari", "berlaku_sampai")),
 }
 _PLACES = {"value": "0", "region": "73.09", "region_digits": "7309", "reference": "x"}
+
+
+def unread(ask: Ask, document: Record) -> list[str]:
+    """Names of an answer's fields that nobody reads, in contract §4's shape; for whoever writes a profile."""
+    return sorted(_unread(document, _SHAPES[ask.subject.value]))
+
+
+def _unread(value: Any, shape: dict[str, Any]) -> set[str]:
+    if isinstance(value, list):
+        return set().union(*(_unread(item, shape) for item in value))
+    if not isinstance(value, dict):
+        return set()
+    inner = (_unread(value.get(key), part) for key, part in shape.items() if part)
+    return (set(value) - set(shape)).union(*inner)
 
 
 class Profile:
