@@ -101,9 +101,9 @@ def project(case: Case) -> Findings:
 
 
 def owed(case: Case, scale: Scale | None = None) -> list[Programme]:
-    """The programmes owed, in the order of the table; JP not when all workers are above the pension age."""
-    scale = scale or case.application.scale or Scale.MICRO
-    table = case.law.programmes[scale]
+    """The programmes owed, in their usual order; JP not when all workers are above the pension age."""
+    table = case.law.programmes[scale or case.application.scale or Scale.MICRO]
+    table |= case.gate.programmes if case.gate else frozenset()
     expected = liable(case) or 0
     if 0 < expected <= case.application.workforce.over_pension_age:
         table -= {Programme.JP}

@@ -30,12 +30,16 @@ Words = Mapping[str, str]  # by language: id, en
 
 @dataclass(frozen=True, slots=True)
 class GateRule:
-    """What a region requires for a permit type. `arrears_months` None: arrears are no ground."""
+    """What a region requires for a permit type; `programmes` are owed on top of the national table.
+
+    `arrears_months` None: arrears are no ground.
+    """
 
     permit_type: str
     stage: RuleStage
     since: date
     grounds: frozenset[str]
+    programmes: frozenset[Programme]
     basis: tuple[Basis, ...]
     scales: frozenset[Scale] | None
     effects: Mapping[str, Effect]
@@ -130,13 +134,15 @@ class Law:
     def working_day_after(self, day: date, number: int) -> tuple[date, bool]:
         """The `number`-th working day after a day, and whether the holidays it rests on are confirmed.
 
-        Where no table of holidays exists, a day that cannot be too early, unconfirmed.
+        Where no table of holidays exists, Monday to Friday are counted, unconfirmed.
         """
         try:
             found = self.calendar.add_working_days(day, number)
             return found, all(self.calendar.confirmed(year) for year in {day.year, found.year})
         except NoCalendar:
-            return day + timedelta(days=2 * number + 14), False
+            for _ in range(number):
+                day += timedelta(days=max(1, 7 - day.weekday()) if day.weekday() > 3 else 1)
+            return day, False
 
 
 def next_month(month: date) -> date:
@@ -198,6 +204,7 @@ def _gate(entry: Entry) -> GateRule:
         stage=data["stage"],
         since=entry.since,
         grounds=frozenset(data.get("grounds", ())),
+        programmes=frozenset(data.get("programmes", ())),
         basis=entry.basis,
         scales=frozenset(data["scales"]) if "scales" in data else None,
         effects=data.get("effects", {}),

@@ -177,6 +177,7 @@ _GATE = table(
         "applied_for": many(one_of(APPLIED_FOR)),
         "scales": many(one_of(Scale, Scale)),
         "grounds": many(one_of(GROUNDS)),
+        "programmes": many(one_of([p for p in Programme if p is not Programme.JKP], Programme)),
         "arrears": ARREARS,
         "effects": effects,
     },
