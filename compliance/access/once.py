@@ -120,7 +120,7 @@ class Once:
         if row is None or row.expires_at <= now:
             return self._first(key, new, now)
         if row.lease_until is not None:
-            return self._after_death(key, row, new, now)
+            return self._after_death(key, row, new, now, patient)
         if not hmac.compare_digest(row.body_mac, mac):
             raise AskedOtherwise(OTHERWISE)
         if row.ask_again_at is not None and (not patient or row.ask_again_at <= now):
@@ -137,7 +137,7 @@ class Once:
         return new
 
     def _after_death(
-        self, key: OnceKey, row: Any, new: dict[str, Any], now: datetime
+        self, key: OnceKey, row: Any, new: dict[str, Any], now: datetime, patient: bool
     ) -> dict[str, Any] | Recorded | None:
         if row.lease_until > now:
             return None
@@ -148,7 +148,7 @@ class Once:
             back = row.replaces and {"replaces": row.replaces, "ask_again_at": row.ask_again_at}
             return self._take(key, row, new | (back or {}))
         self._finish(key.where() & (ONCE.c.check_id == row.check_id), recorded)
-        return None
+        return self._claim(key, new["body_mac"], patient)
 
     def _take(self, key: OnceKey, row: Any, new: dict[str, Any]) -> dict[str, Any] | None:
         same = and_(ONCE.c.check_id == row.check_id, ONCE.c.lease_until.is_not_distinct_from(row.lease_until))

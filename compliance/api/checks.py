@@ -158,7 +158,7 @@ def _position(cursor: str | None) -> int | None:
 @blueprint.response(200, CheckSchema)
 def read(check_id: str) -> Response:
     """Read a check again, and what came after it."""
-    record = _mine(check_id)
+    record = mine(check_id)
     text = shown_to(g.caller, record.document)
     if record.superseded_by:
         text = document.text({**json.loads(text), "superseded_by": record.superseded_by})
@@ -170,7 +170,7 @@ def read(check_id: str) -> Response:
 @blueprint.response(200, ProofSchema)
 def proof(check_id: str) -> Response:
     """The entry as it was hashed, and the proof that it is in the log."""
-    record, log = _mine(check_id), deployment().log
+    record, log = mine(check_id), deployment().log
     entry, size = log.entry(check_id), log.head()[0]
     if entry is None:
         raise Problem(404, "there is no such check")
@@ -185,7 +185,7 @@ def proof(check_id: str) -> Response:
     return Response(document.text(found), content_type="application/json")
 
 
-def _mine(check_id: str) -> CheckRecord:
+def mine(check_id: str) -> CheckRecord:
     """The check, if it is of one of the caller's regions. Raises Problem 404."""
     record = deployment().log.check(check_id)
     if record is None or record.region not in g.caller.client.regions:

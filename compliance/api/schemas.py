@@ -167,6 +167,15 @@ class ReplaySchema(Schema):
     policy_sha256 = text()
 
 
+class ExplainSchema(Schema):
+    id = text()
+    as_at = text(format="date")
+    policy = fields.Dict(required=True)
+    rules = fields.List(fields.Dict(), required=True)
+    not_reached = fields.List(fields.String(), required=True)
+    decision = fields.Dict(required=True)
+
+
 class ListQuery(Document):
     """What a list of checks may be narrowed to; days are those of the region's zone, inclusive."""
 

@@ -29,7 +29,7 @@ def build(entry: Entry, receipt: Mapping[str, str], origin: str, language: str =
         "enforced": decision["enforced"],
         "label": decision["label"][language],
         "summary": decision["summary"][language],
-        "findings": [_finding(finding, language) for finding in decision["findings"]],
+        "findings": [finding(one, language) for one in decision["findings"]],
         "cure": _cure(decision["cure"], language),
         "valid_until": decision["valid_until"],
         "retry_after": decision["retry_at"],
@@ -41,7 +41,8 @@ def build(entry: Entry, receipt: Mapping[str, str], origin: str, language: str =
     }
 
 
-def _finding(finding: Mapping[str, Any], language: str) -> dict[str, Any]:
+def finding(finding: Mapping[str, Any], language: str = "id") -> dict[str, Any]:
+    """One finding of a stored decision, as the answer shows it."""
     return {
         "code": finding["code"],
         "effect": finding["effect"],

@@ -1,0 +1,233 @@
+"""The same key and body are one check: replays, races, failures and deaths."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from compliance.access.once import Once, OnceKey
+from compliance.database import db
+from compliance.deployment import deployment
+from compliance.errors import AskedInProgress, LogUnavailable
+from tests.api.conftest import Agency, question
+from tests.conftest import Clock
+
+PATH = "/api/v1/checks"
+
+
+@pytest.fixture
+def once_headers(headers: dict[str, str]) -> dict[str, str]:
+    return {**headers, "Idempotency-Key": "503-0123-1"}
+
+
+def test_the_same_question_is_asked_once(
+    http: FlaskClient, once_headers: dict[str, str], agency: Agency, entries: Callable[..., Any], clock: Clock
+) -> None:
+    first = http.post(PATH, json=question(), headers=once_headers)
+    clock.tick(days=29)
+    again = http.post(PATH, data=_reordered(), headers=once_headers, content_type="application/json")
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert again.data == first.data
+    assert (first.headers.get("Idempotent-Replayed"), again.headers["Idempotent-Replayed"]) == (None, "true")
+    assert (len(agency.told), len(entries("check"))) == (1, 1)
+
+
+def _reordered() -> bytes:
+    """The same document in another notation: RFC 8785 makes the two equal."""
+    return b"""{"workforce": {"declared": 12.0, "employs_workers": true}, "permit_type": "RESTOR\\u0041N",
+        "business": {"scale": "small", "nib": "8120001234567", "name": "CV Sumber Rejeki"},
+        "reference": "503/0123/DPMPTSP/2026"}"""
+
+
+def test_another_body_under_the_same_key_is_refused(http: FlaskClient, once_headers: dict[str, str]) -> None:
+    http.post(PATH, json=question(), headers=once_headers)
+    answer = http.post(PATH, json=question(reference="other"), headers=once_headers)
+    assert answer.status_code == 422
+
+
+def test_a_key_belongs_to_its_client(
+    http: FlaskClient, once_headers: dict[str, str], new_key: Callable[..., str]
+) -> None:
+    other = {**once_headers, "Authorization": f"Bearer {new_key()}"}
+    answers = [http.post(PATH, json=question(), headers=headers) for headers in (once_headers, other)]
+    assert [answer.status_code for answer in answers] == [201, 201]
+
+
+def test_a_key_ends_after_thirty_days(http: FlaskClient, once_headers: dict[str, str], clock: Clock) -> None:
+    http.post(PATH, json=question(), headers=once_headers)
+    clock.tick(days=30)
+    assert http.post(PATH, json=question(reference="other"), headers=once_headers).status_code == 201
+
+
+@pytest.mark.parametrize("wrong", ["", "x" * 129, "ü", "a\tb"])
+def test_a_key_is_printable_ascii(http: FlaskClient, headers: dict[str, str], wrong: str) -> None:
+    answer = http.post(PATH, json=question(), headers={**headers, "Idempotency-Key": wrong})
+    assert answer.status_code == 422, answer.text
+
+
+def test_a_refused_request_leaves_the_key_free(http: FlaskClient, once_headers: dict[str, str]) -> None:
+    assert http.post(PATH, json=question(business__nib="1"), headers=once_headers).status_code == 422
+    assert http.post(PATH, json=question(), headers=once_headers).status_code == 201
+
+
+def test_a_failed_append_leaves_the_key_free(
+    app: Flask, http: FlaskClient, once_headers: dict[str, str], monkeypatch: Any
+) -> None:
+    def full(*args: Any, **more: Any) -> Any:
+        raise LogUnavailable("the disk is full")
+
+    with app.app_context(), monkeypatch.context() as broken:
+        broken.setattr(deployment().log, "append", full)
+        assert http.post(PATH, json=question(), headers=once_headers).status_code == 503
+    assert http.post(PATH, json=question(reference="other"), headers=once_headers).status_code == 201
+
+
+def test_an_undetermined_answer_holds_until_its_retry_and_is_then_asked_again(
+    http: FlaskClient, once_headers: dict[str, str], agency: Agency, clock: Clock, entries: Callable[..., Any]
+) -> None:
+    agency.fails = True
+    first = http.post(PATH, json=question(), headers=once_headers)
+    assert first.get_json()["verdict"] == "UNDETERMINED"
+    clock.tick(minutes=4)
+    held = http.post(PATH, json=question(), headers=once_headers)
+    assert (held.status_code, held.data) == (200, first.data)
+    agency.fails = False
+    clock.tick(minutes=1)
+    second = http.post(PATH, json=question(), headers=once_headers)
+    assert (second.status_code, second.get_json()["verdict"]) == (201, "MET")
+    assert second.get_json()["replaces"] == first.get_json()["id"]
+    assert http.post(PATH, json=question(), headers=once_headers).data == second.data
+    assert http.post(PATH, json=question(reference="other"), headers=once_headers).status_code == 422
+    old = http.get(first.headers["Location"], headers=once_headers).get_json()
+    assert old["superseded_by"] == second.get_json()["id"]
+    assert len(entries("check")) == 2
+
+
+def test_a_failed_second_asking_falls_back_to_the_first_answer(
+    app: Flask, http: FlaskClient, once_headers: dict[str, str], agency: Agency, clock: Clock, monkeypatch: Any
+) -> None:
+    agency.fails = True
+    first = http.post(PATH, json=question(), headers=once_headers)
+    clock.tick(minutes=6)
+
+    def full(*args: Any, **more: Any) -> Any:
+        raise LogUnavailable("the disk is full")
+
+    with app.app_context(), monkeypatch.context() as broken:
+        broken.setattr(deployment().log, "append", full)
+        assert http.post(PATH, json=question(), headers=once_headers).status_code == 503
+    assert http.post(PATH, json=question(reference="other"), headers=once_headers).status_code == 422
+    third = http.post(PATH, json=question(), headers=once_headers)
+    assert (third.status_code, third.get_json()["replaces"]) == (201, first.get_json()["id"])
+
+
+def test_twenty_at_once_are_one_check(
+    app: Flask, once_headers: dict[str, str], agency: Agency, entries: Callable[..., Any]
+) -> None:
+    agency.waits = threading.Event()
+    answers: list[Any] = []
+
+    def ask() -> None:
+        answers.append(app.test_client().post(PATH, json=question(), headers=once_headers))
+
+    first = threading.Thread(target=ask)
+    first.start()
+    assert agency.asked.wait(20)
+    others = [threading.Thread(target=ask) for _ in range(19)]
+    for thread in others:
+        thread.start()
+    for thread in others:
+        thread.join()
+    assert [answer.status_code for answer in answers] == [409] * 19
+    agency.waits.set()
+    first.join()
+    assert answers[-1].status_code == 201
+    assert (len(agency.told), len(entries("check"))) == (1, 1)
+
+
+def test_a_race_for_a_new_key_has_one_winner(
+    app: Flask, once_headers: dict[str, str], entries: Callable[..., Any]
+) -> None:
+    start, answers = threading.Barrier(8), []
+
+    def ask() -> None:
+        start.wait()
+        answers.append(app.test_client().post(PATH, json=question(), headers=once_headers))
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    statuses = sorted(answer.status_code for answer in answers)
+    assert statuses.count(201) == 1
+    assert set(statuses) <= {200, 201, 409}
+    assert len(entries("check")) == 1
+
+
+class Died(BaseException):
+    """What happens to a worker that is killed: no handler of ours sees it."""
+
+
+@pytest.mark.parametrize("written", [False, True])
+def test_a_request_that_died_frees_its_key_after_the_timeout(
+    app: Flask,
+    http: FlaskClient,
+    once_headers: dict[str, str],
+    agency: Agency,
+    clock: Clock,
+    entries: Callable[..., Any],
+    monkeypatch: Any,
+    written: bool,
+) -> None:
+    def die(self: Any, key: Any, row: Any, ask: Any) -> Any:
+        if written:
+            ask(row["check_id"], row["replaces"])
+        raise Died
+
+    with monkeypatch.context() as killed:
+        killed.setattr(Once, "_ask", die)
+        with pytest.raises(Died):
+            http.post(PATH, json=question(), headers=once_headers)
+    clock.tick(seconds=17)
+    assert http.post(PATH, json=question(), headers=once_headers).status_code == 409
+    clock.tick(seconds=1)
+    answer = http.post(PATH, json=question(), headers=once_headers)
+    assert answer.status_code == (200 if written else 201)
+    assert (len(agency.told), len(entries("check"))) == (1, 1)
+    assert http.post(PATH, json=question(), headers=once_headers).data == answer.data
+
+
+def test_a_page_waits_for_the_first_of_two_clicks(app: Flask, agency: Agency) -> None:
+    """What the clerk's form does with its hidden key."""
+    with app.app_context():
+        running = deployment()
+        once = Once(lambda found: None, running.clock, b"secret", 8.0)
+        key, answers, inside = OnceKey("user", "/periksa", "k"), [], threading.Event()
+        go_on = threading.Event()
+
+        def slow(check_id: str, replaces: str | None) -> Any:
+            from compliance.gate import Recorded
+
+            inside.set()
+            assert go_on.wait(20)
+            return Recorded(check_id, 1, '{"retry_after": null}')
+
+        def first() -> None:
+            with app.app_context():
+                answers.append(once.run(key, {}, slow))
+
+        thread = threading.Thread(target=first)
+        thread.start()
+        assert inside.wait(20)
+        with pytest.raises(AskedInProgress):
+            once.run(key, {}, slow, wait=0.2)
+        go_on.set()
+        thread.join()
+        db.session.remove()
+    assert answers[0][1] is False
