@@ -14,7 +14,7 @@ from compliance import projections  # noqa: F401  its entry becomes a table here
 from compliance.database import db
 from compliance.deployment import deployment
 from compliance.errors import GateError
-from compliance.registry.imports import Imported, Remarks, import_report
+from compliance.registry.imports import ZONE, Imported, Remarks, import_report
 from compliance.registry.reading.words import LABEL, Kind
 
 
@@ -38,8 +38,10 @@ def import_command(file: Path, region: str | None, older: bool, dated: datetime 
         raise click.ClickException(
             f"Tidak diterima, tidak ada yang disimpan / not taken, nothing stored: {error}"
         ) from error
-    click.echo(f"Laporan berlaku / in force: {imported.period:%Y-%m}, {imported.as_of:%Y-%m-%d %H:%M} UTC, "
-               f"ref {imported.sha256[:12]}")  # fmt: skip
+    as_of = imported.as_of.astimezone(ZONE)
+    click.echo(
+        f"Laporan berlaku / in force: {imported.period:%Y-%m}, {as_of:%Y-%m-%d %H:%M} WITA, {imported.sha256[:12]}"
+    )
     sys.exit(1 if imported.counts["refused"] else 0)
 
 
