@@ -76,6 +76,7 @@ def _page(record: CheckRecord, shown: records.Shown) -> ResponseReturnValue:
         label={name: text[0] for name, text in texts.items()},
         state={name: text[1] for name, text in texts.items()},
         marks=shown.marks,
+        on_trial=shown.on_trial,
         facts=[(name, value) for name, value in facts if value],
     )
 

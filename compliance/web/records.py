@@ -48,6 +48,12 @@ class Shown:
         return trial + ([_("contoh: peraturan daerah belum ada")] if self.is_example else [])
 
     @property
+    def on_trial(self) -> bool:
+        """Whether software lets the application proceed although the verdict is none of the good ones."""
+        d = self.document
+        return d["action"] == "PROCEED" and d["verdict"] in ("NOT_MET", "OFFICER_REVIEW", "UNDETERMINED")
+
+    @property
     def is_example(self) -> bool:
         d = self.document
         cited = (basis["certainty"] for finding in d["findings"] for basis in finding["legal_basis"])
@@ -83,11 +89,11 @@ class Shown:
             return _("Jangan lanjutkan permohonan selama sanksi berlaku; beri tahu pemohon nomor suratnya.")
         if d["action"] == "STOP":
             return _("Jangan lanjutkan dahulu: serahkan lembar ini kepada pemohon dan periksa lagi setelah diperbaiki.")
-        if d["verdict"] == "UNDETERMINED":
+        if d["action"] == "HOLD" and d["verdict"] == "UNDETERMINED":
             return _("Tahan dahulu, ini bukan penolakan: periksa lagi nanti, atau lihat sertifikat kepesertaannya.")
         if d["action"] == "HOLD":
             return _("Tahan dahulu, ini bukan penolakan: seorang petugas perlu memeriksa alasan di bawah ini.")
-        if d["verdict"] in ("NOT_MET", "OFFICER_REVIEW"):
+        if self.on_trial:
             return _("Lanjutkan permohonan: aturan ini belum diberlakukan. Sampaikan alasan di bawah kepada pemohon.")
         if d["verdict"] == "MET_WITH_NOTE":
             return _("Lanjutkan permohonan, dan sampaikan catatan di bawah kepada pemohon.")
