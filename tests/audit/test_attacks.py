@@ -1,4 +1,4 @@
-"""Who notices what (log.md's table): each attack by name, by someone with the database and the key, on both databases."""
+"""Who notices what (log.md's table): each attack by name, by who holds database and key, on both databases."""
 
 from __future__ import annotations
 

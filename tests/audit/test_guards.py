@@ -72,7 +72,8 @@ class TestPostgres:
 
     def test_a_leaf_hash_that_is_not_the_bodys_is_refused(self, log: AuditLog, admin_log: AuditLog) -> None:
         fill(log)
-        statement = "INSERT INTO audit_entry SELECT 3, 'x', 'other'::bytea, leaf_hash, root, frontier FROM audit_entry WHERE pos = 2"
+        columns = "3, 'x', 'other'::bytea, leaf_hash, root, frontier"
+        statement = f"INSERT INTO audit_entry SELECT {columns} FROM audit_entry WHERE pos = 2"
         assert refused(admin_log, statement)
 
     def test_truncate_and_replica_mode_do_not_pass_the_guards(self, log: AuditLog, admin_log: AuditLog) -> None:
