@@ -9,7 +9,7 @@ import importlib
 
 from flask import Flask
 
-NOUNS = ("policy", "log", "registry", "access", "users", "check", "demo")
+NOUNS = ("policy", "log", "replay", "registry", "access", "users", "check", "demo")
 
 
 def register(app: Flask) -> None:

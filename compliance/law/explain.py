@@ -20,7 +20,7 @@ def explain(facts: Facts, law: Law) -> dict[str, Any]:
     rules = [
         {
             "rule": rule.name,
-            "question": to_json(law.questions[rule.name]),
+            "question": to_json(law.questions.get(rule.name, {})),
             "looked_at": {path: _fact(stated, path) for path in rule.reads},
             "owed": to_json(rule.owed(case)),
             "law": [_cited(entry) for entry in _entries(case, rule)],
