@@ -17,7 +17,7 @@ from marshmallow import Schema, ValidationError
 from ulid import ULID
 
 from compliance.access.clients import Client, Clients, Scope
-from compliance.api.problems import Problem
+from compliance.api.problems import Problem, failures
 from compliance.deployment import deployment
 from compliance.gate import Asker
 from compliance.intake import bad_input, clean, pointed
@@ -105,7 +105,11 @@ def locked(*scopes: Scope, query: Schema | None = None) -> Callable[[Any], Any]:
     """
 
     def decorate(view: Any) -> Any:
-        @Blueprint.doc(security=[{"key": []}], parameters=[{"in": "query", "schema": query}] if query else [])
+        @Blueprint.doc(
+            security=[{"key": []}],
+            parameters=[{"in": "query", "schema": query}] if query else [],
+            responses=failures(401, 403, 422, 429, 503),
+        )
         @wraps(view)
         def guarded(**path: Any) -> Any:
             allow(enter(by_key()), *scopes)

@@ -15,7 +15,7 @@ from compliance.access.clients import Scope
 from compliance.access.once import Once, OnceKey
 from compliance.api.body import read_json
 from compliance.api.caller import Caller, locked
-from compliance.api.problems import Problem
+from compliance.api.problems import Problem, failures
 from compliance.api.schemas import CheckListSchema, CheckSchema, ListQuery, ProofSchema
 from compliance.audit import document
 from compliance.audit.checks import CheckFilter, CheckRecord
@@ -39,6 +39,7 @@ IDEMPOTENCY = {
 ASKED = {
     "requestBody": {"required": True, "content": {"application/json": {"schema": QuestionSchema}}},
     "parameters": [IDEMPOTENCY],
+    "responses": failures(400, 409, 413, 415),
 }
 
 
@@ -154,6 +155,7 @@ def _position(cursor: str | None) -> int | None:
 
 
 @blueprint.get("/<check_id>")
+@blueprint.doc(responses=failures(404))
 @locked(Scope.CHECK, Scope.READ)
 @blueprint.response(200, CheckSchema)
 def read(check_id: str) -> Response:
@@ -166,6 +168,7 @@ def read(check_id: str) -> Response:
 
 
 @blueprint.get("/<check_id>/proof")
+@blueprint.doc(responses=failures(404))
 @locked(Scope.READ)
 @blueprint.response(200, ProofSchema)
 def proof(check_id: str) -> Response:

@@ -19,8 +19,8 @@ from compliance.access.oss import OssCallers
 from compliance.api.body import read_json
 from compliance.api.caller import CHALLENGE, Caller, allow, by_key, enter, read_query
 from compliance.api.checks import once, shown_to
-from compliance.api.problems import Problem
-from compliance.api.schemas import ProblemSchema, ReceiveNibAnswerSchema, ReceiveNibSchema
+from compliance.api.problems import Problem, failures
+from compliance.api.schemas import ReceiveNibAnswerSchema, ReceiveNibSchema
 from compliance.database import db
 from compliance.deployment import deployment
 from compliance.errors import BadIdentifier, BadInput, FieldError
@@ -65,9 +65,9 @@ class Item:
 @blueprint.doc(
     security=[{"key": []}, {"ossToken": []}],
     requestBody={"required": True, "content": {"application/json": {"schema": ReceiveNibSchema}}},
+    responses=failures(400, 401, 403, 413, 415, 422, 429, 503),
 )
 @blueprint.response(200, ReceiveNibAnswerSchema)
-@blueprint.alt_response(400, schema=ProblemSchema, content_type="application/problem+json")
 def receive_nib() -> Response:
     """Take over a NIB from OSS and check each permit in its checklist.
 
@@ -241,7 +241,9 @@ def _object(holder: Any, name: str, at: str) -> Mapping[str, Any]:
 
 def _list(data: Mapping[str, Any], name: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Each object of a list with its pointer; OSS writes an empty text where it has no list."""
-    listed = data.get(name) or []
+    listed = data.get(name)
+    if listed is None or listed == "":
+        return
     if not isinstance(listed, list):
         raise BadInput(FieldError(f"/dataNIB/{name}", "must be a list of objects, e.g. []"))
     for index, item in enumerate(listed):

@@ -50,6 +50,11 @@ class Problem(Exception):
         self.status, self.detail, self.wrong, self.headers = status, detail, wrong, dict(headers or {})
 
 
+def failures(*statuses: int) -> dict[str, str]:
+    """These problems, for the description of a path."""
+    return {str(status): HTTPStatus(status).name for status in statuses}
+
+
 def ours(path: str) -> bool:
     return path.startswith(OURS) or path in OUR_PAGES
 

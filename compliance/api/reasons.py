@@ -11,7 +11,7 @@ from ulid import ULID
 from compliance.access.clients import Scope
 from compliance.api.caller import locked
 from compliance.api.checks import PATH, mine
-from compliance.api.problems import Problem
+from compliance.api.problems import Problem, failures
 from compliance.api.schemas import ExplainSchema, ReplaySchema
 from compliance.audit import document
 from compliance.audit.entry import Entry
@@ -25,6 +25,7 @@ blueprint = Blueprint("reasons", __name__, url_prefix=PATH, description="Reasons
 
 
 @blueprint.get("/<check_id>/explain")
+@blueprint.doc(responses=failures(404))
 @locked(Scope.READ)
 @blueprint.response(200, ExplainSchema)
 def explain(check_id: str) -> Response:
@@ -36,6 +37,7 @@ def explain(check_id: str) -> Response:
 
 
 @blueprint.post("/<check_id>/replay")
+@blueprint.doc(responses=failures(404))
 @locked(Scope.AUDIT)
 @blueprint.response(200, ReplaySchema)
 def replay(check_id: str) -> Response:

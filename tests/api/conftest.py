@@ -50,7 +50,7 @@ class Agency:
 
     def __init__(self) -> None:
         self.told: list[tuple[Ask, Purpose]] = []
-        self.employer: Employer | None = Employer("SUMBER REJEKI, CV", NIB, None, (account(),))
+        self.known = {NIB: Employer("SUMBER REJEKI, CV", NIB, None, (account(),))}
         self.fails = False
         self.broken: Exception | None = None
         self.waits: threading.Event | None = None
@@ -65,7 +65,7 @@ class Agency:
             raise self.broken
         if self.fails:
             raise RegistryUnavailable("the test switched it off")
-        known = self.employer if ask.subject is Subject.EMPLOYER and ask.value == NIB else None
+        known = self.known.get(ask.value) if ask.subject is Subject.EMPLOYER else None
         return Answer(known, self.name, AS_OF, "BPJSTK-1")
 
 
