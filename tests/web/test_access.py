@@ -1,0 +1,184 @@
+"""Who may see what: every route and every role, sessions, form tokens, headers."""
+
+from __future__ import annotations
+
+import pyotp
+import pytest
+from flask import Flask
+
+from compliance.access.users import Role
+from tests.conftest import Clock
+from tests.web.conftest import FORM, PASSWORD, Visit, add_user
+
+PUBLIC, ALL, CHECKERS = "public", "any role", "clerk and supervisor"
+ROUTES = {
+    "home": PUBLIC,
+    "sign_in": PUBLIC,
+    "second_factor": PUBLIC,
+    "enrol": PUBLIC,
+    "sign_out": ALL,
+    "sign_out_everywhere": ALL,
+    "account": ALL,
+    "check_form": CHECKERS,
+    "result": CHECKERS,
+    "paper": CHECKERS,
+    "earlier": CHECKERS,
+    "waiting": CHECKERS,
+    "receipt_form": PUBLIC,
+    "receipt": PUBLIC,
+}
+MEANS = {PUBLIC: frozenset(), ALL: frozenset(Role), CHECKERS: frozenset({Role.CLERK, Role.SUPERVISOR})}
+PAGES = ["/periksa", "/periksa/X", "/periksa/X/hasil.pdf", "/riwayat", "/tindak-lanjut", "/akun"]
+
+
+def enter(app: Flask, visit: Visit, role: Role, clock: Clock) -> None:
+    """Sign somebody of this role in, setting up the telephone where the role needs one."""
+    add_user(app, "orang", role)
+    visit.sign_in("orang")
+    if role is not Role.CLERK:
+        page = visit.get("/masuk/telepon").get_data(as_text=True)
+        seed = page.split('class="seed">')[1].split("<")[0]
+        code = pyotp.TOTP(seed).at(int(clock().timestamp()))
+        assert visit.post("/masuk/telepon", {"code": code}, page="/masuk/telepon").status_code == 200
+
+
+def test_every_route_is_in_the_table_of_who_may_see_it(app: Flask) -> None:
+    views = {name.removeprefix("web."): view for name, view in app.view_functions.items() if name.startswith("web.")}
+    del views["static"]
+    assert {name: view.roles for name, view in views.items()} == {name: MEANS[who] for name, who in ROUTES.items()}
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_who_is_not_signed_in_is_sent_to_the_sign_in_page(visit: Visit, path: str) -> None:
+    answer = visit.get(path)
+    assert answer.status_code == 302
+    assert answer.headers["Location"].startswith("/masuk?next=")
+
+
+@pytest.mark.parametrize("role", Role)
+def test_each_role_opens_its_pages_and_no_others(app: Flask, visit: Visit, clock: Clock, role: Role) -> None:
+    enter(app, visit, role, clock)
+    checks = role in MEANS[CHECKERS]
+    found = {path: visit.get(path).status_code for path in PAGES}
+    expected = {path: 404 if "X" in path else 200 for path in PAGES} if checks else dict.fromkeys(PAGES, 403)
+    assert found == expected | {"/akun": 200}
+
+
+def test_a_clerk_of_one_region_sees_nothing_of_another(app: Flask, clerk: Visit) -> None:
+    address = clerk.check().headers["Location"]
+    assert clerk.get(address).status_code == 200
+    add_user(app, "bone", regions=("73.08",))
+    other = Visit(app.test_client())
+    other.sign_in("bone")
+    assert other.get(address).status_code == 404
+    assert other.get(f"{address}/hasil.pdf").status_code == 404
+    assert "Tidak ada yang cocok" in other.get("/riwayat?q=8120001234567").get_data(as_text=True)
+    assert other.get("/riwayat").get_data(as_text=True).count("/periksa/0") == 0
+    again = other.check()
+    assert again.headers["Location"] != address
+
+
+def test_a_region_that_is_not_ones_own_cannot_be_chosen(clerk: Visit) -> None:
+    page = clerk.get(clerk.check(region="73.08").headers["Location"]).get_data(as_text=True)
+    assert "Kabupaten Maros" in page
+    assert "Kabupaten Bone" not in page
+
+
+def test_signing_in_makes_a_new_session_and_signing_out_ends_it(app: Flask, visit: Visit) -> None:
+    add_user(app, "sitti")
+    visit.token()
+    before = visit.client.get_cookie("gate")
+    visit.sign_in("sitti")
+    during = visit.client.get_cookie("gate")
+    assert before
+    assert during
+    assert before.value != during.value
+    assert visit.post("/keluar", {}, page="/periksa").status_code == 302
+    visit.client.set_cookie("gate", during.value)
+    assert visit.get("/periksa").status_code == 302
+
+
+def test_the_cookie_is_closed_to_scripts_and_other_sites(app: Flask, visit: Visit) -> None:
+    said = visit.get("/masuk").headers["Set-Cookie"]
+    assert "HttpOnly" in said
+    assert "SameSite=Lax" in said
+
+
+@pytest.mark.parametrize("path", ["/masuk", "/periksa", "/keluar", "/akun", "/akun/keluar-semua"])
+def test_nothing_is_changed_without_a_form_token(clerk: Visit, path: str) -> None:
+    answer = clerk.client.post(path, data=FORM | {"sign_in": "sitti", "password": PASSWORD})
+    assert answer.status_code == 400
+    assert clerk.get("/riwayat").get_data(as_text=True).count("/periksa/0") == 0
+
+
+@pytest.mark.parametrize("onward", ["https://jahat.example/", "//jahat.example", "/\\jahat.example", "", "jahat"])
+def test_nobody_is_sent_elsewhere_after_signing_in(app: Flask, visit: Visit, onward: str) -> None:
+    add_user(app, "sitti")
+    answer = visit.post("/masuk", {"sign_in": "sitti", "password": PASSWORD, "next": onward})
+    assert answer.headers["Location"] == "/"
+
+
+def test_after_signing_in_one_is_where_one_wanted_to_be(app: Flask, visit: Visit) -> None:
+    add_user(app, "sitti")
+    answer = visit.post("/masuk", {"sign_in": "sitti", "password": PASSWORD, "next": "/riwayat?q=1"})
+    assert answer.headers["Location"] == "/riwayat?q=1"
+
+
+def test_wrong_passwords_lock_and_say_until_when(app: Flask, visit: Visit) -> None:
+    add_user(app, "sitti")
+    for _ in range(5):
+        page = visit.sign_in("sitti", "salah").get_data(as_text=True)
+        assert "tidak cocok" in page
+    page = visit.sign_in("sitti").get_data(as_text=True)
+    assert "Coba lagi setelah 20 November 2026 pukul 16.15 WITA" in page
+
+
+def test_an_idle_session_asks_to_sign_in_and_keeps_what_was_typed(clerk: Visit, clock: Clock) -> None:
+    clock.tick(minutes=31)
+    page = clerk.post("/periksa", FORM | {"business.name": "CV <Lestari>"})
+    text = page.get_data(as_text=True)
+    assert page.status_code == 401
+    assert "isian Anda tidak hilang" in text
+    carried = {f"isi.{name}": value for name, value in FORM.items()} | {"isi.business.name": "CV <Lestari>"}
+    assert 'name="isi.business.name" value="CV &lt;Lestari&gt;"' in text
+    back = clerk.post("/masuk", carried | {"sign_in": "sitti", "password": PASSWORD})
+    assert back.status_code == 200
+    form = back.get_data(as_text=True)
+    assert 'value="CV &lt;Lestari&gt;"' in form
+    assert 'value="8120001234567"' in form
+
+
+def test_an_expired_form_token_loses_nothing_that_was_typed(clerk: Visit) -> None:
+    page = clerk.client.post("/periksa", data=FORM | {"csrf_token": "old"})
+    assert page.status_code == 400
+    assert 'value="8120001234567"' in page.get_data(as_text=True)
+
+
+def test_the_own_password_is_changed_only_with_the_old_one(app: Flask, clerk: Visit) -> None:
+    new = {"password": "salah", "new_password": "gunung tinggi sekali"}
+    assert clerk.post("/akun", new, page="/akun").status_code == 422
+    assert clerk.post("/akun", new | {"password": PASSWORD, "new_password": "pendek"}, page="/akun").status_code == 422
+    assert clerk.post("/akun", new | {"password": PASSWORD}, page="/akun").status_code == 302
+    assert clerk.get("/akun").status_code == 302
+    assert clerk.sign_in("sitti", "gunung tinggi sekali").status_code == 302
+
+
+@pytest.mark.parametrize("path", ["/", "/masuk", "/r", "/r/AAAA", "/tidak-ada"])
+def test_every_page_forbids_scripts_other_hosts_and_storing(visit: Visit, path: str) -> None:
+    headers = visit.get(path).headers
+    policy = headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert "script-src" not in policy
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["X-Frame-Options"] == "DENY"
+    if path != "/tidak-ada":
+        assert headers["Cache-Control"] == "no-store"
+        assert headers["X-Robots-Tag"] == "noindex"
+
+
+def test_the_stylesheet_may_be_kept_and_is_small(visit: Visit) -> None:
+    address = visit.get("/").get_data(as_text=True).split('rel="stylesheet" href="')[1].split('"')[0]
+    with visit.get(address) as answer:
+        assert answer.cache_control.max_age == 365 * 86400
+        assert len(answer.data) < 20_000
