@@ -17,7 +17,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from compliance.errors import Misconfigured, RegistryMisunderstood, RegistryUnavailable
-from compliance.registry.calls import fetch
+from compliance.registry.calls import fetch, gateway_error
 from compliance.registry.reach import checked_url, left
 from compliance.registry.wire import read_document
 
@@ -80,6 +80,8 @@ class Splp(Fixed):
         self._cipher = AESGCM(hashlib.sha256(salt.encode()).digest()) if salt else None
 
     def unwrap(self, body: bytes) -> bytes:
+        if why := gateway_error(body):
+            raise RegistryMisunderstood(why)
         if not self._cipher:
             return body
         sealed = read_document(body).get("data")

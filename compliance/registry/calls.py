@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import re
 import zlib
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -18,6 +20,8 @@ from compliance.registry.reach import left
 from compliance.registry.wire import MAX_BYTES
 
 LONGEST_WAIT = timedelta(days=30)
+_GATEWAY = {b"900901": "invalid", b"900902": "missing"}
+_GATEWAY_CODE = re.compile(rb"code\W{1,4}(90090[12])\b")
 logging.getLogger("urllib3").setLevel(logging.CRITICAL)  # it logs addresses with their query: NIK and NPWP
 
 
@@ -45,21 +49,37 @@ def fetch(
     try:
         seconds = left()
         with session.request(method, url, stream=True, allow_redirects=False, timeout=seconds, **request) as response:
-            judge(response.status_code, response.headers, statuses, clock)
+            judge(response.status_code, response.headers, statuses, clock, _why_refused(response))
             return decode(response.headers.get("Content-Encoding", ""), _read(response))
     except (requests.RequestException, HTTPError, HTTPException, OSError) as error:
         raise RegistryUnavailable(_reason(error)) from None
 
 
-def judge(status: int, headers: Mapping[str, str], statuses: frozenset[int], clock: Callable[[], datetime]) -> None:
-    """Raise what a status means that is not among `statuses`."""
+def judge(
+    status: int, headers: Mapping[str, str], statuses: frozenset[int], clock: Callable[[], datetime], why: str = ""
+) -> None:
+    """Raise what a status means that is not among `statuses`; `why` is the gateway's word on it."""
     if status in statuses:
         return
     if status == 429 or status >= 500:
         raise RegistryUnavailable(f"status {status}", _retry_at(headers.get("Retry-After", ""), clock()))
     if status == 401:
-        raise Refused("status 401: the credentials are not accepted")
-    raise RegistryMisunderstood(f"status {status}")
+        raise Refused(f"status 401: {why or 'the credentials are not accepted'}")
+    raise RegistryMisunderstood(f"status {status}{why and ': '}{why}")
+
+
+def gateway_error(body: bytes) -> str:
+    """What a gateway's error (code 900901, 900902) says of the credentials, else ""."""
+    found = _GATEWAY_CODE.search(body)
+    return f"the gateway finds the credentials {_GATEWAY[found[1]]} (code {found[1].decode()})" if found else ""
+
+
+def _why_refused(response: requests.Response) -> str:
+    if response.status_code not in (401, 403):
+        return ""
+    with contextlib.suppress(HTTPError, HTTPException, OSError):
+        return gateway_error(response.raw.read1(4096, decode_content=False))
+    return ""
 
 
 def _read(response: requests.Response) -> bytes:

@@ -97,6 +97,7 @@ class Agency:
     def _serve(self, plain: socket.socket) -> None:
         with contextlib.suppress(OSError, ValueError), plain:
             sock = self._context.wrap_socket(plain, server_side=True) if self._context else plain
+            self._open.append(sock)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with sock, sock.makefile("rb") as reader:
                 wire = Wire(sock, self._stopping)
