@@ -150,53 +150,55 @@ class Profile:
                 raise self._wrong(f"{where}.{key}", "is no JMESPath expression") from error
         return made
 
-    def _built(self, rules: dict[str, Any], data: Any, section: Record) -> dict[str, Any]:
+    def _built(self, rules: dict[str, Any], data: Any, section: Record, parent: str = "") -> dict[str, Any]:
         made = {}
         for key, rule in rules.items():
             if key in ("at", "each", "none"):
                 continue
             if not isinstance(rule, dict):
-                made[key] = self._translated(key, rule.search(data), section)
+                made[key] = self._translated(f"{parent}{key}", rule.search(data), section)
             elif "none" in rule and rule["none"].search(data) is True:
                 made[key] = None
             elif "each" in rule:
-                items = rule["each"].search(data)
-                made[key] = [self._built(rule, item, section) for item in items] if isinstance(items, list) else items
+                listed = rule["each"].search(data)
+                several = isinstance(listed, list)
+                made[key] = [self._built(rule, item, section, f"{key}.") for item in listed] if several else listed
             else:
                 inner = rule["at"].search(data) if "at" in rule else data
                 if inner is not None:  # else it stays missing: only `none` says that there is none
-                    made[key] = self._built(rule, inner, section)
+                    made[key] = self._built(rule, inner, section, f"{key}.")
         return made
 
-    def _translated(self, key: str, value: Any, section: Record) -> Any:
+    def _translated(self, name: str, value: Any, section: Record) -> Any:
         """One value by the section's tables: split, codes, numbers in text, formats of days and moments."""
-        if isinstance(value, str) and key in section.get("split", {}):
-            value = [part.strip() for part in value.split(section["split"][key])]
-        if key in section.get("codes", {}) and value is not None:
-            codes = section["codes"][key]
-            value = [_code(key, codes, item) for item in value] if isinstance(value, list) else _code(key, codes, value)
+        if isinstance(value, str) and name in section.get("split", {}):
+            value = [part.strip() for part in value.split(section["split"][name])]
+        codes = section.get("codes", {}).get(name)
+        if codes and value is not None:
+            several = isinstance(value, list)
+            value = [_code(name, codes, item) for item in value] if several else _code(name, codes, value)
         if not isinstance(value, str):
             return value
-        if key in section.get("numbers", ()) and re.fullmatch(r"[0-9]{1,9}", value):
+        if name in section.get("numbers", ()) and re.fullmatch(r"[0-9]{1,9}", value):
             return int(value)
-        return self._calendar(key, value, section["formats"][key]) if key in section.get("formats", {}) else value
+        return self._calendar(name, value, section["formats"][name]) if name in section.get("formats", {}) else value
 
-    def _calendar(self, key: str, text: str, form: str) -> str:
+    def _calendar(self, name: str, text: str, form: str) -> str:
         try:
             moment = datetime.strptime(text, form)  # noqa: DTZ007 (the zone follows)
         except ValueError:
-            raise RegistryMisunderstood(f"{key}: not written as {form}") from None
-        if key == "per_tanggal":
+            raise RegistryMisunderstood(f"{name}: not written as {form}") from None
+        if name == "per_tanggal":
             return (moment if moment.tzinfo else moment.replace(tzinfo=self._zone)).isoformat()
-        return moment.strftime("%Y-%m" if key == "lunas_sampai" else "%Y-%m-%d")
+        return moment.strftime("%Y-%m" if name.endswith("lunas_sampai") else "%Y-%m-%d")
 
     def _wrong(self, where: str, what: str) -> Misconfigured:
         return Misconfigured(f"REGISTRY_PROFILE {self._path.name}: {where} {what}")
 
 
-def _code(key: str, codes: Mapping[str, Any], value: Any) -> Any:
+def _code(field: str, codes: Mapping[str, Any], value: Any) -> Any:
     """The contract's word for another wire's code. A code that is not in the table is an error, never a default."""
     name = value if isinstance(value, str) else json.dumps(value)
     if name not in codes:
-        raise RegistryMisunderstood(f"{key}: a code that is not in the table")
+        raise RegistryMisunderstood(f"{field}: a code that is not in the table")
     return codes[name]
