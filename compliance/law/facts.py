@@ -8,67 +8,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from enum import StrEnum
 
-
-class Scale(StrEnum):
-    MICRO = "micro"
-    SMALL = "small"
-    MEDIUM = "medium"
-    LARGE = "large"
-
-
-class Programme(StrEnum):
-    JKK = "JKK"
-    JKM = "JKM"
-    JHT = "JHT"
-    JP = "JP"
-    JKP = "JKP"
-
-
-class Effect(StrEnum):
-    """What one finding does to the verdict; in the contract's order, worst first."""
-
-    BLOCKED = "BLOCKED"
-    UNDETERMINED = "UNDETERMINED"
-    NOT_MET = "NOT_MET"
-    OFFICER_REVIEW = "OFFICER_REVIEW"
-    NOT_REQUIRED = "NOT_REQUIRED"
-    NOTE = "NOTE"
-    OK = "OK"
-
-
-class Verdict(StrEnum):
-    MET = "MET"
-    MET_WITH_NOTE = "MET_WITH_NOTE"
-    NOT_REQUIRED = "NOT_REQUIRED"
-    NOT_MET = "NOT_MET"
-    BLOCKED = "BLOCKED"
-    OFFICER_REVIEW = "OFFICER_REVIEW"
-    UNDETERMINED = "UNDETERMINED"
-
-
-class Action(StrEnum):
-    PROCEED = "PROCEED"
-    STOP = "STOP"
-    HOLD = "HOLD"
-
-
-class RuleStage(StrEnum):
-    """How far a region's rule for a permit type is switched on."""
-
-    OFF = "off"
-    SHADOW = "shadow"
-    ADVISE = "advise"
-    ENFORCE = "enforce"
-
-
-class Certainty(StrEnum):
-    TEXT = "text"
-    REPORTED = "reported"
-    UNVERIFIED = "unverified"
-    EXAMPLE = "example"
-
+from compliance.law.words import Action as Action
+from compliance.law.words import Certainty as Certainty
+from compliance.law.words import Effect as Effect
+from compliance.law.words import Match as Match
+from compliance.law.words import Programme as Programme
+from compliance.law.words import RuleStage as RuleStage
+from compliance.law.words import Scale as Scale
+from compliance.law.words import Subject as Subject
+from compliance.law.words import Verdict as Verdict
 
 # --- what the applicant stated -------------------------------------------------------------------------------------
 
@@ -127,12 +76,6 @@ class Identity:
 
 
 # --- what the agency is asked, and answers -------------------------------------------------------------------------
-
-
-class Subject(StrEnum):
-    EMPLOYER = "employer"
-    PARTICIPANT = "participant"
-    PROJECT = "project"
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,21 +175,18 @@ class Answer:
     complete: bool = True
 
 
-class Match(StrEnum):
-    """Whose record it is."""
-
-    AGREES = "agrees"
-    UNRESOLVED = "unresolved"
-    NPP_OF_ANOTHER = "npp_of_another"
-
-
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A call that the question needed and that failed. `kind` is unavailable or misunderstood."""
+    """A call that the question needed and that failed. `kind` is unavailable or misunderstood.
+
+    Of an outage: `since` when, and the moments of the latest `tries`, this one the last.
+    """
 
     kind: str
     detail: str
     retry_at: datetime | None = None
+    since: datetime | None = None
+    tries: tuple[datetime, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
