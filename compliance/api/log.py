@@ -49,7 +49,7 @@ def keys() -> Response:
     return Response("".join(f"{key}\n" for key in [*keyring.keys, *keyring.retired]), content_type=PLAIN)
 
 
-@blueprint.get("/consistency/<int:old>/<int:new>")
+@blueprint.get("/consistency/<int(max=9007199254740991):old>/<int(max=9007199254740991):new>")
 @blueprint.response(200, {"type": "object"}, description="Hashes in RFC 6962's order")
 @blueprint.alt_response(404, description="The log does not reach so far")
 def consistency(old: int, new: int) -> Response:
@@ -60,7 +60,7 @@ def consistency(old: int, new: int) -> Response:
         raise Problem(404, str(error)) from error
 
 
-@blueprint.get("/inclusion/<int:index>/<int:size>")
+@blueprint.get("/inclusion/<int(max=9007199254740991):index>/<int(max=9007199254740991):size>")
 @blueprint.response(200, {"type": "object"}, description="Hashes in RFC 6962's order")
 @blueprint.alt_response(404, description="The log does not reach so far")
 def inclusion(index: int, size: int) -> Response:

@@ -17,6 +17,7 @@ from compliance.proof.merkle import EMPTY_ROOT, Span, consistency_spans, fold_co
 from compliance.proof.note import b64
 
 BATCH = 2_000
+LARGEST = 2**62  # no position is higher
 _entry = select(audit_entry.c.pos, audit_entry.c.entry_id, audit_entry.c.body, audit_entry.c.leaf_hash)
 
 
@@ -63,7 +64,7 @@ class LogReads:
 
     def bundle(self, index: int, width: int) -> bytes:
         """An entry bundle: up to 256 bodies, each after its length. For auditors only."""
-        first = index * tiles.WIDTH
+        first = min(index * tiles.WIDTH, LARGEST)
         bodies = [entry.raw for entry in self.entries(first, first + width)]
         if len(bodies) != width:
             raise LogBroken("the log does not reach so far")
@@ -71,6 +72,8 @@ class LogReads:
 
     def _subtrees(self, spans: Iterable[Span]) -> dict[Span, bytes]:
         wanted = list(spans)
+        if any(end > LARGEST for _, end in wanted):
+            raise LogBroken("the log does not reach so far")
         rows = select(audit_entry.c.pos, audit_entry.c.leaf_hash, audit_entry.c.frontier)
         with self.engine.connect() as connection:
             found = connection.execute(rows.where(audit_entry.c.pos.in_({end - 1 for _, end in wanted})))
