@@ -35,6 +35,7 @@ class Settings:
     registry_profile: Path | None = None
     registry_timeout: float = 8.0
     registry_cache_ttl: int = 0
+    registry_sentinels: Mapping[str, str] = field(default_factory=dict)  # region → NIB of a surely registered employer
     rate_limit: int = 600
     metrics_token: str = field(default="", repr=False)
     trusted_proxies: int = 0
@@ -68,6 +69,7 @@ def _read(env: Mapping[str, str]) -> Settings:
         registry_profile=_path(env, "REGISTRY_PROFILE"),
         registry_timeout=_number(env, "REGISTRY_TIMEOUT", plain.registry_timeout, 0.1, 60),
         registry_cache_ttl=int(_number(env, "REGISTRY_CACHE_TTL", plain.registry_cache_ttl, 0, 7 * 86400)),
+        registry_sentinels=_pairs(env, "REGISTRY_SENTINELS"),
         rate_limit=int(_number(env, "RATE_LIMIT", plain.rate_limit, 1, 10_000_000)),
         metrics_token=_secret(env, "METRICS_TOKEN"),
         trusted_proxies=int(_number(env, "TRUSTED_PROXIES", 0, 0, 10)),
@@ -98,6 +100,14 @@ def _credentials(env: Mapping[str, str]) -> dict[str, str]:
     prefix = "REGISTRY_AUTH_"
     names = {name.removesuffix("_FILE") for name in env if name.startswith(prefix)}
     return {name.removeprefix(prefix).lower(): _secret(env, name) for name in sorted(names)}
+
+
+def _pairs(env: Mapping[str, str], name: str) -> dict[str, str]:
+    """`73.09=8120001234567,73.08=…` as a mapping."""
+    pairs = [part.strip().partition("=") for part in env.get(name, "").split(",") if part.strip()]
+    if any(not region or not value for region, _, value in pairs):
+        raise Misconfigured(f"{name} must read like 73.09=8120001234567,73.08=8120007654321")
+    return {region.strip(): value.strip() for region, _, value in pairs}
 
 
 def _path(env: Mapping[str, str], name: str) -> Path | None:

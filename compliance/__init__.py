@@ -29,7 +29,7 @@ def create_app(
     from flask import Flask
     from flask_migrate import Migrate
 
-    from compliance import api, cli, web
+    from compliance import api, cli, projections, web
     from compliance.audit.log import AuditLog
     from compliance.audit.turn import engine_options
     from compliance.database import db
@@ -50,6 +50,7 @@ def create_app(
         policy = Policy.load(settings.policy_dir)
         log = AuditLog(db.engine, settings, clock)
         chosen, standby = (source, None) if source else build(settings, db.engine, clock)
+        outages, brake = projections.watchers(db.engine, log, chosen, settings.registry_sentinels)
         gate = Gate(
             policy,
             chosen,
@@ -60,6 +61,8 @@ def create_app(
             timeout=settings.registry_timeout,
             cache_ttl=settings.registry_cache_ttl,
             standby=standby,
+            outages=outages,
+            brake=brake,
         )
         app.extensions["compliance"] = Deployment(settings, policy, log, gate, clock)
     api.register(app)

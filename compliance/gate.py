@@ -104,6 +104,24 @@ class Office(Protocol):
     def decision(self, region: str, reference: str, permit_type: str) -> OfficerDecision | None: ...
 
 
+class Outages(Protocol):
+    """Keeps the agency's outages as facts."""
+
+    def saw(self, evidence: Evidence, now: datetime) -> Evidence:
+        """Take note of an outcome; a failure comes back with its outage. Raises LogUnavailable."""
+        ...
+
+
+class Brake(Protocol):
+    """Notices that the agency's answers cannot be right for a whole region."""
+
+    def saw(self, region: str, evidence: Evidence) -> None: ...
+
+    def doubtful(self, region: str, identity: Identity, evidence: Evidence, purpose: Purpose, now: datetime) -> bool:
+        """Whether a refusal that is due must wait for an officer. Raises LogUnavailable."""
+        ...
+
+
 class EmptyOffice:
     """An office that has decided nothing yet."""
 
@@ -136,10 +154,12 @@ class Gate:
         timeout: float = 8.0,
         cache_ttl: int = 0,
         standby: Source | None = None,
+        outages: Outages | None = None,
+        brake: Brake | None = None,
     ) -> None:
         self.policy, self.source, self.log, self.office = policy, source, log, office
         self.clock, self.timeout, self.cache_ttl, self.standby = clock, timeout, cache_ttl, standby
-        self._secret = secret
+        self._secret, self._outages, self._brake = secret, outages, brake
         self._stored_laws: set[str] = set()
 
     def check(self, question: Question) -> Recorded:
@@ -171,7 +191,7 @@ class Gate:
             self._stored_laws.add(law.sha256)
 
     def _judge(self, question: Question, law: Law, key: str, now: datetime) -> tuple[Facts, Decision]:
-        application = question.application
+        application, started = question.application, time.monotonic()
         facts = Facts(
             application=application,
             today=self.policy.today(application.region, now),
@@ -184,14 +204,27 @@ class Gate:
         decision = decide(facts, law)
         if decision.verdict is Verdict.UNDETERMINED and facts.evidence and _may_stand_in(facts.evidence.failure):
             return self._stand_in(question, law, key, now, facts) or (facts, decision)
+        if decision.verdict is Verdict.NOT_MET and self._doubtful(question, facts, started, now):
+            facts = replace(facts, doubtful=True)
+            decision = decide(facts, law)
         return facts, decision
+
+    def _doubtful(self, question: Question, facts: Facts, started: float, now: datetime) -> bool:
+        """Ask the brake, within what is left of the question's time."""
+        if not self._brake or not facts.evidence:
+            return False
+        purpose = Purpose(question.request_id, question.reference, started + self.timeout)
+        return self._brake.doubtful(question.application.region, question.identity, facts.evidence, purpose, now)
 
     def _evidence(self, question: Question, law: Law, key: str, now: datetime) -> Evidence:
         if self.cache_ttl:
             stored = self.log.last_evidence(key, now - timedelta(seconds=self.cache_ttl))
             if stored:
                 return replace(stored, cached=True)
-        return self._ask(self.source, law.snapshot_age, question, law, now)
+        evidence = self._ask(self.source, law.snapshot_age, question, law, now)
+        if self._brake:
+            self._brake.saw(question.application.region, evidence)
+        return self._outages.saw(evidence, now) if self._outages else evidence
 
     def _ask(self, source: Source, oldest: timedelta, question: Question, law: Law, now: datetime) -> Evidence:
         """Ask all that the question needs. A source that may be incomplete must not be older than `oldest`."""

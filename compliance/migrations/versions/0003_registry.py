@@ -46,3 +46,40 @@ def upgrade() -> None:
         sa.Index("ix_registry_account_import_id_taxpayer", "import_id", "taxpayer"),
         sa.Index("ix_registry_account_import_id_nib", "import_id", "nib"),
     )
+    watch()
+
+
+def watch() -> None:
+    """Outages, and what the mass-refusal brake looks at."""
+    op.create_table(
+        "registry_outage",
+        Column("id", String(64), primary_key=True),
+        Column("source", String(16), nullable=False, index=True),
+        Column("since", Moment, nullable=False),
+        Column("ended_at", Moment),
+    )
+    op.create_table(
+        "registry_failure",
+        Column("pos", Position, primary_key=True, autoincrement=False),
+        Column("source", String(16), nullable=False),
+        Column("at", Moment, nullable=False),
+        sa.Index("ix_registry_failure_source_at", "source", "at"),
+    )
+    op.create_table(
+        "registry_sighting",
+        Column("region", String(5), primary_key=True),
+        Column("business", String(40), primary_key=True),
+        Column("pos", Position, nullable=False),
+        Column("at", Moment, nullable=False),
+        Column("found", Boolean, nullable=False),
+        Column("doubtful", Boolean, nullable=False),
+        sa.Index("ix_registry_sighting_region_at", "region", "at"),
+    )
+    op.create_table(
+        "registry_brake",
+        Column("pos", Position, primary_key=True, autoincrement=False),
+        Column("region", String(5), nullable=False, index=True),
+        Column("opened", Boolean, nullable=False),
+        Column("reason", String(16), nullable=False),
+        Column("at", Moment, nullable=False),
+    )

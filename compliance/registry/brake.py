@@ -1,0 +1,234 @@
+"""The mass-refusal brake: a wrong or emptied database at the agency must not refuse a whole region."""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Boolean, Column, Connection, Engine, Index, Row, String, Table, func, select
+from sqlalchemy.dialects.postgresql import insert
+
+from compliance.database import Moment, db
+from compliance.errors import RegistryError
+from compliance.law.codec import moment
+from compliance.law.facts import Ask, Evidence, Identity, Subject
+from compliance.registry.outages import Entry, Log
+from compliance.registry.port import Purpose, Source
+from compliance.registry.snapshot import Position
+
+RECENT = 30  # distinct businesses
+HISTORY = timedelta(days=90)
+ENOUGH = 200  # distinct businesses before the share of a region says anything
+TOO_UNLIKELY = 1e-6
+LIKELY_AGAIN = 1e-3  # closes what unlikely answers opened
+SENTINEL_EVERY = timedelta(minutes=10)
+SENTINEL_RETRY = timedelta(seconds=10)
+SHARE_KEPT = timedelta(minutes=1)
+State = Row[tuple[int, str, bool, str, datetime]]
+log = logging.getLogger(__name__)
+
+# The newest answer on each business of a region, from the checks.
+SIGHTINGS = Table(
+    "registry_sighting",
+    db.metadata,
+    Column("region", String(5), primary_key=True),
+    Column("business", String(40), primary_key=True),
+    Column("pos", Position, nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("found", Boolean, nullable=False),
+    Column("doubtful", Boolean, nullable=False),
+    Index(None, "region", "at"),
+)
+BRAKES = Table(
+    "registry_brake",
+    db.metadata,
+    Column("pos", Position, primary_key=True, autoincrement=False),
+    Column("region", String(5), nullable=False, index=True),
+    Column("opened", Boolean, nullable=False),
+    Column("reason", String(16), nullable=False),
+    Column("at", Moment, nullable=False),
+)
+
+
+def record_sighting(connection: Connection, entry: Entry) -> None:
+    """Projection of `check`: whether the agency knew the business, if it was asked anew and proves what it lacks."""
+    facts, business = entry.body["facts"], _business(entry.body["business"])
+    evidence = facts.get("evidence")
+    if not evidence or not business or not evidence.get("complete", True):
+        return
+    if "failure" in evidence or evidence.get("cached") or evidence.get("age_hours") is not None:
+        return
+    row = {"pos": entry.position, "at": entry.at, "found": evidence.get("found_by") is not None}
+    row["doubtful"] = facts.get("doubtful", False)
+    added = insert(SIGHTINGS).values(region=facts["application"]["region"], business=business, **row)
+    newer = added.on_conflict_do_update(
+        index_elements=["region", "business"], set_=row, where=SIGHTINGS.c.pos < entry.position
+    )
+    connection.execute(newer)
+
+
+def _business(numbers: Mapping[str, str | None]) -> str:
+    """By which number a business is told from another; "" when it has none."""
+    return next((f"{name}:{numbers[name]}" for name in ("nib", "npwp", "npp") if numbers.get(name)), "")
+
+
+def record_brake(connection: Connection, entry: Entry) -> None:
+    """Projection of `registry.brake_opened` and `registry.brake_closed`."""
+    body = entry.body
+    row = {"pos": entry.position, "region": body["region"], "opened": body["opened"], "reason": body["reason"]}
+    connection.execute(insert(BRAKES).values(**row, at=entry.at).on_conflict_do_nothing(index_elements=["pos"]))
+
+
+def brake_states(connection: Connection) -> dict[str, State]:
+    """The newest word on each region."""
+    newest = select(func.max(BRAKES.c.pos)).group_by(BRAKES.c.region)
+    return {row.region: row for row in connection.execute(select(BRAKES).where(BRAKES.c.pos.in_(newest)))}
+
+
+def at_least(count: int, of: int, share: float) -> float:
+    """The probability of `count` or more among `of` independent ones."""
+    return sum(math.comb(of, k) * share**k * (1 - share) ** (of - k) for k in range(count, of + 1))
+
+
+@dataclass(frozen=True, slots=True)
+class _Word:
+    """The last word on a sentinel: found, not found, or None when it could not be asked. `started` is monotonic."""
+
+    at: datetime
+    started: float
+    found: bool | None
+
+
+class Brake:
+    """`sentinels`: by region, the NIB of an employer who is surely registered. Thread-safe.
+
+    Nothing is asked or read unless a refusal is due, so that every other check costs nothing.
+    """
+
+    def __init__(self, engine: Engine, log: Log, source: Source, sentinels: Mapping[str, str]) -> None:
+        self._engine, self._log, self._source, self.sentinels = engine, log, source, sentinels
+        self._lock = threading.Lock()
+        self._asked: dict[str, _Word] = {}
+        self._alive: dict[str, bool] = {}
+        self._shares: dict[str, tuple[datetime, int, int]] = {}
+
+    def saw(self, region: str, evidence: Evidence) -> None:
+        """A record that was found shows that the agency's data are there."""
+        if evidence.found_by and evidence.complete and not evidence.cached:
+            self._alive[region] = True
+
+    def doubtful(self, region: str, identity: Identity, evidence: Evidence, purpose: Purpose, now: datetime) -> bool:
+        """Whether a refusal that is due must wait for an officer. Opens and closes the brake. Raises LogUnavailable."""
+        arrived = time.monotonic()
+        with self._lock:
+            state = self._state(region)
+            opened = bool(state and state.opened)
+            if not evidence.complete or evidence.cached:
+                return opened
+            missing = evidence.found_by is None
+            patience = timedelta() if missing and not self._lives(region) else SENTINEL_EVERY
+            sentinel = self._ask(region, purpose, now, SENTINEL_RETRY if opened else patience, arrived)
+            self._alive[region] = self._alive.get(region, False) and not missing
+            odds = self._odds(region, _business(asdict(identity)), state, missing, now)
+            if state and opened:
+                return not self._closes(region, state.reason, sentinel, odds, now)
+            reason = "sentinel" if sentinel is False else "share" if odds < TOO_UNLIKELY and missing else ""
+            if reason:
+                self._write(region, True, reason, now)
+            return bool(reason) or (sentinel is None and region in self.sentinels)
+
+    def look(self, now: datetime, purpose: Purpose) -> None:
+        """Ask every sentinel that is due; the work loop does so every ten minutes."""
+        for region in self.sentinels:
+            with self._lock:
+                state = self._state(region)
+                found = self._ask(region, purpose, now, SENTINEL_EVERY, math.inf)
+                if found is False and not (state and state.opened):
+                    self._write(region, True, "sentinel", now)
+                elif found and state and state.opened and state.reason == "sentinel":
+                    self._write(region, False, "sentinel", now)
+
+    def close(self, region: str, now: datetime) -> bool:
+        """An operator's word that the answers are right; what was seen before counts no more. False: it is closed."""
+        with self._lock:
+            state = self._state(region)
+            if state and state.opened:
+                self._write(region, False, "operator", now)
+            return bool(state and state.opened)
+
+    def _closes(self, region: str, reason: str, sentinel: bool | None, odds: float, now: datetime) -> bool:
+        right = bool(sentinel) if reason == "sentinel" else odds >= LIKELY_AGAIN and sentinel is not False
+        if right:
+            self._write(region, False, reason, now)
+        return right
+
+    def _write(self, region: str, opened: bool, reason: str, now: datetime) -> None:
+        kind = "registry.brake_opened" if opened else "registry.brake_closed"
+        log.warning("%s: region %s, reason %s", kind, region, reason)
+        body = {"region": region, "opened": opened, "reason": reason}
+        entry_id = f"brake.{region}.{moment(now)}.{'opened' if opened else 'closed'}"
+        self._log.append(kind, body, entry_id=entry_id, private={}, at=now)
+
+    def _state(self, region: str) -> State | None:
+        query = select(BRAKES).where(BRAKES.c.region == region).order_by(BRAKES.c.pos.desc()).limit(1)
+        with self._engine.connect() as connection:
+            return connection.execute(query).one_or_none()
+
+    # --- the sentinel ---
+
+    def _lives(self, region: str) -> bool:
+        """Whether the newest answer of this region, in any process, was a record."""
+        query = select(SIGHTINGS.c.found).where(SIGHTINGS.c.region == region).order_by(SIGHTINGS.c.at.desc()).limit(1)
+        with self._engine.connect() as connection:
+            return self._alive.get(region, False) and bool(connection.scalar(query))
+
+    def _ask(self, region: str, purpose: Purpose, now: datetime, patience: timedelta, arrived: float) -> bool | None:
+        """Its last word, if younger than `patience` or asked for after the caller arrived; else asked anew."""
+        if region not in self.sentinels:
+            return True
+        last, started = self._asked.get(region), time.monotonic()
+        if last and last.found is None:
+            patience = SENTINEL_RETRY  # a silent agency is not asked by everybody in turn
+        if last and (now - last.at < patience or last.started >= arrived):
+            return last.found
+        try:
+            answer = self._source.ask(Ask(Subject.EMPLOYER, "nib", self.sentinels[region]), purpose)
+            found: bool | None = answer.record is not None or (None if not answer.complete else False)
+        except RegistryError:
+            found = None
+        self._asked[region] = _Word(now, started, found)
+        return found
+
+    # --- the share of the region ---
+
+    def _odds(self, region: str, business: str, state: State | None, missing: bool, now: datetime) -> float:
+        """How likely so many *not found* among the last distinct businesses are, this one included."""
+        c = SIGHTINGS.c
+        query = select(c.found).where(c.region == region, c.business != business, c.at > now - HISTORY)
+        query = query.order_by(c.at.desc(), c.pos.desc())
+        if state and not state.opened:
+            query = query.where(c.at > state.at)
+        with self._engine.connect() as connection:
+            recent = connection.scalars(query.limit(RECENT - 1)).all()
+            total, unknown = self._share(connection, region, now)
+        total, unknown = total - len(recent), unknown - recent.count(False)
+        if total + RECENT < ENOUGH:
+            return 1.0
+        # Laplace's rule: a region that never met an unknown business does not think the first one impossible.
+        return at_least(recent.count(False) + missing, len(recent) + 1, (max(unknown, 0) + 1) / (total + 2))
+
+    def _share(self, connection: Connection, region: str, now: datetime) -> tuple[int, int]:
+        """Distinct businesses of the last 90 days, and how many of them were not found; doubtful answers left out."""
+        kept = self._shares.get(region)
+        if not kept or now - kept[0] >= SHARE_KEPT:
+            c = SIGHTINGS.c
+            query = select(func.count(), func.count().filter(c.found.is_(False)))
+            query = query.where(c.region == region, c.at > now - HISTORY, c.doubtful.is_(False))
+            kept = (now, *connection.execute(query).one()._tuple())
+            self._shares[region] = kept
+        return kept[1], kept[2]

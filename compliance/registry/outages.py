@@ -1,0 +1,154 @@
+"""Outages of the agency as facts: since when, which tries, until when. Built from what every question met."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from sqlalchemy import Column, Connection, Engine, Index, String, Table, select
+from sqlalchemy.dialects.postgresql import insert
+
+from compliance.database import Moment, db
+from compliance.law.codec import moment
+from compliance.law.facts import Evidence
+from compliance.registry.snapshot import Position
+
+LOOK_AGAIN = 5.0  # seconds that a process may believe what it last read of an outage
+CALM = timedelta(seconds=10)  # an answer ends an outage only this long after this process's last failure
+SHOWN = 10  # tries that a statement lists
+
+OUTAGES = Table(
+    "registry_outage",
+    db.metadata,
+    Column("id", String(64), primary_key=True),
+    Column("source", String(16), nullable=False, index=True),
+    Column("since", Moment, nullable=False),
+    Column("ended_at", Moment),
+)
+# One row for each check that met no answer.
+FAILURES = Table(
+    "registry_failure",
+    db.metadata,
+    Column("pos", Position, primary_key=True, autoincrement=False),
+    Column("source", String(16), nullable=False),
+    Column("at", Moment, nullable=False),
+    Index(None, "source", "at"),
+)
+
+
+class Entry(Protocol):
+    """A log entry, as far as a projection reads it."""
+
+    @property
+    def position(self) -> int: ...
+    @property
+    def id(self) -> str: ...
+    @property
+    def body(self) -> dict[str, Any]: ...
+    @property
+    def at(self) -> datetime: ...
+
+
+class Log(Protocol):
+    """What is needed of the audit log. Raises LogUnavailable."""
+
+    def append(
+        self, kind: str, body: Mapping[str, Any], *, entry_id: str, private: Mapping[str, Any], at: datetime
+    ) -> object: ...
+
+
+def record_outage(connection: Connection, entry: Entry) -> None:
+    """Projection of `registry.outage_began` and `registry.outage_ended`, in any order."""
+    body = entry.body
+    row = {"id": body["outage"], "source": body["source"], "since": datetime.fromisoformat(body["since"])}
+    if "until" in body:
+        ended = {"ended_at": datetime.fromisoformat(body["until"])}
+        statement = insert(OUTAGES).values(**row, **ended).on_conflict_do_update(index_elements=["id"], set_=ended)
+    else:
+        statement = insert(OUTAGES).values(**row).on_conflict_do_nothing(index_elements=["id"])
+    connection.execute(statement)
+
+
+def record_failure(connection: Connection, entry: Entry) -> None:
+    """Projection of `check`: the questions that met no answer."""
+    evidence = entry.body["facts"].get("evidence") or {}
+    if evidence.get("failure", {}).get("kind") == "unavailable":
+        row = {"pos": entry.position, "source": evidence["source"], "at": entry.at}
+        connection.execute(insert(FAILURES).values(**row).on_conflict_do_nothing(index_elements=["pos"]))
+
+
+class Outages:
+    """Thread-safe; the processes of a deployment agree through the log, whose entry ids make one outage one entry."""
+
+    def __init__(self, engine: Engine, log: Log) -> None:
+        self._engine, self._log = engine, log
+        self._lock = threading.Lock()
+        self._open: dict[str, tuple[str, datetime] | None] = {}
+        self._read_at: dict[str, float] = {}
+        self._failed_at: dict[str, datetime] = {}
+
+    def saw(self, evidence: Evidence, now: datetime) -> Evidence:
+        """Take note of a question's outcome; a failure comes back with the outage that it is part of.
+
+        A misunderstood answer is neither end nor beginning. Raises LogUnavailable.
+        """
+        source, failure = evidence.source, evidence.failure
+        if not evidence.complete or source == "snapshot":
+            return evidence  # an imported report does not answer or fail to answer for the agency
+        if failure is None:
+            if self.since(source) and now - self._failed_at.get(source, now - CALM) >= CALM:
+                self._end(source, now)
+            return evidence
+        if failure.kind != "unavailable":
+            return evidence
+        self._failed_at[source] = now
+        since = self.since(source, begin=now, detail=failure.detail)
+        tries = (*self._tries(source, since or now), now)
+        return replace(evidence, failure=replace(failure, since=since, tries=tries))
+
+    def since(self, source: str, begin: datetime | None = None, detail: str = "") -> datetime | None:
+        """Since when a source has not answered; `begin` opens an outage if there is none."""
+        with self._lock:
+            if time.monotonic() - self._read_at.get(source, -LOOK_AGAIN) >= LOOK_AGAIN or begin:
+                self._open[source] = self._read(source)
+                self._read_at[source] = time.monotonic()
+            if begin and not self._open[source]:
+                self._open[source] = self._begin(source, begin, detail)
+            known = self._open[source]
+        return known[1] if known else None
+
+    def _read(self, source: str) -> tuple[str, datetime] | None:
+        c = OUTAGES.c
+        query = select(c.id, c.since).where(c.source == source, c.ended_at.is_(None)).order_by(c.since)
+        with self._engine.connect() as connection:
+            row = connection.execute(query.limit(1)).one_or_none()
+        return (row.id, row.since) if row else None
+
+    def _begin(self, source: str, now: datetime, detail: str) -> tuple[str, datetime]:
+        """The number in the name lets several processes begin the same outage once."""
+        with self._engine.connect() as connection:
+            count = len(connection.execute(select(OUTAGES.c.id).where(OUTAGES.c.source == source)).all())
+        name = f"outage.{source}.{count + 1}"
+        body = {"outage": name, "source": source, "since": moment(now), "detail": detail}
+        self._log.append("registry.outage_began", body, entry_id=f"{name}.began", private={}, at=now)
+        return self._read(source) or (name, now)
+
+    def _end(self, source: str, now: datetime) -> None:
+        with self._lock:
+            known = self._open[source] = self._read(source)
+            if known:
+                name, since = known
+                body = {"outage": name, "source": source, "since": moment(since), "until": moment(now)}
+                self._log.append("registry.outage_ended", body, entry_id=f"{name}.ended", private={}, at=now)
+                self._open[source] = None
+
+    def _tries(self, source: str, since: datetime) -> tuple[datetime, ...]:
+        """The latest tries before this one, oldest first."""
+        c = FAILURES.c
+        query = select(c.at).where(c.source == source, c.at >= since).order_by(c.at.desc(), c.pos.desc())
+        with self._engine.connect() as connection:
+            return tuple(reversed(connection.scalars(query.limit(SHOWN - 1)).all()))
