@@ -6,9 +6,13 @@ moments are aware `datetime` in UTC. `None` always means *unknown*, never "no".
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime
 
+from compliance.law.outcome import Basis as Basis
+from compliance.law.outcome import Cure as Cure
+from compliance.law.outcome import Decision as Decision
+from compliance.law.outcome import Finding as Finding
 from compliance.law.words import Action as Action
 from compliance.law.words import Certainty as Certainty
 from compliance.law.words import Effect as Effect
@@ -256,48 +260,3 @@ class Facts:
     decision: OfficerDecision | None = None
     evidence: Evidence | None = None
     doubtful: bool = False  # the mass-refusal brake is open: refusals become OFFICER_REVIEW
-
-
-# --- what comes out ------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Basis:
-    cite: str
-    certainty: Certainty
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One reason. `message` and `remedy` are texts by language ("id", "en"); `facts` are JSON values, days as ISO."""
-
-    code: str
-    effect: Effect
-    message: dict[str, str]
-    remedy: dict[str, str]
-    basis: tuple[Basis, ...]
-    facts: dict[str, object] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Cure:
-    """The least set of steps that would satisfy the gate, by language, and the first day that asking again helps."""
-
-    steps: dict[str, list[str]]
-    recheck_after: date | None
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """The outcome. `stage` is the rule's; `retry_at` is set if and only if UNDETERMINED."""
-
-    verdict: Verdict
-    action: Action
-    enforced: bool
-    stage: RuleStage
-    label: dict[str, str]
-    summary: dict[str, str]
-    findings: tuple[Finding, ...]
-    cure: Cure | None
-    valid_until: date | None
-    retry_at: datetime | None
