@@ -12,7 +12,7 @@ from flask_smorest import Api, Blueprint
 from compliance.api import caller, problems
 from compliance.api.schemas import ProblemSchema
 
-RESOURCES = ("checks", "reasons", "oss", "service")  # each module has a `blueprint`
+RESOURCES = ("checks", "reasons", "oss", "log", "service")  # each module has a `blueprint`
 SECURITY = {
     "key": {"type": "http", "scheme": "bearer", "description": "A client key"},
     "ossToken": {"type": "apiKey", "in": "header", "name": "Token", "description": "SHA1(user + password + NIB + day)"},
