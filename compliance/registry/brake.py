@@ -229,6 +229,6 @@ class Brake:
             c = SIGHTINGS.c
             query = select(func.count(), func.count().filter(c.found.is_(False)))
             query = query.where(c.region == region, c.at > now - HISTORY, c.doubtful.is_(False))
-            kept = (now, *connection.execute(query).one()._tuple())
+            kept = (now, *connection.execute(query).one())
             self._shares[region] = kept
         return kept[1], kept[2]
