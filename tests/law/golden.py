@@ -197,6 +197,7 @@ def account_of(row: Row, as_at: date) -> Account:
     return Account(
         npp=row.get("npp", ACCOUNT["npp"]),
         active=row.get("status", "AKTIF") == "AKTIF",
+        region=row.get("place"),
         programmes=None if programmes is None else frozenset(Programme(name) for name in programmes.split()),
         active_workers=says("active", ACCOUNT["active"]),
         first_payment=says("first_payment", True),

@@ -92,6 +92,33 @@ def check_days(case: Golden, decision: Decision) -> None:
         assert decision.cure.recheck_after == stated
 
 
+FACTS = [
+    "owed",
+    "missing",
+    "npp",
+    "declared",
+    "active",
+    "months",
+    "paid_through",
+    "due",
+    "deadline",
+    "number",
+    "letter",
+    "dated",
+    "lifted",
+    "region",
+    "until",
+    "count",
+    "age_hours",
+    "codes",
+]
+
+
+def test_findings_show_only_the_facts_that_callers_know() -> None:
+    shown = {name for case in GOLDEN for finding in run(case).decision.findings for name in finding.facts}
+    assert shown == set(FACTS)
+
+
 def test_there_are_at_least_250_cases_and_no_two_of_one_name() -> None:
     names = Counter(str(case) for case in GOLDEN)
     assert len(GOLDEN) >= 250

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -153,6 +153,19 @@ def test_the_advice_and_the_question_stand_in_the_remedies() -> None:
     assert all("employs_workers" in text for text in unsaid.values())
     advice, plain = remedy("not known: advice only", "NO_WORKERS"), remedy("covered until today", "NO_WORKERS")
     assert advice != plain
+
+
+@pytest.mark.parametrize("region", ["73.08", "73.09", "76.05"])
+def test_the_shipped_regions_answer_for_30_days_and_live_on_stored_answers_for_a_week(region: str) -> None:
+    law = Policy.load(None).on(date(2026, 11, 20), region)
+    assert law.valid_days == 30
+    assert law.stored_answer_age == timedelta(days=7)
+    assert policy().regions[region].zone.key == "Asia/Makassar"
+
+
+def test_the_day_is_that_of_the_region() -> None:
+    assert policy().today("73.09", datetime(2026, 11, 20, 15, 59, tzinfo=UTC)) == date(2026, 11, 20)
+    assert policy().today("73.09", datetime(2026, 11, 20, 16, 0, tzinfo=UTC)) == date(2026, 11, 21)
 
 
 def test_shipped_law_alone_serves_the_three_regions() -> None:
