@@ -22,11 +22,10 @@ DAY = click.DateTime(formats=["%Y-%m-%d"])
 
 
 def register(app: Flask) -> None:
-    log.add_command(replay)
-    policy.add_command(why)
+    """The groups that these commands belong to are added by their own files."""
 
 
-@click.command("replay")
+@log.command("replay")
 @click.option("--from", "first", type=DAY, required=True, help="First day (UTC), yyyy-mm-dd.")
 @click.option("--to", "last", type=DAY, required=True, help="Last day, inclusive.")
 @by_option
@@ -44,7 +43,7 @@ def _progress(done: int) -> None:
     click.echo(f"{done} checks …", err=True)
 
 
-@click.command("explain")
+@policy.command("explain")
 @click.argument("check_id")
 @click.option("--json", "raw", is_flag=True, help="As the API gives it.")
 def why(check_id: str, raw: bool) -> None:
