@@ -19,7 +19,7 @@ OURS = ("/api/", "/.well-known/")
 OUR_PAGES = ("/api", "/healthz", "/readyz", "/metrics")
 LOGGED = {400, 403, 413, 415, 422}
 CODES: Mapping[int, tuple[str, str]] = {
-    400: ("not_json", "The body cannot be read as JSON"),
+    400: ("bad_body", "The body cannot be understood"),
     401: ("not_authenticated", "No valid key was given"),
     403: ("not_allowed", "The key does not open this"),
     404: ("not_found", "There is nothing here for this key"),

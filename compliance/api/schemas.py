@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from marshmallow import Schema, fields
+from marshmallow import INCLUDE, Schema, fields
 from marshmallow.validate import OneOf
 
 from compliance.intake.fields import Day, Pattern, Say, Text, Word
@@ -31,8 +31,13 @@ class FieldErrorSchema(Schema):
     detail = text(example="must be 13 digits, e.g. 8120001234567")
 
 
+class OssSaidSchema(Schema):
+    status = fields.String(required=True, validate=OneOf(["1", "2"]))
+    keterangan = fields.String(required=True)
+
+
 class ProblemSchema(Schema):
-    """RFC 9457."""
+    """RFC 9457; OSS gets its own words in it."""
 
     type = text(format="uri")
     title = text()
@@ -42,6 +47,7 @@ class ProblemSchema(Schema):
     code = text()
     request_id = text()
     errors = part(FieldErrorSchema, many=True)
+    responreceiveNIB = fields.Nested(OssSaidSchema)
 
 
 class BasisSchema(Schema):
@@ -195,14 +201,21 @@ class ListQuery(Document):
     cursor = Text(100, printable=True)
 
 
-class OssChecklistItemSchema(Schema):
+class Open(Schema):
+    """Ignores what it does not know."""
+
+    class Meta:
+        unknown = INCLUDE
+
+
+class OssChecklistItemSchema(Open):
     id_izin = fields.String(metadata={"example": "I-202602031104599001"})
     kd_izin = fields.String(metadata={"example": "055000000021"})
     kd_daerah = fields.String(metadata={"example": "7309000000"})
     flag_perpanjangan = fields.String(metadata={"example": "N"})
 
 
-class OssNibSchema(Schema):
+class OssNibSchema(Open):
     """The fields of dataNIB that are read; all others are ignored. Every value is a text, empty for none."""
 
     nib = fields.String(required=True, metadata={"example": "8120001234567"})
@@ -219,13 +232,8 @@ class OssNibSchema(Schema):
     data_checklist = fields.List(fields.Nested(OssChecklistItemSchema))
 
 
-class ReceiveNibSchema(Schema):
+class ReceiveNibSchema(Open):
     dataNIB = fields.Nested(OssNibSchema, required=True)  # OSS's own spelling
-
-
-class OssSaidSchema(Schema):
-    status = fields.String(required=True, validate=OneOf(["1", "2"]))
-    keterangan = fields.String(required=True)
 
 
 class OssCheckSchema(Schema):

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 from flask import Flask
+from flask.cli import with_appcontext
 
 from compliance.deployment import deployment
 from compliance.errors import BadInput, ForeignRegion, LogUnavailable
@@ -54,14 +55,17 @@ def _options(command: Any) -> Any:
 @click.option("--raw", is_flag=True, help="Print the answer as the API gives it.")
 @_options
 @click.pass_context
+@with_appcontext
 def check(context: click.Context, /, file: str | None, raw: bool, **given: Any) -> None:
     """Check one application. Ends with 0 when the permit may proceed, 1 when it must stop or wait."""
     running = deployment()
-    first = running.settings.region
+    first, stated = running.settings.region, _stated(file, given)
+    if not first and "region" not in stated:
+        raise click.UsageError("say which region: --region 73.09 (or set REGION)")
     regions = tuple(sorted(running.policy.regions, key=lambda code: code != first))
     try:
         question = read_question(
-            _stated(file, given),
+            stated,
             regions=regions,
             policy=running.policy,
             now=running.clock(),
@@ -91,6 +95,8 @@ def _stated(file: str | None, given: dict[str, Any]) -> Any:
         if value is not None:
             *parts, last = OPTIONS[name].split(".")
             holder = stated.setdefault(parts[0], {}) if parts else stated
+            if not isinstance(holder, dict):
+                raise click.UsageError(f"{parts[0]} in {file} is not an object")
             holder[last] = value
     return stated
 
