@@ -35,9 +35,7 @@ class GateRule:
     `arrears_months` None: arrears are no ground.
     """
 
-    permit_type: str
     stage: RuleStage
-    since: date
     grounds: frozenset[str]
     programmes: frozenset[Programme]
     basis: tuple[Basis, ...]
@@ -56,7 +54,6 @@ class FindingRule:
     effect: Effect
     ground: str | None
     basis: tuple[Basis, ...]
-    since: date
     words: Mapping[str, tuple[Words, Words]]  # variant → message, remedy
 
 
@@ -200,9 +197,7 @@ def _gate(entry: Entry) -> GateRule:
     data = entry.data
     arrears = data.get("arrears")
     return GateRule(
-        permit_type=entry.key[0],
         stage=data["stage"],
-        since=entry.since,
         grounds=frozenset(data.get("grounds", ())),
         programmes=frozenset(data.get("programmes", ())),
         basis=entry.basis,
@@ -220,4 +215,4 @@ def _finding(entry: Entry, by_kind: Mapping[str, Mapping[Key, Entry]]) -> Findin
     basis = entry.basis
     if code.startswith("UNDERTAKING_"):
         basis = tuple(dict.fromkeys(by_kind["value"]["undertakings",].basis + basis))
-    return FindingRule(code, data["effect"], data.get("ground"), basis, entry.since, words)
+    return FindingRule(code, data["effect"], data.get("ground"), basis, words)
