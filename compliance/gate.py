@@ -117,6 +117,14 @@ class Brake(Protocol):
 
     def saw(self, region: str, evidence: Evidence) -> None: ...
 
+    def close(self, region: str, now: datetime) -> bool:
+        """An operator's word that the answers are right; False when nothing was open."""
+        ...
+
+    def look(self, now: datetime, purpose: Purpose) -> None:
+        """Do what is due without any check."""
+        ...
+
     def doubtful(self, region: str, identity: Identity, evidence: Evidence, purpose: Purpose, now: datetime) -> bool:
         """Whether a refusal that is due must wait for an officer. Raises LogUnavailable."""
         ...
@@ -159,7 +167,7 @@ class Gate:
     ) -> None:
         self.policy, self.source, self.log, self.office = policy, source, log, office
         self.clock, self.timeout, self.cache_ttl, self.standby = clock, timeout, cache_ttl, standby
-        self._secret, self._outages, self._brake = secret, outages, brake
+        self._secret, self.outages, self.brake = secret, outages, brake
         self._stored_laws: set[str] = set()
 
     def check(self, question: Question) -> Recorded:
@@ -211,10 +219,10 @@ class Gate:
 
     def _doubtful(self, question: Question, facts: Facts, started: float, now: datetime) -> bool:
         """Ask the brake, within what is left of the question's time."""
-        if not self._brake or not facts.evidence:
+        if not self.brake or not facts.evidence:
             return False
         purpose = Purpose(question.request_id, question.reference, started + self.timeout)
-        return self._brake.doubtful(question.application.region, question.identity, facts.evidence, purpose, now)
+        return self.brake.doubtful(question.application.region, question.identity, facts.evidence, purpose, now)
 
     def _evidence(self, question: Question, law: Law, key: str, now: datetime) -> Evidence:
         if self.cache_ttl:
@@ -222,9 +230,9 @@ class Gate:
             if stored:
                 return replace(stored, cached=True)
         evidence = self._ask(self.source, law.snapshot_age, question, law, now)
-        if self._brake:
-            self._brake.saw(question.application.region, evidence)
-        return self._outages.saw(evidence, now) if self._outages else evidence
+        if self.brake:
+            self.brake.saw(question.application.region, evidence)
+        return self.outages.saw(evidence, now) if self.outages else evidence
 
     def _ask(self, source: Source, oldest: timedelta, question: Question, law: Law, now: datetime) -> Evidence:
         """Ask all that the question needs. A source that may be incomplete must not be older than `oldest`."""

@@ -12,6 +12,7 @@ from flask import Flask
 from flask.cli import AppGroup
 from ulid import ULID
 
+from compliance.cli.registry_brake import brake_command
 from compliance.cli.registry_import import import_command
 from compliance.deployment import deployment
 from compliance.errors import BadIdentifier, Misconfigured, RegistryError, RegistryUnavailable
@@ -25,6 +26,7 @@ from compliance.registry.wire import read_document, understand
 
 registry = AppGroup("registry", help="The agency: try one question, import a report.")
 registry.add_command(import_command)
+registry.add_command(brake_command)
 FORMS = {
     "nib": identifiers.nib,
     "npwp": identifiers.npwp,
