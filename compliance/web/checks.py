@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlencode
 
-from flask import Response, g, redirect, render_template, request, session, url_for
+from flask import Response, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import refresh
@@ -19,10 +21,11 @@ from compliance.database import db
 from compliance.deployment import deployment
 from compliance.errors import AskedInProgress, AskedOtherwise, BadInput, FieldError, LogUnavailable
 from compliance.gate import Asker, Question, Recorded
-from compliance.intake import read_question
+from compliance.intake import read_question, refused
 from compliance.proof.receipt import read_code
 from compliance.web import fields, language, paper, permits, records
 from compliance.web.blueprint import pages
+from compliance.web.errors import request_id
 from compliance.web.visitors import CHECKERS, allow, me, sign_in_page
 
 MAIN = ("permit_type", "region")
@@ -110,12 +113,15 @@ def form_page(
 
 def run(typed: dict[str, str], once: str) -> ResponseReturnValue:
     """Make the check and show its page; a wrong field or a log that fails leaves all that was typed on the form."""
-    user = me()
+    user, once = me(), once or secrets.token_urlsafe(18)
     try:
-        question = _question(stated := _stated(typed, user), user)
-        recorded = _ask(question, stated, once or secrets.token_urlsafe(18), user)
-    except BadInput as error:
-        return form_page(typed, error.errors, status=422, once=once)
+        stated = _stated(typed, user)
+        try:
+            question = _question(stated, user)
+        except BadInput as error:
+            _refused(error, user)
+            return form_page(typed, error.errors, status=422, once=once)
+        recorded = _ask(question, stated, once, user)
     except AskedInProgress:
         waits = _("Pemeriksaan ini masih berjalan. Tunggu beberapa detik, lalu tekan Periksa sekali lagi.")
         return form_page(typed, others=[waits], status=409, once=once)
@@ -123,6 +129,22 @@ def run(typed: dict[str, str], once: str) -> ResponseReturnValue:
         nothing = _("Catatan tidak dapat ditulis, jadi tidak ada hasil; permohonan tidak ditolak. Coba lagi nanti.")
         return form_page(typed, others=[nothing], status=503, once=once)
     return redirect(url_for("web.result", check_id=recorded.id), 303)
+
+
+def _refused(error: BadInput, user: User) -> None:
+    """A refused question leaves an entry: where it was wrong, never what it said (contract §3)."""
+    body = urlencode(list(request.form.items(multi=True)), errors="replace").encode()
+    refused(
+        deployment().log,
+        Asker("user", user.id),
+        deployment().clock(),
+        request_id=request_id(),
+        path="/periksa",
+        status=422,
+        pointers=[wrong.pointer for wrong in error.errors],
+        body_sha256=hashlib.sha256(body).hexdigest(),
+        body_length=len(body),
+    )
 
 
 def _stated(typed: dict[str, str], user: User) -> dict[str, Any]:
@@ -140,7 +162,7 @@ def _question(stated: dict[str, Any], user: User) -> Question:
         policy=gate.policy,
         now=gate.clock(),
         asker=Asker("user", user.id),
-        request_id=str(g.get("request_id", "")),
+        request_id=request_id(),
         language=language.current(),
     )
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+import shutil
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.test import TestResponse
 
 from compliance import create_app
@@ -88,3 +92,40 @@ def clerk(app: Flask, visit: Visit) -> Visit:
     add_user(app, "sitti")
     assert visit.sign_in("sitti").status_code == 302
     return visit
+
+
+# --- a real server and a real browser ------------------------------------------------------------------------------
+
+CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args() -> dict[str, object]:
+    """Debian's chromium; root needs --no-sandbox."""
+    if not Path(CHROMIUM).exists():
+        pytest.skip("chromium is not installed (apt-get install chromium)")
+    return {"executable_path": CHROMIUM, "args": ["--no-sandbox"]}
+
+
+class _Quiet(WSGIRequestHandler):
+    def log(self, type: str, message: str, *args: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def server(settings: Settings, clock: Clock) -> Iterator[tuple[str, Flask]]:
+    """The gate on a port of its own, with threads, and a clerk and a supervisor; gives its address."""
+    listener = make_server("127.0.0.1", 0, lambda *call: app(*call), threaded=True, request_handler=_Quiet)
+    address = f"http://127.0.0.1:{listener.port}"
+    app = create_app(replace(settings, public_url=address), clock=clock)
+    add_user(app, "sitti")
+    add_user(app, "budi", Role.SUPERVISOR, ("73.09", "73.08"))
+    thread = threading.Thread(target=listener.serve_forever)
+    thread.start()
+    yield address, app
+    listener.shutdown()
+    thread.join()
+    listener.server_close()
+    with app.app_context():
+        db.session.remove()
+        db.engine.dispose()

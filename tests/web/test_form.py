@@ -183,3 +183,13 @@ def test_the_officer_is_recorded_apart_and_never_in_the_entry(app: Flask, clerk:
     assert entry.disclosed["officer_name"] == "Ibu sitti"
     assert b"sitti" not in entry.raw
     assert entry.body["asker"]["kind"] == "user"
+
+
+def test_a_refused_form_leaves_an_entry_that_says_where_and_not_what(app: Flask, clerk: Visit) -> None:
+    clerk.check(business__nib="777", owner__nik="7309054403880002")
+    with app.app_context():
+        entry = next(app.extensions["compliance"].log.entries(kinds=("check.refused",)))
+    assert entry.body["pointers"] == ["/business/nib"]
+    assert entry.body["status"] == 422
+    assert b"777" not in entry.raw.replace(entry.body["body_sha256"].encode(), b"")
+    assert b"7309054403880002" not in entry.raw
