@@ -26,6 +26,7 @@ FOLDER = INSTANCE / "demo"
 HOST, PORT = "127.0.0.1", 8000
 BASE = f"http://{HOST}:{PORT}"
 BIN = Path(sys.executable).parent
+FLASK = (BIN / "flask", "--app", "wsgi")
 CHECK = {
     "reference": "503/0123/DPMPTSP/2026",
     "permit_type": "RESTORAN",
@@ -43,13 +44,16 @@ def main() -> int:
     FOLDER.mkdir(parents=True, exist_ok=True, mode=0o700)
     env = _environment()
     print("Preparing the database …", flush=True)
-    if subprocess.run([BIN / "flask", "--app", "wsgi", "db", "upgrade"], cwd=HERE, env=env, check=False).returncode:
+    if subprocess.run([*FLASK, "db", "upgrade"], cwd=HERE, env=env, check=False).returncode:
         return 1
-    shown = _credentials(env)
-    print("Starting the sandbox agency and the gate …", flush=True)
-    servers = subprocess.Popen(
-        [BIN / "honcho", "start", "-f", HERE / "Procfile"], cwd=HERE, env=env, start_new_session=True
+    shown = json.loads(
+        _kept(
+            "credentials.json", lambda: subprocess.check_output([*FLASK, "demo-accounts"], cwd=HERE, env=env, text=True)
+        )
     )
+    print("Starting the sandbox agency and the gate …", flush=True)
+    command = [BIN / "honcho", "start", "-f", HERE / "Procfile"]
+    servers = subprocess.Popen(command, cwd=HERE, env=env, start_new_session=True)
     try:
         _wait_until_ready(servers)
         _show(shown)
@@ -64,42 +68,34 @@ def main() -> int:
 
 
 def _environment() -> dict[str, str]:
-    """The demo's settings: a secret of its own, kept between starts."""
-    secret = FOLDER / "secret"
-    if not secret.exists():
-        _write(secret, secrets.token_urlsafe(48))
-    agency = _free_port()
-    return os.environ | {
+    """The demo's settings, with a secret of its own that is kept between starts."""
+    _kept("secret", lambda: secrets.token_urlsafe(48))
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        agency = str(probe.getsockname()[1])
+    fixed = {
         "DEMO": "1",
         "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}",
         "PYTHONUNBUFFERED": "1",
-        "DATABASE_URL": os.environ.get("DATABASE_URL") or f"sqlite:///{FOLDER / 'gate.db'}",
-        "SECRET_KEY_FILE": str(secret),
+        "SECRET_KEY_FILE": str(FOLDER / "secret"),
         "LOG_SIGNING_KEY": str(FOLDER / "log.key"),
         "LOG_ORIGIN": "demo.gate.example/log",
         "PUBLIC_URL": BASE,
         "BIND": f"{HOST}:{PORT}",
-        "AGENCY_PORT": str(agency),
-        "REGISTRY": os.environ.get("REGISTRY") or "sandbox",
+        "AGENCY_PORT": agency,
         "REGISTRY_URL": f"http://{HOST}:{agency}",
     }
+    return {"DATABASE_URL": f"sqlite:///{FOLDER / 'gate.db'}", "REGISTRY": "sandbox"} | os.environ | fixed
 
 
-def _credentials(env: dict[str, str]) -> dict[str, Any]:
-    """Keys per region and accounts per role; made by the ordinary commands at the first start."""
-    kept = FOLDER / "credentials.json"
-    if kept.exists():
-        return dict(json.loads(kept.read_text(encoding="utf-8")))
-    made = subprocess.run(
-        [BIN / "flask", "--app", "wsgi", "demo-accounts"],
-        cwd=HERE,
-        env=env,
-        check=True,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    _write(kept, made.stdout)
-    return dict(json.loads(made.stdout))
+def _kept(name: str, make: Any) -> str:
+    """The text of a file under instance/demo that only its owner can read; made at the first start."""
+    path = FOLDER / name
+    if not path.exists():
+        text = make()
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="utf-8") as file:
+            file.write(text)
+    return path.read_text(encoding="utf-8")
 
 
 def _wait_until_ready(servers: subprocess.Popen[bytes]) -> None:
@@ -117,7 +113,6 @@ def _show(shown: dict[str, Any]) -> None:
     """Print keys, accounts and one real check with its answer."""
     key = shown["keys"]["73.09"]
     answer = requests.post(f"{BASE}/api/v1/checks", json=CHECK, headers={"Authorization": f"Bearer {key}"}, timeout=30)
-    body = json.dumps(CHECK, ensure_ascii=False)
     print("\nClient keys (one per region, demo only):")
     for region, value in shown["keys"].items():
         print(f"  {region}  {value}")
@@ -126,7 +121,7 @@ def _show(shown: dict[str, Any]) -> None:
         second = "" if account["role"] == "clerk" else "   (sets up a second factor at the first sign-in)"
         print(f"  {account['role']:<14} {account['name']:<10} {account['password']}{second}")
     print(f"\nOne real check:\n  curl -s {BASE}/api/v1/checks -H 'Authorization: Bearer {key}' \\")
-    print(f"    -H 'Content-Type: application/json' -d '{body}'\n")
+    print(f"    -H 'Content-Type: application/json' -d '{json.dumps(CHECK, ensure_ascii=False)}'\n")
     document = answer.json()
     document.get("receipt", {}).update(jws="…", proof="…")
     print(json.dumps(document, ensure_ascii=False, indent=2))
@@ -134,42 +129,19 @@ def _show(shown: dict[str, Any]) -> None:
 
 
 def _holder(port: int) -> str | None:
-    """Who listens on the port: None when it is free."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+    """Who listens on the port, as far as /proc tells; None when it is free."""
+    with socket.socket() as probe, contextlib.suppress(OSError):
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            return _process_of(port) or "another program"
-    return None
-
-
-def _process_of(port: int) -> str | None:
-    """The process that listens on a local port, by /proc; None where that cannot be seen."""
-    inodes = set()
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        with contextlib.suppress(OSError):
-            for line in Path(table).read_text().splitlines()[1:]:
-                fields = line.split()
-                if fields[3] == "0A" and int(fields[1].rsplit(":", 1)[1], 16) == port:
-                    inodes.add(f"socket:[{fields[9]}]")
-    for handle in Path("/proc").glob("[0-9]*/fd/*") if inodes else ():
-        with contextlib.suppress(OSError):
-            if os.readlink(handle) in inodes:
-                return f"process {handle.parts[2]}"
-    return None
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
-
-
-def _write(path: Path, text: str) -> None:
-    """A file that only the owner can read, from its first moment on."""
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-        file.write(text)
+        probe.bind((HOST, port))
+        return None
+    with contextlib.suppress(OSError):
+        rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        inodes = {f"socket:[{row[9]}]" for row in rows if row[3] == "0A" and int(row[1].split(":")[1], 16) == port}
+        for handle in Path("/proc").glob("[0-9]*/fd/*"):
+            with contextlib.suppress(OSError):
+                if os.readlink(handle) in inodes:
+                    return f"process {handle.parts[2]}"
+    return "another program"
 
 
 if __name__ == "__main__":
