@@ -77,6 +77,12 @@ class RegistrySchema(Schema):
     stale = fields.Boolean(required=True)
 
 
+class OutageSchema(Schema):
+    source = text(example="http")
+    since = text(**MOMENT)
+    tries = fields.List(text(**MOMENT), required=True)
+
+
 class PolicySchema(Schema):
     region = text(example="73.09")
     version = text()
@@ -131,6 +137,7 @@ class ListedCheckSchema(Schema):
     valid_until = text(null=True, format="date")
     retry_after = text(null=True, **MOMENT)
     registry = part(RegistrySchema, null=True)
+    outage = part(OutageSchema, null=True)
     policy = part(PolicySchema)
     receipt = part(ListedReceiptSchema)
     log = part(LogSchema)

@@ -34,6 +34,7 @@ def build(entry: Entry, receipt: Mapping[str, str], origin: str, language: str =
         "valid_until": decision["valid_until"],
         "retry_after": decision["retry_at"],
         "registry": _registry(body["facts"].get("evidence")),
+        "outage": outage(body),
         "policy": {**body["policy"], "stage": decision["stage"]},
         "receipt": dict(receipt),
         "log": {"origin": origin, "index": entry.position, "leaf_hash": b64(entry.leaf_hash)},
@@ -72,11 +73,21 @@ def _registry(evidence: Mapping[str, Any] | None) -> dict[str, Any] | None:
     }
 
 
+def outage(body: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Since when the agency has not answered, and the latest tries: what the office may put in the file."""
+    evidence = body["facts"].get("evidence") or {}
+    failure = evidence.get("failure", {})
+    if "since" not in failure:
+        return None
+    return {"source": evidence["source"], "since": failure["since"], "tries": failure["tries"]}
+
+
 def claims(entry: Entry, origin: str) -> dict[str, Any]:
-    """What the receipt's JWS states: no name, NIB, NPWP or NIK."""
+    """What the receipt's JWS states, an outage included: no name, NIB, NPWP or NIK."""
     body = entry.body
     decision, application = body["decision"], body["facts"]["application"]
-    return {
+    missing = outage(body)
+    return ({"outage": missing} if missing else {}) | {
         "iss": origin,
         "jti": entry.id,
         "iat": int(entry.at.timestamp()),
