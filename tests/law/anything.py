@@ -103,11 +103,12 @@ failures = st.builds(
 
 
 @st.composite
-def evidences(draw: st.DrawFn) -> Evidence:
-    found_by = draw(st.sampled_from([None, "nib", "npwp", "npp", "nik"]))
-    match = draw(st.sampled_from(Match)) if found_by else Match.AGREES
+def evidences(draw: st.DrawFn, *, has_accounts: bool = False) -> Evidence:
+    found_by = draw(st.sampled_from(["nib", "npwp", "npp", "nik", *([] if has_accounts else [None])]))
+    match = draw(st.sampled_from(Match)) if found_by and not has_accounts else Match.AGREES
     own = match is Match.AGREES and found_by is not None
-    kept = draw(st.lists(accounts, max_size=3, unique_by=lambda a: a.npp)) if own else []
+    least = int(has_accounts)
+    kept = draw(st.lists(accounts, min_size=least, max_size=3, unique_by=lambda a: a.npp)) if own else []
     asked = found_by is None and draw(st.booleans())
     person = st.builds(Participant, st.sampled_from(["BPU", "PU"]), st.booleans(), maybe(days))
     return Evidence(
@@ -148,7 +149,7 @@ def applications(draw: st.DrawFn, *, employs: bool | None = None) -> Application
 
 
 @st.composite
-def facts(draw: st.DrawFn, *, employs: bool | None = None) -> Facts:
+def facts(draw: st.DrawFn, *, employs: bool | None = None, has_accounts: bool = False) -> Facts:
     application = draw(applications(employs=employs))
     undertakings = st.builds(Undertaking, st.sampled_from(CODES).map(lambda code: (code,)), days)
     decided = st.builds(
@@ -164,7 +165,7 @@ def facts(draw: st.DrawFn, *, employs: bool | None = None) -> Facts:
         register=tuple(draw(st.lists(sanctions, max_size=2))),
         undertakings=tuple(draw(st.lists(undertakings, max_size=1))),
         decision=draw(st.none() | st.none() | decided),
-        evidence=draw(evidences()),
+        evidence=draw(evidences(has_accounts=has_accounts)),
         doubtful=draw(st.booleans()) and draw(st.booleans()),
     )
 

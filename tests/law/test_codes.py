@@ -40,8 +40,7 @@ def test_a_finding_has_effect_citation_and_texts(code: str) -> None:
                 assert texts["id"] != texts["en"]
 
 
-@pytest.mark.parametrize("code", sorted(CODES))
-def test_a_finding_is_found_by_the_code_of_a_rule(code: str) -> None:
+def test_every_finding_is_found_by_some_rule() -> None:
     """Texts of findings that no rule can give would only mislead."""
     said = {
         node.value
@@ -50,7 +49,8 @@ def test_a_finding_is_found_by_the_code_of_a_rule(code: str) -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     }
-    assert code in said or (code.startswith("REGISTRY_") and "REGISTRY_" in said)
+    by_kind = {f"REGISTRY_{kind}" for kind in ("UNAVAILABLE", "MISUNDERSTOOD")} if "REGISTRY_" in said else set()
+    assert said | by_kind >= CODES
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)

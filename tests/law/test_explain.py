@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 
 import pytest
 
@@ -13,9 +14,14 @@ from tests.law.golden import Golden, golden_cases, run
 GOLDEN = list(golden_cases())
 
 
+@cache
+def explanations() -> dict[str, dict]:
+    outcomes = {str(case): run(case) for case in GOLDEN}
+    return {name: json.loads(json.dumps(explain(o.facts, o.law))) for name, o in outcomes.items()}
+
+
 def explained(case: Golden) -> dict:
-    outcome = run(case)
-    return json.loads(json.dumps(explain(outcome.facts, outcome.law)))
+    return explanations()[str(case)]
 
 
 def case_named(words: str) -> Golden:
