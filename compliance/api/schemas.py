@@ -2,214 +2,142 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from marshmallow import INCLUDE, Schema, fields
 from marshmallow.validate import OneOf
 
-from compliance.intake.fields import Day, Pattern, Say, Text, Word
+from compliance.intake.fields import THIRTEEN, Say, day, number, text, word
 from compliance.intake.schema import Document
 from compliance.law.facts import Action, Certainty, Effect, RuleStage, Verdict
 
-MOMENT: dict[str, Any] = {"format": "date-time", "example": "2026-11-20T08:00:00Z"}
+MOMENT = {"format": "date-time", "example": "2026-11-20T08:00:00Z"}
+DAY = {"format": "date", "example": "2026-11-20"}
+LIMIT = Say("must be a whole number from 1 to 200", "harus bilangan bulat dari 1 sampai 200")
 
 
-def text(*, null: bool = False, **shown: Any) -> fields.String:
-    return fields.String(required=True, allow_none=null, metadata=shown)
+def said(shown: dict[str, Any] | None = None, *, null: bool = False) -> fields.String:
+    return fields.String(required=True, allow_none=null, metadata=shown or {})
 
 
-def words(kind: Any) -> fields.String:
-    return fields.String(required=True, validate=OneOf([str(word) for word in kind]))
+def words(kind: Iterable[str]) -> fields.String:
+    return fields.String(required=True, validate=OneOf([str(one) for one in kind]))
 
 
 def part(schema: type[Schema], *, null: bool = False, many: bool = False) -> fields.Nested:
     return fields.Nested(schema, required=True, allow_none=null, many=many)
 
 
-class FieldErrorSchema(Schema):
-    pointer = text(example="/business/nib")
-    detail = text(example="must be 13 digits, e.g. 8120001234567")
+def document(name: str, **named: fields.Field[Any]) -> type[Schema]:
+    return type(f"{name}Schema", (Schema,), named)
 
 
-class OssSaidSchema(Schema):
-    status = fields.String(required=True, validate=OneOf(["1", "2"]))
-    keterangan = fields.String(required=True)
+def whole() -> fields.Integer:
+    return fields.Integer(required=True)
 
 
-class ProblemSchema(Schema):
-    """RFC 9457; OSS gets its own words in it."""
-
-    type = text(format="uri")
-    title = text()
-    status = fields.Integer(required=True)
-    detail = text()
-    instance = text()
-    code = text()
-    request_id = text()
-    errors = part(FieldErrorSchema, many=True)
-    responreceiveNIB = fields.Nested(OssSaidSchema)
+def yes_or_no() -> fields.Boolean:
+    return fields.Boolean(required=True)
 
 
-class BasisSchema(Schema):
-    cite = text(example="Perpres 109/2013 Pasal 6 ayat (3)")
-    certainty = words(Certainty)
+def free() -> fields.Dict:
+    return fields.Dict(required=True)
 
 
-class FindingSchema(Schema):
-    code = text(example="PROGRAMMES_MISSING")
-    effect = words(Effect)
-    message = text(null=True)
-    remedy = text(null=True)
-    facts = fields.Dict(required=True)
-    legal_basis = part(BasisSchema, many=True)
+def texts() -> fields.List:
+    return fields.List(fields.String(), required=True)
 
 
-class CureSchema(Schema):
-    steps = fields.List(fields.String(), required=True)
-    recheck_after = text(null=True, format="date")
-
-
-class RegistrySchema(Schema):
-    source = text(example="http")
-    as_of = text(null=True, **MOMENT)
-    reference = text(null=True)
-    cached = fields.Boolean(required=True)
-    stale = fields.Boolean(required=True)
-
-
-class OutageSchema(Schema):
-    source = text(example="http")
-    since = text(**MOMENT)
-    tries = fields.List(text(**MOMENT), required=True)
-
-
-class PolicySchema(Schema):
-    region = text(example="73.09")
-    version = text()
-    sha256 = text()
-    stage = words(RuleStage)
-
-
-class ReceiptSchema(Schema):
-    code = text(example="K7QF-2M9X-4T3P")
-    url = text(format="uri")
-    jws = text(description="compact, EdDSA; the key is in /.well-known/jwks.json")
-    proof = text(description="C2SP tlog-proof")
-
-
-class ListedReceiptSchema(Schema):
-    code = text(example="K7QF-2M9X-4T3P")
-    url = text(format="uri")
-
-
-class LogSchema(Schema):
-    origin = text()
-    index = fields.Integer(required=True)
-    leaf_hash = text()
-
-
-class OfficerDecisionSchema(Schema):
-    effect = words(Effect)
-    ground = text()
-    by_role = text()
-    at = text(**MOMENT)
-    until = text(null=True, format="date")
-    entry = fields.Integer(required=True)
-
-
-class ListedCheckSchema(Schema):
-    """One check as the list shows it."""
-
-    id = text()
-    checked_at = text(**MOMENT)
-    reference = text()
-    region = text(example="73.09")
-    permit_type = text(example="RESTORAN")
-    as_at = text(format="date")
-    backdated = fields.Boolean(required=True)
-    verdict = words(Verdict)
-    action = words(Action)
-    enforced = fields.Boolean(required=True)
-    label = text()
-    summary = text()
-    findings = part(FindingSchema, many=True)
-    cure = part(CureSchema, null=True)
-    valid_until = text(null=True, format="date")
-    retry_after = text(null=True, **MOMENT)
-    registry = part(RegistrySchema, null=True)
-    outage = part(OutageSchema, null=True)
-    policy = part(PolicySchema)
-    receipt = part(ListedReceiptSchema)
-    log = part(LogSchema)
-    replaces = text(null=True)
-
-
-class CheckSchema(ListedCheckSchema):
-    """The answer to a question. It never changes; a GET adds what came after it."""
-
-    receipt = part(ReceiptSchema)
-    superseded_by = fields.String()
-    decision = fields.Nested(OfficerDecisionSchema)
-
-
-class CheckListSchema(Schema):
-    items = part(ListedCheckSchema, many=True)
-    next_cursor = text(null=True)
-
-
-class ProofSchema(Schema):
-    body = text(description="the entry as it was hashed, base64")
-    index = fields.Integer(required=True)
-    leaf_hash = text()
-    proof = fields.List(fields.String(), required=True)
-    checkpoint = text()
-    disclosures = fields.List(fields.String(), required=True)
-
-
-class DifferenceSchema(Schema):
-    path = text()
-    then = fields.Raw(required=True, allow_none=True)
-    now = fields.Raw(required=True, allow_none=True)
-
-
-class ReplaySchema(Schema):
-    same = fields.Boolean(required=True)
-    verdict = words(Verdict)
-    findings = part(FindingSchema, many=True)
-    differences = part(DifferenceSchema, many=True)
-    policy_sha256 = text()
-
-
-class ExplainSchema(Schema):
-    id = text()
-    as_at = text(format="date")
-    policy = fields.Dict(required=True)
-    rules = fields.List(fields.Dict(), required=True)
-    not_reached = fields.List(fields.String(), required=True)
-    decision = fields.Dict(required=True)
+OssSaidSchema = document("OssSaid", status=words("12"), keterangan=said())
+FieldErrorSchema = document("FieldError", pointer=said({"example": "/business/nib"}), detail=said())
+ProblemSchema = document(
+    "Problem",
+    **{"type": said({"format": "uri"}), "title": said(), "status": whole(), "detail": said(), "instance": said()},
+    **{"code": said(), "request_id": said(), "errors": part(FieldErrorSchema, many=True)},
+    responreceiveNIB=fields.Nested(OssSaidSchema),
+)
+BasisSchema = document("Basis", cite=said({"example": "UU 24/2011 Pasal 17"}), certainty=words(Certainty))
+FindingSchema = document(
+    "Finding",
+    **{"code": said({"example": "PROGRAMMES_MISSING"}), "effect": words(Effect), "message": said(null=True)},
+    **{"remedy": said(null=True), "facts": free(), "legal_basis": part(BasisSchema, many=True)},
+)
+CureSchema = document("Cure", steps=texts(), recheck_after=said(DAY, null=True))
+RegistrySchema = document(
+    "Registry",
+    **{"source": said({"example": "http"}), "as_of": said(MOMENT, null=True), "reference": said(null=True)},
+    **{"cached": yes_or_no(), "stale": yes_or_no()},
+)
+PolicySchema = document("Policy", region=said(), version=said(), sha256=said(), stage=words(RuleStage))
+LogSchema = document("Log", origin=said(), index=whole(), leaf_hash=said())
+SHORT = {"code": said({"example": "K7QF-2M9X-4T3P"}), "url": said({"format": "uri"})}
+ReceiptSchema = document("Receipt", **SHORT, jws=said(), proof=said({"description": "C2SP tlog-proof"}))
+OfficerDecisionSchema = document(
+    "OfficerDecision",
+    **{"effect": words(Effect), "ground": said(), "by_role": said(), "at": said(MOMENT)},
+    **{"until": said(DAY, null=True), "entry": whole()},
+)
+CHECK: dict[str, fields.Field[Any]] = {
+    **{"id": said(), "checked_at": said(MOMENT), "reference": said(), "region": said(), "permit_type": said()},
+    **{"as_at": said(DAY), "backdated": yes_or_no(), "verdict": words(Verdict), "action": words(Action)},
+    **{"enforced": yes_or_no(), "label": said(), "summary": said(), "findings": part(FindingSchema, many=True)},
+    **{
+        "cure": part(CureSchema, null=True),
+        "valid_until": said(DAY, null=True),
+        "retry_after": said(MOMENT, null=True),
+    },
+    **{"registry": part(RegistrySchema, null=True), "policy": part(PolicySchema), "log": part(LogSchema)},
+    "replaces": said(null=True),
+}
+ListedCheckSchema = document("ListedCheck", **CHECK, receipt=part(document("ListedReceipt", **SHORT)))
+CheckSchema = document(
+    "Check",
+    **CHECK,
+    receipt=part(ReceiptSchema),
+    superseded_by=fields.String(),
+    decision=fields.Nested(OfficerDecisionSchema),
+)
+CheckListSchema = document("CheckList", items=part(ListedCheckSchema, many=True), next_cursor=said(null=True))
+ProofSchema = document(
+    "Proof",
+    **{"body": said({"description": "the entry as it was hashed, base64"}), "index": whole(), "leaf_hash": said()},
+    **{"proof": texts(), "checkpoint": said(), "disclosures": texts()},
+)
+DifferenceSchema = document(
+    "Difference",
+    path=said(),
+    then=fields.Raw(required=True, allow_none=True),
+    now=fields.Raw(required=True, allow_none=True),
+)
+ReplaySchema = document(
+    "Replay",
+    **{"same": yes_or_no(), "verdict": words(Verdict), "findings": part(FindingSchema, many=True)},
+    **{"differences": part(DifferenceSchema, many=True), "policy_sha256": said()},
+)
+ExplainSchema = document(
+    "Explain",
+    **{"id": said(), "as_at": said(DAY), "policy": free(), "rules": fields.List(fields.Dict(), required=True)},
+    **{"not_reached": texts(), "decision": free()},
+)
 
 
 class ListQuery(Document):
     """What a list of checks may be narrowed to; days are those of the region's zone, inclusive."""
 
-    reference = Text(64, printable=True)
-    nib = Pattern("[0-9]{13}", Say("must be 13 digits", "harus 13 angka"), "8120001234567")
-    verdict = Word(Verdict)
-    action = Word(Action)
-    permit_type = Text(upper=True)
-    since = Day(data_key="from")
-    until = Day(data_key="to")
-    limit = Pattern(
-        "[1-9][0-9]?|1[0-9]{2}|200",
-        Say("must be a whole number from 1 to 200", "harus bilangan bulat dari 1 sampai 200"),
-        "50",
-        shown={"type": "integer", "minimum": 1, "maximum": 200, "default": 50},
-    )
-    cursor = Text(100, printable=True)
+    reference = text(64, printable=True)
+    nib = number("[0-9]{13}", THIRTEEN, "8120001234567")
+    verdict = word(Verdict)
+    action = word(Action)
+    permit_type = text(upper=True)
+    since = day(data_key="from")
+    until = day(data_key="to")
+    limit = number("[1-9][0-9]?|1[0-9]{2}|200", LIMIT, "50", type="integer", minimum=1, maximum=200, default=50)
+    cursor = text(100, printable=True)
 
 
 class Open(Schema):
-    """Ignores what it does not know."""
+    """Ignores what it does not know. OSS writes every value as text, empty for none."""
 
     class Meta:
         unknown = INCLUDE
@@ -223,8 +151,6 @@ class OssChecklistItemSchema(Open):
 
 
 class OssNibSchema(Open):
-    """The fields of dataNIB that are read; all others are ignored. Every value is a text, empty for none."""
-
     nib = fields.String(required=True, metadata={"example": "8120001234567"})
     nama_perseroan = fields.String()
     npwp_perseroan = fields.String()
@@ -243,12 +169,7 @@ class ReceiveNibSchema(Open):
     dataNIB = fields.Nested(OssNibSchema, required=True)  # OSS's own spelling
 
 
-class OssCheckSchema(Schema):
-    id_izin = text()
-    kd_izin = text()
-    check = part(CheckSchema, null=True)
-
-
-class ReceiveNibAnswerSchema(Schema):
-    responreceiveNIB = part(OssSaidSchema)
-    checks = part(OssCheckSchema, many=True)
+OssCheckSchema = document("OssCheck", id_izin=said(), kd_izin=said(), check=part(CheckSchema, null=True))
+ReceiveNibAnswerSchema = document(
+    "ReceiveNibAnswer", responreceiveNIB=part(OssSaidSchema), checks=part(OssCheckSchema, many=True)
+)

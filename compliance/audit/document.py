@@ -16,7 +16,8 @@ def build(entry: Entry, receipt: Mapping[str, str], origin: str, language: str =
     """A check's answer in one language ("id" or "en"), as JSON values."""
     body = entry.body
     decision, application = body["decision"], body["facts"]["application"]
-    return {
+    missing = outage(body)
+    return ({"outage": missing} if missing else {}) | {
         "id": entry.id,
         "checked_at": body["at"],
         "reference": body["reference"],
@@ -34,7 +35,6 @@ def build(entry: Entry, receipt: Mapping[str, str], origin: str, language: str =
         "valid_until": decision["valid_until"],
         "retry_after": decision["retry_at"],
         "registry": _registry(body["facts"].get("evidence")),
-        "outage": outage(body),
         "policy": {**body["policy"], "stage": decision["stage"]},
         "receipt": dict(receipt),
         "log": {"origin": origin, "index": entry.position, "leaf_hash": b64(entry.leaf_hash)},
