@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping
-from typing import Any, cast
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from sqlalchemy import Connection, select
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
@@ -12,16 +11,9 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from compliance.audit.entry import Draft, Entry
 from compliance.audit.projection import is_projected, project
 from compliance.audit.table import audit_disclosure, audit_entry
-from compliance.audit.turn import barrier, turn
+from compliance.audit.turn import barrier, optional, release, turn
 from compliance.proof.merkle import grow, leaf_hash, root_of, split
 
-log = logging.getLogger(__name__)
-
-_last = (
-    select(audit_entry.c.pos, audit_entry.c.leaf_hash, audit_entry.c.frontier)
-    .order_by(audit_entry.c.pos.desc())
-    .limit(1)
-)
 _columns = (audit_entry.c.pos, audit_entry.c.body, audit_entry.c.leaf_hash, audit_entry.c.root, audit_entry.c.frontier)
 _by_id = select(*_columns)
 _insert = audit_entry.insert()
@@ -49,35 +41,29 @@ def next_row(last: Any, draft: Draft) -> dict[str, Any]:
     }
 
 
-def append(connection: Connection, draft: Draft) -> Mapping[str, Any]:
-    """Append, or find the entry of that id. It is durable only after `settle`."""
+def append(connection: Connection, draft: Draft, finish: Callable[[Mapping[str, Any]], Entry]) -> Entry:
+    """Append and project, or find the entry of that id; durable when it returns.
+
+    `finish` turns the row into the entry that is projected. Needs a connection of `turns`.
+    """
 
     def disclose() -> None:
         if draft.disclosures:
             connection.execute(_disclose, draft.disclosures)
 
     try:
-        with turn(connection, disclose):
-            row = next_row(connection.execute(_last).one_or_none(), draft)
+        with turn(connection, disclose) as last:
+            row = next_row(last, draft)
             connection.execute(_insert, row)
-        return row
+            release(connection)
+            entry = finish(row)
+            if is_projected(entry.kind):
+                with optional(connection, SQLAlchemyError, KeyError, TypeError, ValueError):
+                    project(connection, entry.kind, entry)
+        return entry
     except IntegrityError:
         found = connection.execute(_by_id.where(audit_entry.c.entry_id == draft.id)).mappings().one_or_none()
-        connection.rollback()
         if found is None:
             raise
-        return cast(Mapping[str, Any], found)
-
-
-def settle(connection: Connection, kind: str, entry: Entry) -> None:
-    """Make the entry durable and project it, in one transaction; a failed projection is caught up later."""
-    if is_projected(kind):
-        try:
-            with connection.begin():
-                barrier(connection)
-                project(connection, kind, entry)
-            return
-        except (SQLAlchemyError, KeyError, TypeError, ValueError):
-            log.exception("entry %s is in the log, but not yet in the tables that show it", entry.position)
-    with connection.begin():
         barrier(connection)
+        return finish(dict(found))

@@ -6,7 +6,7 @@ import base64
 import json
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from hashlib import sha256
@@ -35,6 +35,12 @@ class Entry:
     def body(self) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.raw)
         return found
+
+    def answered(self, document: str) -> Entry:
+        """The same entry with its answer."""
+        entry = replace(self, document=document)
+        entry.__dict__["body"] = self.body  # spares reading the JSON again
+        return entry
 
     @property
     def kind(self) -> str:

@@ -9,16 +9,17 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Engine, select
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from compliance.audit import document
-from compliance.audit.append import append, settle
+from compliance.audit.append import append
 from compliance.audit.checks import CheckReads
-from compliance.audit.entry import Entry, draft
+from compliance.audit.entry import Draft, Entry, draft
 from compliance.audit.opening import open_for_service
 from compliance.audit.reads import LogReads
 from compliance.audit.signing import Keyring
 from compliance.audit.table import audit_entry, check_record
+from compliance.audit.turn import turns
 from compliance.errors import LogUnavailable, Misconfigured
 from compliance.gate import Recorded
 from compliance.law.codec import from_json
@@ -41,6 +42,7 @@ class AuditLog(LogReads, CheckReads):
     def __init__(self, engine: Engine, settings: Settings, clock: Callable[[], datetime]) -> None:
         self.engine, self.settings, self.clock = engine, settings, clock
         self.keyring = Keyring(settings.log_signing_key, settings.log_origin, settings.public_url)
+        self._turns = turns(engine)
         self.closed = ""
         self._remember_at: float | None = None
 
@@ -72,25 +74,39 @@ class AuditLog(LogReads, CheckReads):
         if kind == "check":
             body = {**body, "receipt_code": new_code()}
         written = draft(kind, body, entry_id=entry_id, private=private, at=at)
+        last: Mapping[str, Any] = {}
+
+        def finish(row: Mapping[str, Any]) -> Entry:
+            nonlocal last
+            last = row
+            return self._answered(Entry(row["pos"], entry_id, row["body"], row["leaf_hash"], "", private), row)
+
         try:
             self.keyring.signers  # noqa: B018 (raises before anything is written)
-            with self.engine.connect() as connection:
-                row = append(connection, written)
-                entry = self._answered(Entry(row["pos"], entry_id, row["body"], row["leaf_hash"], "", private), row)
-                settle(connection, kind, entry)
-            self.remember(row["pos"] + 1, row["root"])
+            entry = self._write(written, finish)
+            self.remember(last["pos"] + 1, last["root"])
         except (SQLAlchemyError, OSError, Misconfigured) as error:
             log.exception("the log cannot be written")
             raise LogUnavailable(f"the log cannot be written ({type(error).__name__})") from error
         return Recorded(entry_id, entry.position, entry.document)
+
+    def _write(self, written: Draft, finish: Callable[[Mapping[str, Any]], Entry]) -> Entry:
+        """Once more when the server went away: the entry's id makes that harmless."""
+        try:
+            with self._turns.connect() as connection:
+                return append(connection, written, finish)
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+        with self._turns.connect() as connection:
+            return append(connection, written, finish)
 
     def _answered(self, entry: Entry, row: Mapping[str, Any]) -> Entry:
         """A check with its signed answer; `row` holds the tree that ends with it."""
         if entry.kind != "check":
             return entry
         receipt = self.keyring.receipt(entry, split(row["frontier"])[::-1], row["root"])
-        answer = document.text(document.build(entry, receipt, self.origin))
-        return Entry(entry.position, entry.id, entry.raw, entry.leaf_hash, answer, entry.disclosed)
+        return entry.answered(document.text(document.build(entry, receipt, self.origin)))
 
     def answered(self, entry: Entry) -> Entry:
         """The entry with the answer that belongs to it, signed by today's key."""

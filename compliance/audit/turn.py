@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, make_url, text
+from sqlalchemy.exc import DBAPIError
 
 from compliance.errors import LogUnavailable, Misconfigured
 
+log = logging.getLogger(__name__)
 PATIENCE = 2.0  # seconds that an append waits for its turn
 NETWORK = {
     "nfs",
@@ -31,12 +34,13 @@ NETWORK = {
 }
 _KEY = 7_309_1962  # of the advisory lock
 
-_ASYNCHRONOUS = text(
-    "SELECT set_config('synchronous_commit', 'off', true), set_config('lock_timeout', '2s', true),"
+_LAST = "SELECT pos, leaf_hash, frontier FROM audit_entry ORDER BY pos DESC LIMIT 1"
+_OPEN = (
+    "BEGIN; SELECT set_config('synchronous_commit', 'off', true), set_config('lock_timeout', '2s', true),"
     " set_config('statement_timeout', '5s', true)"
 )
-_LOCK = text(f"SELECT pg_advisory_xact_lock({_KEY})")
-_BARRIER = text("SELECT pg_logical_emit_message(true, 'audit', '')")
+_TAKE = f"SELECT pg_advisory_xact_lock({_KEY}); {_LAST}"
+_BARRIER = "SELECT pg_logical_emit_message(true, 'audit', '')"
 _PRIVILEGED = text(
     "SELECT rolsuper OR coalesce(pg_has_role(current_user, (SELECT relowner FROM pg_class"
     " WHERE oid = to_regclass('audit_entry')), 'MEMBER'), false) FROM pg_roles WHERE rolname = current_user"
@@ -53,7 +57,7 @@ def engine_options(database_url: str) -> dict[str, Any]:
     if make_url(database_url).get_backend_name() == "sqlite":
         args = {"isolation_level": "IMMEDIATE", "timeout": 10}
         return {**pool, "connect_args": args, "pool_events": [(_pragmas, "connect")]}
-    return {**pool, "pool_pre_ping": True, "connect_args": {"options": "-c timezone=UTC"}}
+    return {**pool, "connect_args": {"options": "-c timezone=UTC"}}
 
 
 def _pragmas(connection: Any, record: Any) -> None:
@@ -73,39 +77,81 @@ def alone(connection: Connection) -> None:
         connection.execute(text(f"SELECT pg_advisory_xact_lock({_KEY + 1})"))
 
 
-@contextmanager
-def turn(connection: Connection, before: Callable[[], None]) -> Iterator[None]:
-    """A transaction in which nobody else appends; it commits at the end. `before` writes what needs no turn.
+def turns(engine: Engine) -> Engine:
+    """The same pool, for appending: transactions are begun and ended here, with as few messages as possible."""
+    return engine.execution_options(isolation_level="AUTOCOMMIT")
 
-    On PostgreSQL the commit is asynchronous, so that no lock is held during an fsync: call `barrier` before answering.
+
+@contextmanager
+def turn(connection: Connection, before: Callable[[], None]) -> Iterator[Any]:
+    """A transaction in which nobody else appends; yields the last row. `before` writes what needs no turn.
+
+    It ends with the block, and what it wrote is durable then. On PostgreSQL `release` ends it earlier.
     """
     if is_sqlite(connection):
-        with _file_lock(str(connection.engine.url.database)), _commit(connection):
+        with _file_lock(str(connection.engine.url.database)), _undone(connection):
             connection.exec_driver_sql("BEGIN IMMEDIATE")
             before()
-            yield
+            yield connection.exec_driver_sql(_LAST).one_or_none()
+            connection.exec_driver_sql("COMMIT")
         return
-    with _commit(connection):
-        connection.execute(_ASYNCHRONOUS)
+    with _undone(connection):
+        connection.exec_driver_sql(_OPEN)
         before()
-        connection.execute(_LOCK)
-        yield
+        yield _taken(connection)
+        connection.exec_driver_sql("COMMIT")
 
 
-@contextmanager
-def _commit(connection: Connection) -> Iterator[None]:
-    try:
-        yield
-        connection.commit()
-    except BaseException:
-        connection.rollback()
-        raise
+def _taken(connection: Connection) -> Any:
+    """Wait for the lock and read the last row in one message; each statement sees what was committed before it."""
+    cursor = connection.exec_driver_sql(_TAKE).cursor
+    cursor.nextset()
+    found = cursor.fetchone()
+    return found and LastRow(*found)
+
+
+class LastRow(NamedTuple):
+    pos: int
+    leaf_hash: bytes
+    frontier: bytes
+
+
+def release(connection: Connection) -> None:
+    """PostgreSQL: commit asynchronously, so that no lock is held during an fsync, and begin the barrier: a synchronous
+    transaction whose commit makes all that was appended before it durable. SQLite: the turn goes on to its end."""
+    if not is_sqlite(connection):
+        connection.exec_driver_sql(f"COMMIT; BEGIN; {_BARRIER}")
 
 
 def barrier(connection: Connection) -> None:
-    """In a transaction of its own: its commit makes all that was appended before it durable."""
+    """Outside a turn: make all that was appended before durable."""
     if not is_sqlite(connection):
-        connection.execute(_BARRIER)
+        connection.exec_driver_sql(_BARRIER)
+
+
+@contextmanager
+def optional(connection: Connection, *errors: type[Exception]) -> Iterator[None]:
+    """After `release`: writes that may fail with `errors` without touching the entry. The failure is logged."""
+    if is_sqlite(connection):
+        connection.exec_driver_sql("SAVEPOINT optional")
+    try:
+        yield
+    except errors:
+        log.exception("the entry is in the log, but not yet in the tables that show it")
+        undo = "ROLLBACK TO optional" if is_sqlite(connection) else f"ROLLBACK; BEGIN; {_BARRIER}"
+        connection.exec_driver_sql(undo)
+
+
+@contextmanager
+def _undone(connection: Connection) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        try:
+            connection.exec_driver_sql("ROLLBACK")
+        except DBAPIError:
+            connection.invalidate()
+        raise
 
 
 @contextmanager
