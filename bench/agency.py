@@ -23,6 +23,8 @@ from compliance.registry.sandbox_world import reply
 
 DELAY, RATE, SECONDS = 0.05, 50, 20
 CALLERS, BUDGET = 200, 8
+UNASKED = "8120001234560"  # no stored answer stands in for it
+LIVE = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 def main() -> None:
@@ -56,7 +58,7 @@ def _overhead(name: str, env: dict[str, str], key: str) -> str:
 
 def _dead(name: str, env: dict[str, str], key: str) -> str:
     with _agency(-1) as url, gunicorn("wsgi:app", env | {"REGISTRY_URL": url}) as gate:
-        done = _load({"port": gate, "key": key, "count": CALLERS, "every": 0, "watch": True})
+        done = _load({"port": gate, "key": key, "count": CALLERS, "every": 0, "nib": UNASKED})
     took, other = max(done["took"]), 1000 * max(done["other"])
     return f"{name:<12}slowest of {CALLERS}: {took:.2f} s; /healthz meanwhile ≤ {other:.0f} ms  {done['verdicts']}"
 
@@ -94,7 +96,8 @@ async def _serve(port: int, delay: float) -> None:
 
 
 async def _run(job: dict[str, Any]) -> dict[str, Any]:
-    """Send `count` checks, one every `every` seconds however long they take; `watch`: look at /healthz meanwhile."""
+    """Send `count` checks, one every `every` seconds however long they take; `nib`: ask
+    for that one, and look at /healthz meanwhile."""
     out: dict[str, Any] = {"took": [], "other": [], "verdicts": {}}
     idle: list[tuple[float, Any]] = []
 
@@ -111,7 +114,8 @@ async def _run(job: dict[str, Any]) -> dict[str, Any]:
         return time.perf_counter() - begun, body
 
     async def check(number: int) -> None:
-        body = json.dumps(CHECK | {"reference": f"B/{os.getpid()}/{number}"}).encode()
+        business = CHECK["business"] | ({"nib": job["nib"]} if "nib" in job else {})  # type: ignore[operator]
+        body = json.dumps(CHECK | {"reference": f"B/{os.getpid()}/{number}", "business": business}).encode()
         head = (
             f"POST /api/v1/checks HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
         )
@@ -122,10 +126,13 @@ async def _run(job: dict[str, Any]) -> dict[str, Any]:
 
     async def watch() -> None:
         while True:
-            out["other"].append((await call(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"))[0])
+            out["other"].append((await call(LIVE))[0])
             await asyncio.sleep(0.1)
 
-    watching = asyncio.create_task(watch()) if job.get("watch") else None
+    for pause in (3, 0):  # until all workers have loaded the application
+        await asyncio.gather(*(call(LIVE) for _ in range(40)))
+        await asyncio.sleep(pause)
+    watching = asyncio.create_task(watch()) if job.get("nib") else None
     begun, checks = time.perf_counter(), []
     for number in range(job["count"]):
         await asyncio.sleep(max(0, begun + number * job["every"] - time.perf_counter()))
