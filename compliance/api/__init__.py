@@ -10,7 +10,7 @@ from flask import Flask, Response, g, request
 from flask_smorest import Api, Blueprint
 
 from compliance.api import caller, problems
-from compliance.api.schemas import ProblemSchema
+from compliance.api.schemas import ANSWER
 
 RESOURCES = ("checks", "reasons", "oss", "log", "service")  # each module has a `blueprint`
 SECURITY = {
@@ -28,7 +28,7 @@ HEADERS = {
 class GateApi(Api):
     """flask-smorest as it describes; errors and pages are ours."""
 
-    ERROR_SCHEMA = ProblemSchema
+    ERROR_SCHEMA = ANSWER["Problem"]
     CONFIG: ClassVar[dict[str, Any]] = {"API_TITLE": "Compliance gate", "API_VERSION": "v1", "OPENAPI_VERSION": "3.1.0"}
 
     def _register_responses(self) -> None:

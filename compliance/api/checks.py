@@ -12,11 +12,11 @@ from flask import Response, g, request
 from flask_smorest import Blueprint
 
 from compliance.access.clients import Scope
-from compliance.access.once import Once, OnceKey
+from compliance.access.once import Ask, Once, OnceKey
 from compliance.api.body import read_json
 from compliance.api.caller import Caller, locked
 from compliance.api.problems import Problem, failures
-from compliance.api.schemas import CheckListSchema, CheckSchema, ListQuery, ProofSchema
+from compliance.api.schemas import ANSWER, ListQuery
 from compliance.audit import document
 from compliance.audit.checks import CheckFilter, CheckRecord
 from compliance.database import db
@@ -46,26 +46,18 @@ ASKED = {
 @blueprint.post("")
 @blueprint.doc(**ASKED)
 @locked(Scope.CHECK)
-@blueprint.response(201, CheckSchema, description="Checked and recorded; STOP and HOLD are answers, not errors")
-@blueprint.alt_response(200, schema=CheckSchema, description="The answer that this Idempotency-Key already has")
+@blueprint.response(201, ANSWER["Check"], description="Checked and recorded; STOP and HOLD are answers, not errors")
+@blueprint.alt_response(200, schema=ANSWER["Check"], description="The answer that this Idempotency-Key already has")
 def ask() -> Response:
     """Check an application: may the permit proceed?"""
     caller: Caller = g.caller
-    stated, running = read_json(), deployment()
-    question = read_question(
-        stated,
-        regions=caller.client.regions,
-        policy=running.policy,
-        now=running.clock(),
-        asker=caller.asker,
-        request_id=g.request_id,
-    )
-    key = _once_key(caller)
+    stated = read_json()
+    question, key = question_of(stated, caller), _once_key(caller)
     db.session.remove()  # no connection is held while the agency is asked
     if key is None:
-        recorded, replayed = running.gate.check(question), False
+        recorded, replayed = deployment().gate.check(question), False
     else:
-        recorded, replayed = once().run(key, stated, _asking(question))
+        recorded, replayed = once().run(key, stated, asking(question))
     answer = Response(shown_to(caller, recorded.document), 200 if replayed else 201, content_type="application/json")
     answer.headers["Location"] = f"{PATH}/{recorded.id}"
     if replayed:
@@ -73,11 +65,23 @@ def ask() -> Response:
     return answer
 
 
-def _asking(question: Question) -> Any:
-    def ask(check_id: str, replaces: str | None) -> Recorded:
-        return deployment().gate.check(replace(question, id=check_id, replaces=replaces))
+def question_of(stated: Any, caller: Caller) -> Question:
+    """What a caller asks. Raises BadInput, ForeignRegion."""
+    running = deployment()
+    return read_question(
+        stated,
+        regions=caller.client.regions,
+        policy=running.policy,
+        now=running.clock(),
+        asker=caller.asker,
+        request_id=g.request_id,
+    )
 
-    return ask
+
+def asking(question: Question) -> Ask:
+    """To ask this question once, under the id that a once-only key reserved for it."""
+    gate = deployment().gate
+    return lambda check_id, replaces: gate.check(replace(question, id=check_id, replaces=replaces))
 
 
 def _once_key(caller: Caller) -> OnceKey | None:
@@ -111,7 +115,7 @@ def shown_to(caller: Caller, text: str) -> str:
 
 @blueprint.get("")
 @locked(Scope.READ, query=ListQuery())
-@blueprint.response(200, CheckListSchema)
+@blueprint.response(200, ANSWER["CheckList"])
 def listed(limit: str = "50", cursor: str | None = None, **wanted: Any) -> Response:
     """List checks, newest first; jws and proof are left out."""
     caller: Caller = g.caller
@@ -157,7 +161,7 @@ def _position(cursor: str | None) -> int | None:
 @blueprint.get("/<check_id>")
 @blueprint.doc(responses=failures(404))
 @locked(Scope.CHECK, Scope.READ)
-@blueprint.response(200, CheckSchema)
+@blueprint.response(200, ANSWER["Check"])
 def read(check_id: str) -> Response:
     """Read a check again, and what came after it."""
     record = mine(check_id)
@@ -170,7 +174,7 @@ def read(check_id: str) -> Response:
 @blueprint.get("/<check_id>/proof")
 @blueprint.doc(responses=failures(404))
 @locked(Scope.READ)
-@blueprint.response(200, ProofSchema)
+@blueprint.response(200, ANSWER["Proof"])
 def proof(check_id: str) -> Response:
     """The entry as it was hashed, and the proof that it is in the log."""
     record, log = mine(check_id), deployment().log

@@ -6,7 +6,7 @@ import json
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,14 @@ from compliance.access.once import OnceKey
 from compliance.access.oss import OssCallers
 from compliance.api.body import read_json
 from compliance.api.caller import CHALLENGE, Caller, allow, by_key, enter, read_query
-from compliance.api.checks import once, shown_to
+from compliance.api.checks import asking, once, question_of, shown_to
 from compliance.api.problems import Problem, failures
-from compliance.api.schemas import ReceiveNibAnswerSchema, ReceiveNibSchema
+from compliance.api.schemas import ANSWER, ReceiveNibSchema
+from compliance.audit.document import text
 from compliance.database import db
 from compliance.deployment import deployment
 from compliance.errors import BadIdentifier, BadInput, FieldError
 from compliance.gate import Question, Recorded
-from compliance.intake import read_question
 from compliance.law import identifiers
 
 LIMIT = 1024 * 1024
@@ -33,6 +33,7 @@ MOST_ITEMS = 100
 SCALES = {"01": "micro", "02": "small", "03": "medium", "04": "large"}
 PERSON, KTP = "02", "01"
 FAILED_WITH = {400, 401, 403, 503}
+EXAMPLES = {"nib": "8120001234567", "id_izin": "I-202602031104599001", "kd_izin": "055000000021"}
 POINTERS = {
     "/reference": "id_izin",
     "/permit_type": "kd_izin",
@@ -52,13 +53,15 @@ with (Path(__file__).parent / "oss_permits.toml").open("rb") as file:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One line of the checklist. `region` is "" when its place is no regency or city."""
+    """One line of the checklist, as the question that it asks."""
 
     index: int
-    id_izin: str
     kd_izin: str
-    region: str
-    renewal: bool
+    stated: dict[str, Any]
+
+    @property
+    def names(self) -> dict[str, str]:
+        return {"id_izin": self.stated["reference"], "kd_izin": self.kd_izin}
 
 
 @blueprint.post("/receive-nib")
@@ -67,7 +70,7 @@ class Item:
     requestBody={"required": True, "content": {"application/json": {"schema": ReceiveNibSchema}}},
     responses=failures(400, 401, 403, 413, 415, 422, 429, 503),
 )
-@blueprint.response(200, ReceiveNibAnswerSchema)
+@blueprint.response(200, ANSWER["ReceiveNibAnswer"])
 def receive_nib() -> Response:
     """Take over a NIB from OSS and check each permit in its checklist.
 
@@ -77,14 +80,17 @@ def receive_nib() -> Response:
     document, caller = _authenticated()
     read_query(None)
     try:
-        data = _object(document, "dataNIB", "")
-        stated, items = _business(data), list(_items(data))
-        questions = [(item, _question(item, stated, caller)) for item in items]
+        items = list(_items(_object(document, "dataNIB", "")))
+        questions = [_question(item, caller) for item in items]
     except BadInput as error:
         raise Problem(400, "dataNIB is wrong; errors names each field", *error.errors) from error
-    db.session.remove()
-    answered = [(item, question and _check(question, stated, caller)) for item, question in questions]
-    return Response(_answer(answered, caller), 200, content_type="application/json")
+    db.session.remove()  # no connection is held while the agency is asked
+    checks = [
+        {**item.names, "check": json.loads(shown_to(caller, _check(question).document)) if question else None}
+        for item, question in zip(items, questions, strict=True)
+    ]
+    said = {"status": "1", "keterangan": f"Sukses: {len(items)} izin diterima"}
+    return Response(text({"responreceiveNIB": said, "checks": checks}), content_type="application/json")
 
 
 def _members(problem: Problem) -> dict[str, Any]:
@@ -119,20 +125,35 @@ def _by_token(token: str, document: Any) -> Client | None:
     return OssCallers(running.log, running.clock, running.settings.secret_key.encode()).authenticate(token, nib)
 
 
+def _items(data: Mapping[str, Any]) -> Iterator[Item]:
+    """The questions that the checklist asks; they share the business and its owner."""
+    shared = {"business": _business(data), "owner": _owner(data)}
+    listed = list(_list(data, "data_checklist"))
+    if len(listed) > MOST_ITEMS:
+        raise BadInput(FieldError("/dataNIB/data_checklist", f"has more than {MOST_ITEMS} items"))
+    for index, (at, item) in enumerate(listed):
+        if not _text(item, "id_izin", at) and not _text(item, "kd_izin", at):
+            continue  # OSS leaves one empty object where it has nothing to list
+        id_izin, kd_izin = _needed(item, "id_izin", at), _needed(item, "kd_izin", at)
+        stated = {
+            "reference": id_izin,
+            "permit_type": PERMITS.get(kd_izin, kd_izin),
+            "stage": "renewal" if _text(item, "flag_perpanjangan", at) == "Y" else "new",
+            "region": _region(_text(item, "kd_daerah", at) or _text(data, "kd_daerah") or "", at),
+        }
+        yield Item(index, kd_izin, stated | shared)
+
+
 def _business(data: Mapping[str, Any]) -> dict[str, Any]:
-    """The parts of a question that all items share."""
-    business = {
+    return {
         "name": _text(data, "nama_perseroan"),
-        "nib": _text(data, "nib"),
+        "nib": _needed(data, "nib", "/dataNIB"),
         "npwp": _text(data, "npwp_perseroan"),
         "npp": _text(data, "no_npp"),
         "scale": _scale(data),
         "legal_form": _text(data, "jenis_perseroan"),
         "nib_status": _text(data, "status_nib"),
     }
-    if business["nib"] is None:
-        raise BadInput(FieldError("/dataNIB/nib", "is required, e.g. 8120001234567"))
-    return {"business": business, "owner": _owner(data)}
 
 
 def _scale(data: Mapping[str, Any]) -> str | None:
@@ -156,22 +177,6 @@ def _owner(data: Mapping[str, Any]) -> dict[str, Any] | None:
     return None
 
 
-def _items(data: Mapping[str, Any]) -> Iterator[Item]:
-    listed = list(_list(data, "data_checklist"))
-    if len(listed) > MOST_ITEMS:
-        raise BadInput(FieldError("/dataNIB/data_checklist", f"has more than {MOST_ITEMS} items"))
-    for index, (at, item) in enumerate(listed):
-        id_izin, kd_izin = _text(item, "id_izin", at), _text(item, "kd_izin", at)
-        if id_izin is None and kd_izin is None:
-            continue  # OSS leaves one empty object where it has nothing to list
-        if id_izin is None or kd_izin is None:
-            missing = "id_izin" if id_izin is None else "kd_izin"
-            raise BadInput(FieldError(f"{at}/{missing}", "is required, e.g. 055000000021"))
-        place = _text(item, "kd_daerah", at) or _text(data, "kd_daerah") or ""
-        renewal = _text(item, "flag_perpanjangan", at) == "Y"
-        yield Item(index, id_izin, kd_izin, _region(place, at), renewal)
-
-
 def _region(place: str, at: str) -> str:
     try:
         return identifiers.region_from_oss(place)
@@ -179,26 +184,12 @@ def _region(place: str, at: str) -> str:
         raise BadInput(FieldError(f"{at}/kd_daerah", f"must be {error.rule}, e.g. {error.example}")) from error
 
 
-def _question(item: Item, shared: Mapping[str, Any], caller: Caller) -> Question | None:
-    if item.region not in caller.client.regions:
+def _question(item: Item, caller: Caller) -> Question | None:
+    """None for a permit of a region that is not the caller's."""
+    if item.stated["region"] not in caller.client.regions:
         return None
-    running = deployment()
-    stated = {
-        "reference": item.id_izin,
-        "permit_type": PERMITS.get(item.kd_izin, item.kd_izin),
-        "stage": "renewal" if item.renewal else "new",
-        "region": item.region,
-        **shared,
-    }
     try:
-        return read_question(
-            stated,
-            regions=caller.client.regions,
-            policy=running.policy,
-            now=running.clock(),
-            asker=caller.asker,
-            request_id=g.request_id,
-        )
+        return question_of(item.stated, caller)
     except BadInput as error:
         raise BadInput(*(FieldError(_back(e.pointer, item.index), e.detail) for e in error.errors)) from error
 
@@ -209,27 +200,12 @@ def _back(pointer: str, index: int) -> str:
     return f"/dataNIB/data_checklist/{index}/{name}" if name in ("id_izin", "kd_izin") else f"/dataNIB/{name}"
 
 
-def _check(question: Question, shared: Mapping[str, Any], caller: Caller) -> Recorded:
+def _check(question: Question) -> Recorded:
     """The same NIB and permit on the same day get the same answer, unless it was UNDETERMINED."""
     day = question.application.as_at.isoformat()
-    key = OnceKey(caller.client.id, "receive-nib", f"{question.identity.nib}:{question.reference}:{day}")
-
-    def ask(check_id: str, replaces: str | None) -> Recorded:
-        return deployment().gate.check(replace(question, id=check_id, replaces=replaces))
-
+    key = OnceKey(question.asker.id, "receive-nib", f"{question.identity.nib}:{question.reference}:{day}")
     wait = deployment().settings.registry_timeout
-    return once().run(key, question.reference, ask, wait=wait, patient=False)[0]
-
-
-def _answer(answered: list[tuple[Item, Recorded | None]], caller: Caller) -> str:
-    """The answer's text, with each check's document as it stands in the log."""
-    checks = []
-    for item, recorded in answered:
-        names = json.dumps({"id_izin": item.id_izin, "kd_izin": item.kd_izin})
-        document = shown_to(caller, recorded.document) if recorded else "null"
-        checks.append(f'{names[:-1]}, "check": {document}}}')
-    said = json.dumps({"status": "1", "keterangan": f"Sukses: {len(answered)} izin diterima"})
-    return f'{{"responreceiveNIB": {said}, "checks": [{", ".join(checks)}]}}'
+    return once().run(key, question.reference, asking(question), wait=wait, patient=False)[0]
 
 
 def _object(holder: Any, name: str, at: str) -> Mapping[str, Any]:
@@ -260,3 +236,10 @@ def _text(data: Mapping[str, Any], name: str, at: str = "/dataNIB") -> str | Non
     if not isinstance(value, str):
         raise BadInput(FieldError(f"{at}/{name}", f'must be a text, e.g. "{re.sub("[^0-9]", "", str(value))[:20]}"'))
     return value.strip()
+
+
+def _needed(data: Mapping[str, Any], name: str, at: str) -> str:
+    value = _text(data, name, at)
+    if value is None:
+        raise BadInput(FieldError(f"{at}/{name}", f"is required, e.g. {EXAMPLES[name]}"))
+    return value

@@ -12,7 +12,7 @@ from compliance.access.clients import Scope
 from compliance.api.caller import locked
 from compliance.api.checks import PATH, mine
 from compliance.api.problems import Problem, failures
-from compliance.api.schemas import ExplainSchema, ReplaySchema
+from compliance.api.schemas import ANSWER
 from compliance.audit import document
 from compliance.audit.entry import Entry
 from compliance.deployment import deployment
@@ -27,7 +27,7 @@ blueprint = Blueprint("reasons", __name__, url_prefix=PATH, description="Reasons
 @blueprint.get("/<check_id>/explain")
 @blueprint.doc(responses=failures(404))
 @locked(Scope.READ)
-@blueprint.response(200, ExplainSchema)
+@blueprint.response(200, ANSWER["Explain"])
 def explain(check_id: str) -> Response:
     """Explain a check rule by rule: what was looked at, which law applied, what was found."""
     body = _entry(check_id).body
@@ -39,7 +39,7 @@ def explain(check_id: str) -> Response:
 @blueprint.post("/<check_id>/replay")
 @blueprint.doc(responses=failures(404))
 @locked(Scope.AUDIT)
-@blueprint.response(200, ReplaySchema)
+@blueprint.response(200, ANSWER["Replay"])
 def replay(check_id: str) -> Response:
     """Decide a check again from its entry and the law it names; the looking is logged too."""
     again = law_replay.replay(_entry(check_id).body, _policies())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from marshmallow import INCLUDE, Schema, fields
@@ -12,114 +11,69 @@ from compliance.intake.fields import THIRTEEN, Say, day, number, text, word
 from compliance.intake.schema import Document
 from compliance.law.facts import Action, Certainty, Effect, RuleStage, Verdict
 
-MOMENT = {"format": "date-time", "example": "2026-11-20T08:00:00Z"}
-DAY = {"format": "date", "example": "2026-11-20"}
+# One document a line: its name, then its fields as `name:type`. Without a type it is a text; `[X]` is a list of X;
+# a name that ends in `?` may be null, in `*` may be left out.
+ANSWERS = """
+OssSaid status:OssStatus keterangan
+FieldError pointer detail
+Problem type:uri title status:int detail instance code request_id errors:[FieldError] responreceiveNIB*:OssSaid
+Basis cite certainty:Certainty
+Finding code effect:Effect message? remedy? facts:object legal_basis:[Basis]
+Cure steps:[text] recheck_after?:day
+Registry source as_of?:moment reference? cached:bool stale:bool
+Policy region version sha256 stage:RuleStage
+Log origin index:int leaf_hash
+ListedReceipt code url:uri
+Receipt code url:uri jws proof
+OfficerDecision effect:Effect ground by_role at:moment until?:day entry:int
+ListedCheck {check} receipt:ListedReceipt
+Check {check} receipt:Receipt superseded_by* decision*:OfficerDecision
+CheckList items:[ListedCheck] next_cursor?
+Proof body index:int leaf_hash proof:[text] checkpoint disclosures:[text]
+Difference path then?:any now?:any
+Replay same:bool verdict:Verdict findings:[Finding] differences:[Difference] policy_sha256
+Explain id as_at:day policy:object rules:[object] not_reached:[text] decision:object
+OssCheck id_izin kd_izin check?:Check
+ReceiveNibAnswer responreceiveNIB:OssSaid checks:[OssCheck]
+""".replace(
+    "{check}",
+    "id checked_at:moment reference region permit_type as_at:day backdated:bool verdict:Verdict action:Action"
+    " enforced:bool label summary findings:[Finding] cure?:Cure valid_until?:day retry_after?:moment"
+    " registry?:Registry policy:Policy log:Log replaces?",
+)
+ENUMS: dict[str, Any] = {kind.__name__: tuple(kind) for kind in (Action, Certainty, Effect, RuleStage, Verdict)}
+ENUMS["OssStatus"] = ("1", "2")
+FORMATS = {"day": "date", "moment": "date-time", "uri": "uri"}
+PLAIN: dict[str, Any] = {"int": fields.Integer, "bool": fields.Boolean, "object": fields.Dict, "any": fields.Raw}
 LIMIT = Say("must be a whole number from 1 to 200", "harus bilangan bulat dari 1 sampai 200")
 
 
-def said(shown: dict[str, Any] | None = None, *, null: bool = False) -> fields.String:
-    return fields.String(required=True, allow_none=null, metadata=shown or {})
+def _documents(table: str) -> dict[str, type[Schema]]:
+    known: dict[str, type[Schema]] = {}
+    for line in table.strip().splitlines():
+        name, *parts = line.split()
+        described = {}
+        for part in parts:
+            field, _, kind = part.partition(":")
+            options = {"required": not field.endswith("*"), "allow_none": field.endswith("?")}
+            described[field.rstrip("?*")] = _field(kind, known, options)
+        known[name] = type(f"{name}Schema", (Schema,), described)
+    return known
 
 
-def words(kind: Iterable[str]) -> fields.String:
-    return fields.String(required=True, validate=OneOf([str(one) for one in kind]))
+def _field(kind: str, known: dict[str, type[Schema]], options: dict[str, Any]) -> Any:
+    if kind.startswith("["):
+        return fields.List(_field(kind.strip("[]"), known, {}), **options)
+    if kind in known:
+        return fields.Nested(known[kind], **options)
+    if kind in PLAIN:
+        return PLAIN[kind](**options)
+    if kind in ENUMS:
+        return fields.String(validate=OneOf([str(one) for one in ENUMS[kind]]), **options)
+    return fields.String(metadata={"format": FORMATS[kind]} if kind in FORMATS else {}, **options)
 
 
-def part(schema: type[Schema], *, null: bool = False, many: bool = False) -> fields.Nested:
-    return fields.Nested(schema, required=True, allow_none=null, many=many)
-
-
-def document(name: str, **named: fields.Field[Any]) -> type[Schema]:
-    return type(f"{name}Schema", (Schema,), named)
-
-
-def whole() -> fields.Integer:
-    return fields.Integer(required=True)
-
-
-def yes_or_no() -> fields.Boolean:
-    return fields.Boolean(required=True)
-
-
-def free() -> fields.Dict:
-    return fields.Dict(required=True)
-
-
-def texts() -> fields.List:
-    return fields.List(fields.String(), required=True)
-
-
-OssSaidSchema = document("OssSaid", status=words("12"), keterangan=said())
-FieldErrorSchema = document("FieldError", pointer=said({"example": "/business/nib"}), detail=said())
-ProblemSchema = document(
-    "Problem",
-    **{"type": said({"format": "uri"}), "title": said(), "status": whole(), "detail": said(), "instance": said()},
-    **{"code": said(), "request_id": said(), "errors": part(FieldErrorSchema, many=True)},
-    responreceiveNIB=fields.Nested(OssSaidSchema),
-)
-BasisSchema = document("Basis", cite=said({"example": "UU 24/2011 Pasal 17"}), certainty=words(Certainty))
-FindingSchema = document(
-    "Finding",
-    **{"code": said({"example": "PROGRAMMES_MISSING"}), "effect": words(Effect), "message": said(null=True)},
-    **{"remedy": said(null=True), "facts": free(), "legal_basis": part(BasisSchema, many=True)},
-)
-CureSchema = document("Cure", steps=texts(), recheck_after=said(DAY, null=True))
-RegistrySchema = document(
-    "Registry",
-    **{"source": said({"example": "http"}), "as_of": said(MOMENT, null=True), "reference": said(null=True)},
-    **{"cached": yes_or_no(), "stale": yes_or_no()},
-)
-PolicySchema = document("Policy", region=said(), version=said(), sha256=said(), stage=words(RuleStage))
-LogSchema = document("Log", origin=said(), index=whole(), leaf_hash=said())
-SHORT = {"code": said({"example": "K7QF-2M9X-4T3P"}), "url": said({"format": "uri"})}
-ReceiptSchema = document("Receipt", **SHORT, jws=said(), proof=said({"description": "C2SP tlog-proof"}))
-OfficerDecisionSchema = document(
-    "OfficerDecision",
-    **{"effect": words(Effect), "ground": said(), "by_role": said(), "at": said(MOMENT)},
-    **{"until": said(DAY, null=True), "entry": whole()},
-)
-CHECK: dict[str, fields.Field[Any]] = {
-    **{"id": said(), "checked_at": said(MOMENT), "reference": said(), "region": said(), "permit_type": said()},
-    **{"as_at": said(DAY), "backdated": yes_or_no(), "verdict": words(Verdict), "action": words(Action)},
-    **{"enforced": yes_or_no(), "label": said(), "summary": said(), "findings": part(FindingSchema, many=True)},
-    **{
-        "cure": part(CureSchema, null=True),
-        "valid_until": said(DAY, null=True),
-        "retry_after": said(MOMENT, null=True),
-    },
-    **{"registry": part(RegistrySchema, null=True), "policy": part(PolicySchema), "log": part(LogSchema)},
-    "replaces": said(null=True),
-}
-ListedCheckSchema = document("ListedCheck", **CHECK, receipt=part(document("ListedReceipt", **SHORT)))
-CheckSchema = document(
-    "Check",
-    **CHECK,
-    receipt=part(ReceiptSchema),
-    superseded_by=fields.String(),
-    decision=fields.Nested(OfficerDecisionSchema),
-)
-CheckListSchema = document("CheckList", items=part(ListedCheckSchema, many=True), next_cursor=said(null=True))
-ProofSchema = document(
-    "Proof",
-    **{"body": said({"description": "the entry as it was hashed, base64"}), "index": whole(), "leaf_hash": said()},
-    **{"proof": texts(), "checkpoint": said(), "disclosures": texts()},
-)
-DifferenceSchema = document(
-    "Difference",
-    path=said(),
-    then=fields.Raw(required=True, allow_none=True),
-    now=fields.Raw(required=True, allow_none=True),
-)
-ReplaySchema = document(
-    "Replay",
-    **{"same": yes_or_no(), "verdict": words(Verdict), "findings": part(FindingSchema, many=True)},
-    **{"differences": part(DifferenceSchema, many=True), "policy_sha256": said()},
-)
-ExplainSchema = document(
-    "Explain",
-    **{"id": said(), "as_at": said(DAY), "policy": free(), "rules": fields.List(fields.Dict(), required=True)},
-    **{"not_reached": texts(), "decision": free()},
-)
+ANSWER = _documents(ANSWERS)
 
 
 class ListQuery(Document):
@@ -167,9 +121,3 @@ class OssNibSchema(Open):
 
 class ReceiveNibSchema(Open):
     dataNIB = fields.Nested(OssNibSchema, required=True)  # OSS's own spelling
-
-
-OssCheckSchema = document("OssCheck", id_izin=said(), kd_izin=said(), check=part(CheckSchema, null=True))
-ReceiveNibAnswerSchema = document(
-    "ReceiveNibAnswer", responreceiveNIB=part(OssSaidSchema), checks=part(OssCheckSchema, many=True)
-)

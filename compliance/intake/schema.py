@@ -6,24 +6,20 @@ from typing import Any
 
 from marshmallow import Schema, fields
 
-from compliance.intake.fields import (
-    NOT_OBJECT,
-    UNKNOWN,
-    Count,
-    Day,
-    Identifier,
-    Pattern,
-    Say,
-    Text,
-    Word,
-    YesNo,
-)
+from compliance.intake.fields import NOT_OBJECT, SIXTEEN, THIRTEEN, UNKNOWN, Say, count, day, number, text, word, yes_no
 from compliance.law import identifiers
 from compliance.law.facts import Scale
 
-REGION = Say("must be two digits, a dot, two digits", "harus dua angka, titik, dua angka")
-THIRTEEN = Say("must be 13 digits", "harus 13 angka")
-SIXTEEN = Say("must be 16 digits", "harus 16 angka")
+NPWP = "[0-9](?:[-. ]?[0-9]){14,15}|[0-9](?:[-. ]?[0-9]){21}"
+NPWP_RULE = Say("must have 15, 16 or 22 digits, with or without dots and dashes", "harus 15, 16 atau 22 angka")
+NPP_RULE = Say("must be 1 to 20 letters and digits", "harus 1 sampai 20 huruf dan angka")
+REGION = (
+    "[0-9]{2}[.][0-9]{2}",
+    Say("must be two digits, a dot, two digits", "harus dua angka, titik, dua angka"),
+    "73.09",
+)
+LEGAL_FORM = Say("must be two digits (OSS jenis_perseroan)", "harus dua angka (jenis_perseroan OSS)")
+NIB_STATUS = Say("must be 01 to 06 (OSS status_nib)", "harus 01 sampai 06 (status_nib OSS)")
 
 
 class Document(Schema):
@@ -33,49 +29,39 @@ class Document(Schema):
 
 
 class OfficerSchema(Document):
-    nip = Text(example="197001012000031001")
-    name = Text()
+    nip = text(example="197001012000031001")
+    name = text()
 
 
 class BusinessSchema(Document):
-    name = Text(example="CV Sumber Rejeki")
-    nib = Identifier(identifiers.nib, "[0-9]{13}", THIRTEEN, "8120001234567")
-    npwp = Identifier(
-        identifiers.npwp,
-        "[0-9](?:[-. ]?[0-9]){14,15}|[0-9](?:[-. ]?[0-9]){21}",
-        Say("must have 15, 16 or 22 digits, with or without dots and dashes", "harus 15, 16 atau 22 angka"),
-        "01.234.567.8-801.000",
-    )
-    npp = Identifier(
-        identifiers.npp,
-        "[0-9A-Za-z]{1,20}",
-        Say("must be 1 to 20 letters and digits", "harus 1 sampai 20 huruf dan angka"),
-        "15070955",
-    )
-    scale = Word(Scale, example="small")
-    legal_form = Pattern("[0-9]{2}", Say("must be two digits (OSS)", "harus dua angka (OSS)"), "02")
-    nib_status = Pattern("0[1-6]", Say("must be 01 to 06 (OSS)", "harus 01 sampai 06 (OSS)"), "01")
+    name = text(example="CV Sumber Rejeki")
+    nib = number("[0-9]{13}", THIRTEEN, "8120001234567", identifiers.nib)
+    npwp = number(NPWP, NPWP_RULE, "01.234.567.8-801.000", identifiers.npwp)
+    npp = number("[0-9A-Za-z]{1,20}", NPP_RULE, "15070955", identifiers.npp)
+    scale = word(Scale)
+    legal_form = number("[0-9]{2}", LEGAL_FORM, "02")
+    nib_status = number("0[1-6]", NIB_STATUS, "01")
 
 
 class OwnerSchema(Document):
-    name = Text()
-    nik = Identifier(identifiers.nik, "[0-9]{16}", SIXTEEN, "7309054403880002")
+    name = text()
+    nik = number("[0-9]{16}", SIXTEEN, "7309054403880002", identifiers.nik)
 
 
 class WorkforceSchema(Document):
-    employs_workers = YesNo()
-    declared = Count()
-    foreign = Count()
-    foreign_short_term = Count()
-    outsourced = Count()
-    over_pension_age = Count()
-    hired_last_30_days = Count()
+    employs_workers = yes_no()
+    declared = count()
+    foreign = count()
+    foreign_short_term = count()
+    outsourced = count()
+    over_pension_age = count()
+    hired_last_30_days = count()
 
 
 class ProjectSchema(Document):
-    number = Identifier(identifiers.project_number, "[0-9]{13}", THIRTEEN, "2300001078094")
-    contract_date = Day()
-    region = Pattern("[0-9]{2}[.][0-9]{2}", REGION, "73.09")
+    contract_date = day()
+    region = number(*REGION)
+    number = number("[0-9]{13}", THIRTEEN, "2300001078094", identifiers.project_number)
 
 
 def _part(schema: type[Schema]) -> fields.Nested:
@@ -86,11 +72,11 @@ def _part(schema: type[Schema]) -> fields.Nested:
 class QuestionSchema(Document):
     """What licensing software asks."""
 
-    reference = Text(64, printable=True, required=True, example="503/0123/DPMPTSP/2026")
-    permit_type = Text(printable=True, upper=True, required=True, example="RESTORAN")
-    stage = Word(("new", "renewal"))
-    region = Pattern("[0-9]{2}[.][0-9]{2}", REGION, "73.09")
-    as_at = Day()
+    reference = text(64, printable=True, required=True, example="503/0123/DPMPTSP/2026")
+    permit_type = text(printable=True, upper=True, required=True, example="RESTORAN")
+    stage = word(("new", "renewal"))
+    region = number(*REGION)
+    as_at = day()
     officer = _part(OfficerSchema)
     business = _part(BusinessSchema)
     owner = _part(OwnerSchema)

@@ -77,7 +77,7 @@ def test_the_page_loads_nothing_from_elsewhere(http: FlaskClient) -> None:
     assert set(re.findall(r'(?:src|href)="([^"#]+)"', page.text)) == {"/api/docs.css", "/api/v1/openapi.json"}
     assert "style-src 'self'" in page.headers["Content-Security-Policy"]
     assert "default-src 'none'" in page.headers["Content-Security-Policy"]
-    for code in ("in_progress", "POST", "/api/v1/checks", "PROGRAMMES_MISSING", "hired_last_30_days"):
+    for code in ("in_progress", "POST", "/api/v1/checks", "NOT_MET", "hired_last_30_days"):
         assert code in page.text
 
 
