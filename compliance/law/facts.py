@@ -1,4 +1,4 @@
-"""The words in which the law judges: what was applied for, what the agency answered, what was found.
+"""The words in which the law judges: what was applied for, what the agency answered, what was found, what follows.
 
 Plain frozen values without behaviour. Days are `date` in the region's zone; months are the `date` of their first day;
 moments are aware `datetime` in UTC. `None` always means *unknown*, never "no".
@@ -6,24 +6,40 @@ moments are aware `datetime` in UTC. `None` always means *unknown*, never "no".
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
+from enum import StrEnum
 
-from compliance.law.outcome import Basis as Basis
-from compliance.law.outcome import Cure as Cure
-from compliance.law.outcome import Decision as Decision
-from compliance.law.outcome import Finding as Finding
-from compliance.law.words import Action as Action
-from compliance.law.words import Certainty as Certainty
-from compliance.law.words import Effect as Effect
-from compliance.law.words import Match as Match
-from compliance.law.words import Programme as Programme
-from compliance.law.words import RuleStage as RuleStage
-from compliance.law.words import Scale as Scale
-from compliance.law.words import Subject as Subject
-from compliance.law.words import Verdict as Verdict
+# What names no values is written in lower case.
+Scale = StrEnum("Scale", "MICRO SMALL MEDIUM LARGE")
+Certainty = StrEnum("Certainty", "TEXT REPORTED UNVERIFIED EXAMPLE")  # of a citation
+RuleStage = StrEnum("RuleStage", "OFF SHADOW ADVISE ENFORCE")  # of a region's rule for a permit type
+Subject = StrEnum("Subject", "EMPLOYER PARTICIPANT PROJECT")  # of a call
+Match = StrEnum("Match", "AGREES UNRESOLVED NPP_OF_ANOTHER")  # whose record it is
+Programme = StrEnum("Programme", {"JKK": "JKK", "JKM": "JKM", "JHT": "JHT", "JP": "JP", "JKP": "JKP"})
+Action = StrEnum("Action", {"PROCEED": "PROCEED", "STOP": "STOP", "HOLD": "HOLD"})
 
-# --- what the applicant stated -------------------------------------------------------------------------------------
+
+class Effect(StrEnum):
+    """What one finding does to the verdict; in the contract's order, worst first."""
+
+    BLOCKED = "BLOCKED"
+    UNDETERMINED = "UNDETERMINED"
+    NOT_MET = "NOT_MET"
+    OFFICER_REVIEW = "OFFICER_REVIEW"
+    NOT_REQUIRED = "NOT_REQUIRED"
+    NOTE = "NOTE"
+    OK = "OK"
+
+
+class Verdict(StrEnum):
+    MET = "MET"
+    MET_WITH_NOTE = "MET_WITH_NOTE"
+    NOT_REQUIRED = "NOT_REQUIRED"
+    NOT_MET = "NOT_MET"
+    BLOCKED = "BLOCKED"
+    OFFICER_REVIEW = "OFFICER_REVIEW"
+    UNDETERMINED = "UNDETERMINED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +66,7 @@ class Contract:
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """What is judged, without a name or number of anybody: safe to log and to replay.
-
-    `given` lists which identifiers were stated, of nib, npwp, npp, nik. `stage` is the application's: new or renewal.
-    """
+    """What is judged; it names nobody. `given`: which of nib, npwp, npp, nik were stated; `stage`: new or renewal."""
 
     permit_type: str
     region: str
@@ -79,9 +92,6 @@ class Identity:
     owner_name: str | None = None
 
 
-# --- what the agency is asked, and answers -------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True)
 class Ask:
     """One call: an employer by nib, npwp, npp or nik; a participant by nik; a project by number, or npp and region."""
@@ -94,10 +104,7 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One membership (NPP). Facts that a source does not give are None and lead to no finding.
-
-    `region` is where the account is kept (`kd_daerah`); only a region that counts its local accounts alone needs it.
-    """
+    """One membership (NPP). What a source does not give is None and leads to no finding; `region` is `kd_daerah`."""
 
     npp: str
     active: bool
@@ -125,8 +132,6 @@ class Sanction:
 
 @dataclass(frozen=True, slots=True)
 class Warned:
-    """A written warning that is running; not a block."""
-
     count: int
     dated: date
 
@@ -154,8 +159,6 @@ class Participant:
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """A construction project's registration."""
-
     number: str
     npp: str
     region: str
@@ -166,11 +169,7 @@ class Project:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An understood answer to one Ask. `record` None is *not found*.
-
-    `complete` False says that the source proves what it contains, never what it lacks (a snapshot); it answers
-    `record=None` to what it cannot know.
-    """
+    """An understood answer; `record` None is *not found*. Not `complete`: what the source lacks proves nothing."""
 
     record: Employer | Participant | Project | None
     source: str
@@ -181,10 +180,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A call that the question needed and that failed. `kind` is unavailable or misunderstood.
-
-    Of an outage: `since` when, and the moments of the latest `tries`, this one the last.
-    """
+    """A failed call; `kind`: unavailable or misunderstood. Of an outage: `since` when, and the latest `tries`."""
 
     kind: str
     detail: str
@@ -197,10 +193,9 @@ class Failure:
 class Evidence:
     """What the agency's answers come to for this application: comparisons made, strangers' facts left out.
 
-    Safe to log: it holds no name and no number but the NPP of accounts that are the applicant's own. Enough to judge
-    again without any disclosure. `found_by` None: every identifier was asked and answered *not found* (if no failure).
-    With a `match` other than AGREES there are no accounts, sanction or warning. `age_hours` is set when a stored
-    answer stands in during an outage.
+    Safe to log: no name, and no number but the applicant's own NPP. `found_by` None: every identifier was answered *not
+    found* (if no failure). Only a `match` that AGREES has accounts, sanction or warning. `age_hours`: a stored answer
+    stands in during an outage.
     """
 
     source: str
@@ -225,9 +220,6 @@ class Evidence:
     cached: bool = False
 
 
-# --- what officers decided before ----------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True)
 class Undertaking:
     """An accepted *surat pernyataan* on the findings with these codes, until its due day, inclusive."""
@@ -248,15 +240,54 @@ class OfficerDecision:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Everything that `decide` may look at. `evidence` None: the agency was not asked.
-
-    `today` is the day of asking in the region's zone; `register` the region's own sanctions on this applicant.
-    """
+    """All that `decide` may look at. `today` is the region's day; `register`: its own sanctions on the applicant."""
 
     application: Application
     today: date
     register: tuple[Sanction, ...] = ()
     undertakings: tuple[Undertaking, ...] = ()
     decision: OfficerDecision | None = None
-    evidence: Evidence | None = None
+    evidence: Evidence | None = None  # None: the agency was not asked
     doubtful: bool = False  # the mass-refusal brake is open: refusals become OFFICER_REVIEW
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    cite: str
+    certainty: Certainty
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One reason. `message` and `remedy` are texts by language ("id", "en"); `facts` are JSON values, days as ISO."""
+
+    code: str
+    effect: Effect
+    message: dict[str, str]
+    remedy: dict[str, str]
+    basis: tuple[Basis, ...]
+    facts: dict[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Cure:
+    """The least set of steps that would satisfy the gate, by language, and the first day that asking again helps."""
+
+    steps: dict[str, list[str]]
+    recheck_after: date | None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The outcome. `stage` is the rule's; `retry_at` is set if and only if UNDETERMINED."""
+
+    verdict: Verdict
+    action: Action
+    enforced: bool
+    stage: RuleStage
+    label: dict[str, str]
+    summary: dict[str, str]
+    findings: tuple[Finding, ...]
+    cure: Cure | None
+    valid_until: date | None
+    retry_at: datetime | None
