@@ -106,6 +106,18 @@ def test_arrears_as_a_ground_have_a_basis_of_their_own() -> None:
     )
 
 
+def test_each_ground_cites_its_own_article() -> None:
+    assert cites("one month late in the first half of the year")[0] == ("Peraturan uji 2/2026 Pasal 8", "unverified")
+    assert cites("large is covered")[0] == ("Peraturan uji 2/2026 Pasal 7", "unverified")
+
+
+def test_days_are_spelled_out_in_each_language() -> None:
+    case = next(case for case in golden_cases() if "TMP2T of 2026-10-02, not lifted" in str(case))
+    message = run(case).decision.findings[0].message
+    assert "2 Oktober 2026" in message["id"]
+    assert "2 October 2026" in message["en"]
+
+
 def test_a_block_rests_on_the_act() -> None:
     cited = cites("TMP2T of 2026-10-02, not lifted")
     assert any("UU 24/2011" in cite and "17" in cite for cite, _ in cited)

@@ -125,6 +125,26 @@ def test_a_failure_ends_the_asking_and_is_kept(error: Exception, kind: str) -> N
     assert done.value.value.failure.kind == kind
 
 
+def test_source_and_day_are_those_of_the_answer_that_holds_the_record() -> None:
+    own = Employer("CV Sumber Rejeki", None, None, (good_account("A1", FRIDAY),))
+    signed = replace(WHAT, contract=Contract(date(2026, 10, 1), "73.09"))
+
+    def reply(ask: Ask) -> Answer:
+        record = own if ask.by == "npwp" else None
+        return Answer(record, "http", NOW.replace(minute=len(ask.by)), f"ref-{ask.subject}-{ask.by}")
+
+    _, evidence = asked(signed, WHO, reply)
+    assert (evidence.reference, evidence.as_of) == ("ref-employer-npwp", NOW.replace(minute=4))
+
+
+def test_a_household_bears_the_owners_name_or_the_business_own() -> None:
+    for name, same in (("SITI AMINAH", True), ("SUMBER REJEKI", True), ("RAHMAWATI", False)):
+        household = Employer(name, None, None, (good_account("A1", FRIDAY),))
+        _, evidence = asked(WHAT, WHO, lambda ask, found=household: answer(found if ask.by == "nik" else None))
+        assert evidence.found_by == "nik"
+        assert evidence.name_equal is same
+
+
 def test_what_one_incomplete_source_lacks_makes_the_whole_evidence_incomplete() -> None:
     _, evidence = asked(WHAT, WHO, lambda ask: answer(complete=ask.by != "npwp"))
     assert not evidence.complete

@@ -13,9 +13,20 @@ from hypothesis import strategies as st
 
 from compliance.law.codec import from_json, to_json
 from compliance.law.decide import decide
-from compliance.law.facts import Account, Action, Decision, Effect, Facts, Failure, Programme, RuleStage, Verdict
+from compliance.law.facts import (
+    Account,
+    Action,
+    Decision,
+    Effect,
+    Facts,
+    Failure,
+    OfficerDecision,
+    Programme,
+    RuleStage,
+    Verdict,
+)
 from tests.law import anything
-from tests.law.golden import policy
+from tests.law.golden import golden_cases, policy, run
 
 ROUNDS = int(os.environ.get("LAW_ROUNDS", "100"))
 law = settings(deadline=None, max_examples=ROUNDS, suppress_health_check=list(HealthCheck))
@@ -182,6 +193,17 @@ def test_the_verdict_is_the_worst_effect_and_the_rest_follows_from_it(facts: Fac
 def test_doubt_about_the_agency_refuses_nobody(facts: Facts) -> None:
     decision = judged(replace(facts, doubtful=True, decision=None))
     assert decision.verdict is not Verdict.NOT_MET
+
+
+def test_doubt_is_said_and_an_officers_own_refusal_stands() -> None:
+    case = next(case for case in golden_cases() if "small restaurant with JKK and JKM only" in str(case))
+    facts = run(case).facts
+    sure, doubtful = judged(facts), judged(replace(facts, doubtful=True))
+    assert (sure.verdict, doubtful.verdict) == (Verdict.NOT_MET, Verdict.OFFICER_REVIEW)
+    assert doubtful.findings[0].message["id"].startswith(sure.findings[0].message["id"])
+    assert doubtful.findings[0].message != sure.findings[0].message
+    refused = OfficerDecision(Effect.NOT_MET, ("PROGRAMMES_MISSING",), "dilihat")
+    assert judged(replace(facts, doubtful=True, decision=refused)).verdict is Verdict.NOT_MET
 
 
 @law
