@@ -10,7 +10,6 @@ from typing import Any
 import pyotp
 from flask import redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
-from flask_babel import gettext as _
 from flask_login import current_user
 
 from compliance.access.users import Role
@@ -19,6 +18,7 @@ from compliance.deployment import deployment
 from compliance.errors import BadInput
 from compliance.web import checks, language, paper
 from compliance.web.blueprint import pages
+from compliance.web.language import _
 from compliance.web.visitors import (
     CARRIED,
     CHECKERS,

@@ -10,7 +10,6 @@ from urllib.parse import urlencode
 
 from flask import Response, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
-from flask_babel import gettext as _
 from flask_babel import refresh
 from werkzeug.exceptions import NotFound
 
@@ -26,6 +25,7 @@ from compliance.proof.receipt import read_code
 from compliance.web import fields, language, paper, permits, records
 from compliance.web.blueprint import pages
 from compliance.web.errors import request_id
+from compliance.web.language import _
 from compliance.web.visitors import CHECKERS, allow, me, sign_in_page
 
 MAIN = ("permit_type", "region")
@@ -105,8 +105,7 @@ def form_page(
         stage=rule.stage.value if rule else "off",
         carried={name: text for name, text in typed.items() if name not in names and name not in MAIN},
         once=once or secrets.token_urlsafe(18),
-        titles=fields.titles(),
-        more=fields.more(),
+        parts=fields.parts(),
     )
     return page, status
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from flask import Flask, current_app, g, render_template, request
 from flask.typing import ResponseReturnValue
-from flask_babel import gettext as _
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
 
 from compliance.errors import LogUnavailable
+from compliance.web.language import _
 
 
 def register(app: Flask) -> None:

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from babel.dates import format_date, format_datetime
 from babel.numbers import format_decimal
 from flask import Flask, request, session
-from flask_babel import Babel, get_locale
+from flask_babel import Babel, get_locale, gettext
 
 LANGUAGES = {"id": "Bahasa Indonesia", "en": "English"}
 ZONES = {"Asia/Jakarta": "WIB", "Asia/Makassar": "WITA", "Asia/Jayapura": "WIT"}
@@ -21,6 +21,11 @@ def register(app: Flask) -> None:
     Babel(app, default_locale="id", default_translation_directories=str(FOLDER), locale_selector=chosen)
     app.jinja_env.filters.update(day=day, moment=moment, number=number)
     app.context_processor(lambda: {"language": current()})
+
+
+def _(text: str, **named: Any) -> str:
+    """The text in the reader's language; the Indonesian original is its name in the catalogue."""
+    return str(gettext(text, **named))
 
 
 def chosen() -> str:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
+from typing import cast
 
 import segno
-from flask_babel import gettext as _
 from fpdf import FPDF
+from fpdf.fonts import TTFFont
 from markupsafe import Markup
 
 from compliance.web import language, permits
+from compliance.web.language import _
 from compliance.web.records import Shown
 
 FONTS = Path(__file__).with_name("fonts")
@@ -28,9 +30,12 @@ def draw(shown: Shown) -> bytes:
     """The sheet, with the largest letters that fit on one page."""
     for size in SIZES:
         sheet = _Sheet(shown, size)
-        if sheet.page_no() == 1:
+        pages, drawn = sheet.page_no(), bytes(sheet.output())
+        for font in sheet.fonts.values():
+            cast(TTFFont, font).ttfont.close()  # the library leaves the file open
+        if pages == 1:
             break
-    return bytes(sheet.output())
+    return drawn
 
 
 class _Sheet(FPDF):

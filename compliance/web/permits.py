@@ -4,29 +4,17 @@ from __future__ import annotations
 
 from datetime import date
 
-from flask_babel import gettext
-from flask_babel import lazy_gettext as _
-
 from compliance.deployment import deployment
 from compliance.law.facts import Application, Certainty
 from compliance.law.law import GateRule, Law
+from compliance.web.fields import FORM
+from compliance.web.language import _
 
-NAMES = {
-    "RESTORAN": _("Restoran"),
-    "PERDAGANGAN": _("Perdagangan"),
-    "INDUSTRI": _("Industri"),
-    "HOTEL": _("Hotel"),
-    "KAPAL": _("Kapal"),
-    "PBG": _("Persetujuan bangunan gedung (PBG)"),
-    "TENDER": _("Izin mengikuti tender"),
-    "RPTKA": _("Penggunaan tenaga kerja asing (RPTKA)"),
-    "SIP": _("Surat izin praktik (SIP)"),
-    "PEMAKAMAN": _("Pemakaman"),
-}
+NAMES: dict[str, str] = FORM["permits"]
 
 
 def name(permit_type: str) -> str:
-    return str(NAMES.get(permit_type, permit_type))
+    return _(NAMES[permit_type]) if permit_type in NAMES else permit_type
 
 
 def region_name(code: str) -> str:
@@ -67,8 +55,8 @@ def is_example(region: str, permit_type: str, day: date) -> bool:
 def certainty() -> dict[str, str]:
     """How sure a citation is, in words."""
     return {
-        Certainty.TEXT.value: gettext("naskah dibaca"),
-        Certainty.REPORTED.value: gettext("menurut laporan"),
-        Certainty.UNVERIFIED.value: gettext("belum diverifikasi"),
-        Certainty.EXAMPLE.value: gettext("contoh"),
+        Certainty.TEXT.value: _("naskah dibaca"),
+        Certainty.REPORTED.value: _("menurut laporan"),
+        Certainty.UNVERIFIED.value: _("belum diverifikasi"),
+        Certainty.EXAMPLE.value: _("contoh"),
     }

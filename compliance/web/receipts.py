@@ -9,7 +9,6 @@ from typing import Any
 from flask import redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import force_locale
-from flask_babel import gettext as _
 from werkzeug.exceptions import TooManyRequests
 
 from compliance.access.users_guard import Guard
@@ -19,6 +18,7 @@ from compliance.deployment import deployment
 from compliance.proof.receipt import read_code
 from compliance.web import language, permits, records
 from compliance.web.blueprint import pages
+from compliance.web.language import _
 from compliance.web.visitors import allow
 
 

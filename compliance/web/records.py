@@ -7,13 +7,12 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
 
-from flask_babel import gettext as _
-
 from compliance.audit import document
 from compliance.audit.checks import CheckRecord
 from compliance.audit.entry import Entry
 from compliance.deployment import deployment
 from compliance.web import language, permits
+from compliance.web.language import _
 from compliance.web.visitors import people
 
 Facts = list[tuple[str, str]]

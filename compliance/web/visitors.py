@@ -83,11 +83,11 @@ def all_marked(app: Flask) -> None:
 def admit() -> ResponseReturnValue | None:
     """Sign-in, role, then the CSRF token of everything that changes something."""
     view = current_app.view_functions[request.endpoint or ""]
-    roles, rescue = getattr(view, "roles", frozenset()), getattr(view, "rescue", None)
+    roles: frozenset[Role] = getattr(view, "roles", frozenset())
+    rescue: Callable[[bool], ResponseReturnValue] | None = getattr(view, "rescue", None)
     if roles and not current_user.is_authenticated:
         if request.method == "POST" and rescue:
-            answer: ResponseReturnValue = rescue(True)
-            return answer
+            return rescue(True)
         onward = request.full_path.rstrip("?") if request.method == "GET" else None
         return redirect(url_for("web.sign_in", next=onward))
     if roles and me().role not in roles:
@@ -97,7 +97,7 @@ def admit() -> ResponseReturnValue | None:
             current_app.extensions["csrf"].protect()
         except CSRFError:
             if rescue:
-                return cast(ResponseReturnValue, rescue(False))
+                return rescue(False)
             raise
     return None
 

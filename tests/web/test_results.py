@@ -6,6 +6,7 @@ import io
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 from flask import Flask
 
 from compliance.errors import LogUnavailable
+from compliance.web.fields import FORM
 from tests.conftest import Clock
 from tests.web.conftest import Visit, add_user
 
@@ -255,7 +257,7 @@ def test_every_text_of_the_pages_has_its_english(app: Flask) -> None:
 
     keywords = {"_": None, "gettext": None, "lazy_gettext": None}
     methods = [("**.py", "python"), ("templates/**.html", "jinja2")]
-    used = {found[2] for found in extract_from_dir(WEB, methods, keywords=keywords)}
+    used = {found[2] for found in extract_from_dir(WEB, methods, keywords=keywords)} | set(_form_texts())
     folder = WEB / "translations/en/LC_MESSAGES"
     english = read_po(io.BytesIO((folder / "messages.po").read_bytes()))
     known = {message.id: message.string for message in english if message.id}
@@ -265,3 +267,14 @@ def test_every_text_of_the_pages_has_its_english(app: Flask) -> None:
         assert re.findall(r"%\(\w+\)s", original) == re.findall(r"%\(\w+\)s", said), original
     compiled = read_mo(io.BytesIO((folder / "messages.mo").read_bytes()))
     assert {message.id: message.string for message in compiled if message.id} == known
+
+
+def _form_texts() -> Iterator[str]:
+    """What form.toml says to people."""
+    yield from FORM["permits"].values()
+    for choices in FORM["choices"].values():
+        yield from choices.values()
+    for part in FORM["part"]:
+        yield from filter(None, (part["title"], part["more"]))
+        for field in part["field"]:
+            yield from filter(None, (field["label"], field.get("hint")))
