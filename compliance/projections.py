@@ -1,4 +1,4 @@
-"""Which entries of the registry become which tables; the room itself does not know the log."""
+"""Which entries of the registry become which tables (that room does not know the log), and which become work."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from sqlalchemy import Engine
 
+from compliance import work as work
 from compliance.audit.log import AuditLog
 from compliance.audit.projection import projects
 from compliance.registry.brake import BRAKES, SIGHTINGS, Brake, record_brake, record_sighting

@@ -50,7 +50,7 @@ def upgrade() -> None:
 
 
 def watch() -> None:
-    """Outages, and what the mass-refusal brake looks at."""
+    """Outages, what the mass-refusal brake looks at, and what is due."""
     op.create_table(
         "registry_outage",
         Column("id", String(64), primary_key=True),
@@ -82,4 +82,10 @@ def watch() -> None:
         Column("opened", Boolean, nullable=False),
         Column("reason", String(16), nullable=False),
         Column("at", Moment, nullable=False),
+    )
+    op.create_table(
+        "work_due",
+        Column("id", String(160), primary_key=True),
+        Column("due_at", Moment, nullable=False, index=True),
+        Column("tries", Integer, nullable=False),
     )

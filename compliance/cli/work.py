@@ -1,0 +1,37 @@
+"""`flask work`: do what is due, once or for ever."""
+
+from __future__ import annotations
+
+import signal
+import threading
+
+import click
+from flask import Flask
+
+from compliance import work
+from compliance.deployment import deployment
+
+PAUSE = 5.0  # seconds between two looks at what is due
+
+
+def register(app: Flask) -> None:
+    app.cli.add_command(work_command)
+
+
+@click.command("work")
+@click.option("--loop", is_flag=True, help="Go on until stopped (SIGTERM, Ctrl-C).")
+def work_command(loop: bool) -> None:
+    """Ask again for checks that wait for the agency, ask the sentinels, and whatever else is due."""
+    here, stop = deployment(), threading.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: stop.set())
+    here.log.check_start()
+    done = 0
+    while not stop.is_set():
+        work.standing(here)
+        while (batch := work.do_due(here)) and not stop.is_set():
+            done += batch
+        if not loop:
+            break
+        stop.wait(PAUSE)
+    click.echo(f"{done} dikerjakan / done")

@@ -1,0 +1,199 @@
+"""The one loop that does what is due. A row is due at a moment; a killed worker's rows come back when the lease ends.
+
+To add a kind of work: a function with `@handles(kind)`, and `add` rows of it. It must be idempotent: a row may be done
+twice, so the ids of the entries it writes are made from the row.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Column, Connection, Engine, Integer, String, Table, delete, select, update
+from sqlalchemy.dialects.postgresql import insert
+from ulid import ULID
+
+from compliance.audit.entry import Entry
+from compliance.audit.projection import projects
+from compliance.database import Moment, db
+from compliance.deployment import Deployment
+from compliance.errors import GateError, RegistryError, RegistryUnavailable
+from compliance.gate import Asker, Officer, Question
+from compliance.law.codec import from_json
+from compliance.law.facts import Application, Ask, Evidence, Identity, Subject
+from compliance.registry.port import Purpose
+
+LEASE = timedelta(minutes=2)
+BATCH = 20
+RETRY, LONGEST = timedelta(minutes=5), timedelta(hours=1)
+SPREAD = 120  # seconds over which what waited for the agency is asked again
+REASKED_FOR = timedelta(hours=24)
+SENTINEL_EVERY = timedelta(minutes=10)
+log = logging.getLogger(__name__)
+
+WORK = Table(
+    "work_due",
+    db.metadata,
+    Column("id", String(160), primary_key=True),  # kind:key
+    Column("due_at", Moment, nullable=False, index=True),
+    Column("tries", Integer, nullable=False, default=0),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What is due: `key` is the kind's own, `tries` counts this one."""
+
+    kind: str
+    key: str
+    tries: int
+
+
+Handler = Callable[[Deployment, Row], datetime | None]
+_handlers: dict[str, Handler] = {}
+
+
+def handles(kind: str) -> Callable[[Handler], Handler]:
+    """Register what does rows of a kind; it returns when the row is due again, or None when it is done."""
+
+    def register(handler: Handler) -> Handler:
+        _handlers[kind] = handler
+        return handler
+
+    return register
+
+
+def add(connection: Connection, kind: str, key: str, due_at: datetime) -> None:
+    """Make a row, unless it is there."""
+    row = insert(WORK).values(id=f"{kind}:{key}", due_at=due_at, tries=0)
+    connection.execute(row.on_conflict_do_nothing(index_elements=["id"]))
+
+
+def drop(connection: Connection, kind: str, key: str) -> None:
+    connection.execute(delete(WORK).where(WORK.c.id == f"{kind}:{key}"))
+
+
+def claim(engine: Engine, now: datetime, limit: int = BATCH, lease: timedelta = LEASE) -> list[Row]:
+    """Take rows that are due, for the time of a lease; no two workers get the same one."""
+    c = WORK.c
+    due = select(c.id).where(c.due_at <= now).order_by(c.due_at).limit(limit).with_for_update(skip_locked=True)
+    taken = update(WORK).where(c.id.in_(due)).values(due_at=now + lease, tries=c.tries + 1).returning(c.id, c.tries)
+    with engine.begin() as connection:
+        rows = [(row.id.partition(":"), row.tries) for row in connection.execute(taken)]
+    return [Row(kind, key, tries) for (kind, _, key), tries in rows]
+
+
+def do_due(here: Deployment) -> int:
+    """Do one batch of what is due; returns how many rows."""
+    rows = claim(here.log.engine, here.clock())
+    for row in rows:
+        again = _do(here, row)
+        with here.log.engine.begin() as connection:
+            if again:
+                connection.execute(update(WORK).where(WORK.c.id == f"{row.kind}:{row.key}").values(due_at=again))
+            else:
+                drop(connection, row.kind, row.key)
+    return len(rows)
+
+
+def _do(here: Deployment, row: Row) -> datetime | None:
+    """A row that fails is tried again, later and later; the worker goes on with the next."""
+    try:
+        return _handlers[row.kind](here, row)
+    except GateError as error:
+        log.warning("%s %s: %s", row.kind, row.key, error)
+    except Exception:
+        log.exception("%s %s failed", row.kind, row.key)
+    return later(here.clock(), row)
+
+
+def later(now: datetime, row: Row) -> datetime:
+    """When a row that could not be done is tried again: 5 minutes, 10, 20 … an hour, each row at its own second."""
+    return now + min(RETRY * (1 << min(row.tries - 1, 10)), LONGEST) + spread(row.key)
+
+
+def spread(key: str) -> timedelta:
+    """A delay of a row's own, always the same, so that not all ask at once."""
+    return timedelta(seconds=int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "big") % SPREAD)
+
+
+def standing(here: Deployment) -> None:
+    """Rows that are always there."""
+    with here.log.engine.begin() as connection:
+        add(connection, "sentinel", "all", here.clock())
+
+
+@handles("sentinel")
+def ask_sentinels(here: Deployment, row: Row) -> datetime:
+    if here.gate.brake:
+        here.gate.brake.look(here.clock(), Purpose(str(ULID()), "sentinel"))
+    return here.clock() + SENTINEL_EVERY
+
+
+# --- checks that wait for the agency ---------------------------------------------------------------------------------
+
+
+@projects("check")
+def queue(connection: Connection, entry: Entry) -> None:
+    """A check that got no answer is due when it said; one that replaces it takes its place."""
+    body = entry.body
+    failure = (body["facts"].get("evidence") or {}).get("failure", {})
+    if body["decision"]["verdict"] == "UNDETERMINED" and failure.get("kind") == "unavailable":
+        retry_at = body["decision"]["retry_at"]
+        add(connection, "reask", entry.id, datetime.fromisoformat(retry_at) + spread(entry.id))
+    if "replaces" in body:
+        drop(connection, "reask", body["replaces"])
+
+
+@handles("reask")
+def reask(here: Deployment, row: Row) -> datetime | None:
+    """Ask again for a check that is UNDETERMINED; the new check replaces it. While the agency is out, only probe."""
+    known, entry, now = here.log.check(row.key), here.log.entry(row.key), here.clock()
+    if known is None or entry is None or known.superseded_by or now - entry.at > REASKED_FOR:
+        return None
+    question = again(entry)
+    if question is None:
+        return None
+    if not _answers(here, question, now):
+        return later(now, row)
+    here.gate.check(question)
+    return None
+
+
+def _answers(here: Deployment, question: Question, now: datetime) -> bool:
+    """Whether the agency answers at all: a probe with the first call of the question."""
+    source, by = here.gate.source, question.application.given[0]
+    purpose = Purpose(question.request_id, question.reference)
+    try:
+        source.ask(Ask(Subject.EMPLOYER, by, getattr(question.identity, by)), purpose)
+    except RegistryUnavailable:
+        return False
+    except RegistryError:
+        return True  # the check itself will say what was not understood
+    if here.gate.outages:
+        here.gate.outages.saw(Evidence(source.name, now), now)
+    return True
+
+
+def again(entry: Entry) -> Question | None:
+    """The question of a stored check, as it was asked; None when what it needs has been erased."""
+    body, private = entry.body, entry.disclosed
+    numbers: dict[str, Any] = {**body["business"], **{k: private[k] for k in ("npwp", "nik") if k in private}}
+    application: Application = from_json(Application, body["facts"]["application"])
+    if any(name not in numbers for name in application.given):
+        return None
+    stamp = int(entry.at.timestamp() * 1000).to_bytes(6, "big")
+    return Question(
+        reference=body["reference"],
+        application=application,
+        identity=Identity(name=private.get("name"), owner_name=private.get("owner_name"), **numbers),
+        asker=Asker(body["asker"]["kind"], body["asker"]["id"]),
+        officer=Officer(private.get("officer_nip"), private.get("officer_name")),
+        replaces=entry.id,
+        request_id=body["request_id"],
+        id=str(ULID(stamp + hashlib.sha256(entry.id.encode()).digest()[:10])),
+    )
