@@ -34,7 +34,7 @@ from compliance.law.facts import (
 from compliance.law.identifiers import npwp_is_personal
 from compliance.law.inquiry import inquire, question_text
 from compliance.law.policy import Law, Policy
-from compliance.registry.port import Purpose, Source
+from compliance.registry.port import Brake, Outages, Purpose, Source
 
 RETRY_AFTER = timedelta(minutes=5)
 BACKDATED_AFTER = timedelta(days=30)
@@ -102,32 +102,6 @@ class Office(Protocol):
     def undertakings(self, region: str, reference: str, permit_type: str) -> tuple[Undertaking, ...]: ...
 
     def decision(self, region: str, reference: str, permit_type: str) -> OfficerDecision | None: ...
-
-
-class Outages(Protocol):
-    """Keeps the agency's outages as facts."""
-
-    def saw(self, evidence: Evidence, now: datetime) -> Evidence:
-        """Take note of an outcome; a failure comes back with its outage. Raises LogUnavailable."""
-        ...
-
-
-class Brake(Protocol):
-    """Notices that the agency's answers cannot be right for a whole region."""
-
-    def saw(self, region: str, evidence: Evidence) -> None: ...
-
-    def close(self, region: str, now: datetime) -> bool:
-        """An operator's word that the answers are right; False when nothing was open."""
-        ...
-
-    def look(self, now: datetime, purpose: Purpose) -> None:
-        """Do what is due without any check."""
-        ...
-
-    def doubtful(self, region: str, identity: Identity, evidence: Evidence, purpose: Purpose, now: datetime) -> bool:
-        """Whether a refusal that is due must wait for an officer. Raises LogUnavailable."""
-        ...
 
 
 class EmptyOffice:
