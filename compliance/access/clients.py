@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Connection, LargeBinary, String, delete, insert, or_, select, update
+from sqlalchemy import JSON, BigInteger, Connection, LargeBinary, String, bindparam, delete, insert, or_, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 from ulid import ULID
 
@@ -76,7 +76,11 @@ class KeyRow(db.Model):  # type: ignore[name-defined, misc]
 
 CLIENT = ClientRow.__table__
 KEY = KeyRow.__table__
-BY_KEY = select(CLIENT, KEY.c.digest, KEY.c.ends_at).join(KEY, KEY.c.client_id == CLIENT.c.id)
+BY_KEY = (
+    select(CLIENT, KEY.c.digest, KEY.c.ends_at)
+    .join(KEY, KEY.c.client_id == CLIENT.c.id)
+    .where(KEY.c.id == bindparam("key_id"))
+)
 
 
 class Clients:
@@ -91,7 +95,8 @@ class Clients:
         key_id, _, secret = rest.partition(".")
         if prefix != PREFIX or not key_id.isalnum() or not secret:
             return None
-        row = db.session.execute(BY_KEY.where(KEY.c.id == key_id)).one_or_none()
+        with db.engine.connect() as connection:
+            row = connection.execute(BY_KEY, {"key_id": key_id}).one_or_none()
         digest = hashlib.sha256(secret.encode()).digest()
         if row is None or not hmac.compare_digest(row.digest, digest):
             return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import time
 from typing import Any, ClassVar
 
 from flask import Flask, Response, g, request
@@ -49,15 +48,14 @@ def register(app: Flask) -> None:
         blueprint: Blueprint = importlib.import_module(f"compliance.api.{name}").blueprint
         api.register_blueprint(blueprint)
     app.extensions["compliance-spec"] = api.spec
-    with app.app_context():
-        caller.count_rates(app)
+    running = app.extensions["compliance"]
+    app.extensions["compliance-rate"] = caller.Rate(running.settings.rate_limit, running.clock)
     problems.answer_errors(app)
     app.before_request(_begin)
     app.after_request(_end)
 
 
 def _begin() -> None:
-    g.started_at = time.time()
     g.request_id = caller.request_id(request.headers.get("X-Request-ID"))
 
 

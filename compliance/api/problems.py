@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import Any
 
 from flask import Flask, Response, current_app, g, request
+from sqlalchemy.exc import InterfaceError, OperationalError, TimeoutError
 from werkzeug.exceptions import HTTPException
 
 from compliance import errors
@@ -32,6 +33,7 @@ CODES: Mapping[int, tuple[str, str]] = {
     500: ("internal_error", "The gate failed; there is no verdict"),
     503: ("log_unavailable", "The log cannot be written; there is no verdict"),
 }
+OUT_OF_REACH = (OperationalError, InterfaceError, TimeoutError)
 FORESEEN: Mapping[type[errors.GateError], int] = {
     errors.BadInput: 422,
     errors.ForeignRegion: 403,
@@ -90,6 +92,8 @@ def as_problem(error: Exception) -> Problem:
     if isinstance(error, HTTPException) and error.code and error.code >= 400:
         headers = {name: value for name, value in error.get_headers() if name in ("Allow", "Retry-After")}
         return Problem(error.code, error.description or "", headers=headers)
+    if isinstance(error, OUT_OF_REACH):
+        return Problem(503, "the database cannot be reached")
     current_app.logger.error("request %s failed: %s", g.get("request_id"), type(error).__name__, exc_info=error)
     return Problem(500, "an unforeseen error stopped the request; tell the operator the request_id")
 

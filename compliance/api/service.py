@@ -16,6 +16,7 @@ from compliance.api.problems import CODES
 from compliance.deployment import deployment
 from compliance.errors import GateError
 from compliance.proof.receipt import jwk
+from compliance.registry.sources import breaker_state
 
 LOOK = (Path(__file__).parent / "static" / "docs.css").read_text(encoding="utf-8")
 STYLE = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -40,7 +41,16 @@ def readyz() -> Response:
     except (GateError, SQLAlchemyError) as error:
         reason = f"{type(error).__name__}: {str(error).splitlines()[0]}" if _operator() else "not ready"
         return Response(f"{reason}\n", 503, content_type=PLAIN)
-    return Response("ok\n", content_type=PLAIN)
+    return Response("ok\n" + (_agency() if _operator() else ""), content_type=PLAIN)
+
+
+def _agency() -> str:
+    """How the agency fares; its silence never makes the gate unready, for the gate answers all the same."""
+    state = breaker_state(deployment().gate.source)
+    if not state or not state.since:
+        return "agency: answering\n"
+    spared = "spared, asked again every 10 s" if state.open else "asked"
+    return f"agency: not answering since {state.since:%Y-%m-%dT%H:%M:%SZ}, {state.failures} times, {spared}\n"
 
 
 def _operator() -> bool:

@@ -10,7 +10,9 @@ from typing import Any
 
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy.exc import OperationalError
 
+from compliance.access.clients import Clients
 from compliance.database import db
 from compliance.deployment import deployment
 from compliance.errors import LogUnavailable
@@ -262,6 +264,19 @@ def test_no_record_no_answer(app: Flask, http: FlaskClient, headers: dict[str, s
         answer = http.post(PATH, json=body, headers=headers)
         assert answer.status_code == 503
         assert "verdict" not in answer.get_json()
+
+
+def test_a_database_out_of_reach_is_503(
+    app: Flask, http: FlaskClient, headers: dict[str, str], monkeypatch: Any
+) -> None:
+
+    def gone(*args: Any, **more: Any) -> Any:
+        raise OperationalError("SELECT", {}, Exception("server closed the connection"))
+
+    monkeypatch.setattr(Clients, "authenticate", gone)
+    answer = http.post(PATH, json=question(), headers=headers)
+    assert (answer.status_code, answer.get_json()["code"]) == (503, "log_unavailable")
+    assert "SELECT" not in answer.text
 
 
 def test_an_unforeseen_error_shows_no_trace(
