@@ -224,11 +224,16 @@ def _mine(check_id: str) -> records.Shown:
 @allow(*CHECKERS)
 def earlier() -> ResponseReturnValue:
     query = request.args.get("q", "").strip()[:100]
-    before = request.args.get("sebelum", type=int)
+    before = request.args.get("sebelum", type=_position)
     found = _search(query, before)
     rows = [row for record in found[:PER_PAGE] if (row := records.row(record))]
     onward = url_for("web.earlier", q=query or None, sebelum=found[PER_PAGE - 1].pos) if len(found) > PER_PAGE else ""
     return render_template("pages/list.html", heading=_("Riwayat"), search=True, query=query, rows=rows, onward=onward)
+
+
+def _position(text: str) -> int:
+    """A place in the log; ValueError for what can be none."""
+    return int(text[:15])
 
 
 def _search(query: str, before: int | None) -> list[Any]:

@@ -74,9 +74,8 @@ BY_NAME = {field.name: field for field in _fields()}
 
 def parts() -> list[dict[str, str]]:
     """The form's parts in order: name, title, and what its rarely needed fields are for."""
-    return [
-        {"name": p["name"], "title": _(p["title"]), "more": _(p["more"]) if p["more"] else ""} for p in FORM["part"]
-    ]
+    told = ((part["name"], part["title"], part["more"]) for part in FORM["part"])
+    return [{"name": name, "title": _(title), "more": _(more) if more else ""} for name, title, more in told]
 
 
 def needed(grounds: Iterable[str]) -> list[Field]:

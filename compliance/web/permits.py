@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 from compliance.deployment import deployment
+from compliance.errors import LawNotInForce, UnknownRegion
 from compliance.law.facts import Application, Certainty
 from compliance.law.law import GateRule, Law
 from compliance.web.fields import FORM
@@ -48,7 +49,10 @@ def rule(region: str, permit_type: str, day: date | None = None) -> GateRule | N
 
 def is_example(region: str, permit_type: str, day: date) -> bool:
     """Whether the rule in force was shipped as an example, without a regulation behind it."""
-    gate = rule(region, permit_type, day)
+    try:
+        gate = rule(region, permit_type, day)
+    except (LawNotInForce, UnknownRegion):  # the policy of then is not loaded any more
+        return False
     return gate is not None and any(basis.certainty is Certainty.EXAMPLE for basis in gate.basis)
 
 

@@ -82,6 +82,8 @@ def all_marked(app: Flask) -> None:
 @pages.before_request
 def admit() -> ResponseReturnValue | None:
     """Sign-in, role, then the CSRF token of everything that changes something."""
+    if any("\0" in text for text in (request.path, *request.values.values(), *(request.view_args or {}).values())):
+        abort(400)  # no database takes it, no keyboard types it
     view = current_app.view_functions[request.endpoint or ""]
     roles: frozenset[Role] = getattr(view, "roles", frozenset())
     rescue: Callable[[bool], ResponseReturnValue] | None = getattr(view, "rescue", None)
