@@ -48,7 +48,7 @@ def _agency() -> str:
     """How the agency fares; its silence never makes the gate unready, for the gate answers all the same."""
     state = breaker_state(deployment().gate.source)
     if not state or not state.since:
-        return "agency: answering\n"
+        return "agency: answering\n" if state else ""
     spared = "spared, asked again every 10 s" if state.open else "asked"
     return f"agency: not answering since {state.since:%Y-%m-%dT%H:%M:%SZ}, {state.failures} times, {spared}\n"
 
