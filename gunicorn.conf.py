@@ -1,6 +1,7 @@
 """gunicorn's settings: threads for callers who wait for the agency, and no control socket shared between instances."""
 
 import os
+import sys
 
 bind = os.environ.get("BIND", "127.0.0.1:8000")
 workers = int(os.environ.get("WORKERS", "2"))
@@ -17,3 +18,18 @@ control_socket_disable = True
 accesslog = None
 errorlog = "-"
 loglevel = os.environ.get("GUNICORN_LOG_LEVEL", "warning")
+
+
+def post_worker_init(worker):
+    """Each worker opens the log before its first answer: the key, the login, heads known outside, tables caught up."""
+    from compliance.errors import Misconfigured
+
+    running = getattr(worker.wsgi, "extensions", {}).get("compliance")
+    if running is None:
+        return
+    with worker.wsgi.app_context():
+        try:
+            running.log.check_start()
+        except Misconfigured as error:
+            worker.log.error("%s", error)
+            sys.exit(3)  # gunicorn ends, instead of trying again

@@ -83,7 +83,7 @@ def _environment(url: str, folder: Path) -> dict[str, str]:
         "DEMO": "1",
         "DATABASE_URL": url,
         "SECRET_KEY": secrets.token_urlsafe(32),
-        "LOG_SIGNING_KEY": str(folder / "log.key"),
+        "LOG_SIGNING_KEY": str(folder / f"{url.split(chr(58))[0]}.key"),
         "LOG_ORIGIN": "bench.example/log",
         "REGISTRY": "sandbox",
         "REGISTRY_URL": "http://127.0.0.1:1",
