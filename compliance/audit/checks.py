@@ -9,6 +9,7 @@ from datetime import date, datetime
 from sqlalchemy import Engine, Row, select
 
 from compliance.audit.table import check_record
+from compliance.audit.words import named
 
 _later = check_record.alias("later")
 _superseded_by = (
@@ -64,6 +65,7 @@ class CheckFilter:
     since: datetime | None = None
     until: datetime | None = None
     before: int | None = None
+    name: str | None = None  # how words of the business's name begin
 
 
 class CheckReads:
@@ -91,6 +93,8 @@ class CheckReads:
             query = query.where(_c.checked_at < wanted.until)
         if wanted.before is not None:
             query = query.where(_c.pos < wanted.before)
+        if wanted.name is not None:
+            query = query.where(_c.pos.in_(named(wanted.name)))
         with self.engine.connect() as connection:
             return [_record(row) for row in connection.execute(query)]
 

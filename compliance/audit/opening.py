@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from compliance.audit import witnesses
 from compliance.audit.catchup import catch_up
 from compliance.audit.keys import undeclared
@@ -21,7 +23,14 @@ log = logging.getLogger(__name__)
 def open_for_service(audit: AuditLog) -> None:
     """Raises Misconfigured when the service must not start. A log that is behind a head known outside is closed: it is
     read, but `closed` says why nothing is appended until an incident is declared."""
-    check_place(audit.engine, audit.settings.demo)
+    try:
+        check_place(audit.engine, audit.settings.demo)
+        audit.head()
+    except SQLAlchemyError as error:
+        raise Misconfigured(
+            f"DATABASE_URL: the database cannot be read ({type(error).__name__}); is it there, and migrated by"
+            " flask db upgrade?"
+        ) from error
     audit.keyring.signers  # noqa: B018 (raises)
     if undeclared(audit):
         raise Misconfigured("LOG_ORIGIN was changed, but no entry says why; end it: flask log incident")
