@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, Engine, delete, func, select
@@ -23,6 +23,7 @@ from compliance.errors import ImportRefused
 from compliance.law import names
 from compliance.law.codec import moment
 from compliance.law.facts import Programme
+from compliance.registry.outages import Entry
 from compliance.registry.reading.doubts import Member
 from compliance.registry.reading.report import Line, Report, Total
 from compliance.registry.reading.words import Kind, Note, shown
@@ -31,17 +32,6 @@ from compliance.registry.snapshot import ACCOUNTS, IMPORTS, current_imports, tax
 ZONE = ZoneInfo("Asia/Makassar")
 BATCH = 1000
 ORPHANED = timedelta(days=1)  # rows that no entry names after this are left over from an import that broke off
-
-
-class Entry(Protocol):
-    """A log entry, as far as a projection reads it."""
-
-    @property
-    def position(self) -> int: ...
-    @property
-    def id(self) -> str: ...
-    @property
-    def body(self) -> dict[str, Any]: ...
 
 
 @dataclass(frozen=True, slots=True)

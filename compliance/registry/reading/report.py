@@ -154,9 +154,10 @@ class LineReader:
 
     def _no_member(self, cells: tuple[Cell, ...], texts: list[str]) -> Note | None:
         """Why a line is no member's, if so."""
-        if is_header(columns(cells)) or self._is_numbering(texts):
+        npp = self._text(texts, "npp")
+        if (not npp.isdigit() and is_header(columns(cells))) or (len(npp) < 5 and self._is_numbering(texts)):
             return Note(self._place, Kind.PASSED, "header")
-        if not self._text(texts, "npp"):
+        if not npp:
             stated = sum(bool(self._text(texts, fact)) for fact in self._found)
             kind, code = (Kind.REFUSED, "no_npp") if stated >= LEAST_FACTS else (Kind.PASSED, "footer")
             return Note(self._place, kind, code)

@@ -60,8 +60,10 @@ def text(cell: Cell) -> str:
 
 @lru_cache(maxsize=4096)
 def _clean(written: str) -> str:
-    kept = unicodedata.normalize("NFKC", written)
-    kept = "".join(letter if letter.isprintable() else " " for letter in kept)
+    kept = written
+    if not (written.isascii() and written.isprintable()):
+        kept = unicodedata.normalize("NFKC", written)
+        kept = "".join(letter if letter.isprintable() else " " for letter in kept)
     kept = " ".join(kept.split())
     return "" if kept.upper() in BLANK else kept
 
