@@ -15,7 +15,7 @@ from werkzeug.exceptions import NotFound
 
 from compliance.access.once import Once, OnceKey
 from compliance.access.users import User
-from compliance.audit.checks import CheckFilter
+from compliance.audit.checks import CheckFilter, CheckRecord
 from compliance.database import db
 from compliance.deployment import deployment
 from compliance.errors import AskedInProgress, AskedOtherwise, BadInput, FieldError, LogUnavailable
@@ -236,25 +236,27 @@ def _position(text: str) -> int:
     return int(text[:15])
 
 
-def _search(query: str, before: int | None) -> list[Any]:
-    """By receipt code, NIB or reference, whichever it looks like."""
+def _search(query: str, before: int | None) -> list[CheckRecord]:
+    """By receipt code, NIB or reference if it is one, else by how words of the business's name begin."""
     log, regions = deployment().log, me().regions
     code, plain = read_code(query), query.replace(" ", "")
     if code and (record := log.check_by_code(code)):
         return [record] if record.region in regions else []
     wanted = CheckFilter(regions, before=before)
+    if not query:
+        return log.checks(wanted, PER_PAGE + 1)
     if len(plain) == 13 and plain.isdigit():
-        wanted = replace(wanted, nib=plain)
-    elif query:
-        wanted = replace(wanted, reference=query)
-    return log.checks(wanted, PER_PAGE + 1)
+        return log.checks(replace(wanted, nib=plain), PER_PAGE + 1)
+    if log.checks(CheckFilter(regions, reference=query), 1):
+        return log.checks(replace(wanted, reference=query), PER_PAGE + 1)
+    return log.checks(replace(wanted, name=query), PER_PAGE + 1)
 
 
 @pages.route("/tindak-lanjut")
 @allow(*CHECKERS)
 def waiting() -> ResponseReturnValue:
     held = deployment().log.checks(CheckFilter(me().regions, action="HOLD"), WAITING)
-    newest: dict[tuple[str, str], Any] = {}
+    newest: dict[tuple[str, str], CheckRecord] = {}
     for record in held:
         latest = deployment().log.checks(
             CheckFilter((record.region,), reference=record.reference, permit_type=record.permit_type), 1

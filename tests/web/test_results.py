@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
+from compliance.audit.erasure import erase
 from compliance.errors import LogUnavailable
 from compliance.web.fields import FORM
 from tests.conftest import Clock
@@ -133,10 +134,27 @@ def test_earlier_checks_are_found_by_reference_nib_and_code(clerk: Visit) -> Non
         ("7701 0000 00002", {second}),
         (code, {first}),
         (code.lower().replace("-", " "), {first}),
+        ("sumber", {first}),
+        ("REJ sumb", {first}),
+        ("cv. lain", {second}),
+        ("umber", set()),
+        ("sumber lain", set()),
+        ("PT", set()),
+        ("%", set()),
         ("tidak ada", set()),
     ]:
         page = clerk.client.get("/riwayat", query_string={"q": query}).get_data(as_text=True)
         assert set(re.findall(r'href="(/periksa/\w{26})"', page)) == found, query
+
+
+def test_a_name_that_was_erased_is_not_found(app: Flask, clerk: Visit) -> None:
+    address = made(clerk)
+    with app.app_context():
+        log = app.extensions["compliance"].log
+        entry = log.entry(address.rsplit("/", 1)[1])
+        erase(log, [entry], ground="test", by="test")
+    assert "Tidak ada yang cocok" in text(clerk, "/riwayat?q=sumber")
+    assert "Sumber" not in text(clerk, address)
 
 
 def test_a_long_list_goes_on(clerk: Visit) -> None:
