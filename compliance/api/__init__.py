@@ -16,12 +16,6 @@ SECURITY = {
     "key": {"type": "http", "scheme": "bearer", "description": "A client key"},
     "ossToken": {"type": "apiKey", "in": "header", "name": "Token", "description": "SHA1(user + password + NIB + day)"},
 }
-HEADERS = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-}
 
 
 class GateApi(Api):
@@ -62,6 +56,6 @@ def _begin() -> None:
 def _end(response: Response) -> Response:
     response.headers["X-Request-ID"] = g.request_id
     if problems.ours(request.path):
-        for name, value in {**HEADERS, **g.get("rate_headers", {})}.items():
-            response.headers.setdefault(name, value)
+        response.headers.setdefault("Cache-Control", "no-store")
+        response.headers.update(g.get("rate_headers", {}))
     return response

@@ -23,6 +23,7 @@ Cure steps:[text] recheck_after?:day
 Registry source as_of?:moment reference? cached:bool stale:bool
 Policy region version sha256 stage:RuleStage
 Log origin index:int leaf_hash
+Outage source since:moment tries:[moment]
 ListedReceipt code url:uri
 Receipt code url:uri jws proof
 OfficerDecision effect:Effect ground by_role at:moment until?:day entry:int
@@ -39,7 +40,7 @@ ReceiveNibAnswer responreceiveNIB:OssSaid checks:[OssCheck]
     "{check}",
     "id checked_at:moment reference region permit_type as_at:day backdated:bool verdict:Verdict action:Action"
     " enforced:bool label summary findings:[Finding] cure?:Cure valid_until?:day retry_after?:moment"
-    " registry?:Registry policy:Policy log:Log replaces?",
+    " registry?:Registry policy:Policy log:Log replaces? outage*:Outage",
 )
 ENUMS: dict[str, Any] = {kind.__name__: tuple(kind) for kind in (Action, Certainty, Effect, RuleStage, Verdict)}
 ENUMS["OssStatus"] = ("1", "2")

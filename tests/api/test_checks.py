@@ -39,6 +39,8 @@ def test_a_check_is_answered_with_its_receipt(http: FlaskClient, headers: dict[s
     assert answer.headers["Location"] == f"{PATH}/{document['id']}"
     assert answer.headers["X-Request-ID"] == "sicantik-17"
     assert answer.headers["Cache-Control"] == "no-store"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
     assert (document["as_at"], document["valid_until"]) == ("2026-11-20", "2026-12-20")
     (told,) = agency.told
     assert (told[0].value, told[1].request_id, told[1].reference) == (NIB, "sicantik-17", "503/0123/DPMPTSP/2026")
@@ -52,6 +54,7 @@ def test_stop_and_hold_are_answers(http: FlaskClient, headers: dict[str, str], a
     assert (hold.status_code, hold.get_json()["action"]) == (201, "HOLD")
     assert hold.get_json()["retry_after"]
     assert stop.get_json()["retry_after"] is None
+    assert set(hold.get_json()) <= FIELDS | {"outage"}
 
 
 def test_no_connection_is_held_while_the_agency_is_asked(app: Flask, key: str, agency: Agency) -> None:
