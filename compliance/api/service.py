@@ -16,6 +16,7 @@ from compliance.api.problems import CODES
 from compliance.deployment import deployment
 from compliance.errors import GateError
 from compliance.proof.receipt import jwk
+from compliance.registry.brake import brake_states
 from compliance.registry.sources import breaker_state
 
 LOOK = (Path(__file__).parent / "static" / "docs.css").read_text(encoding="utf-8")
@@ -41,7 +42,7 @@ def readyz() -> Response:
     except (GateError, SQLAlchemyError) as error:
         reason = f"{type(error).__name__}: {str(error).splitlines()[0]}" if _operator() else "not ready"
         return Response(f"{reason}\n", 503, content_type=PLAIN)
-    return Response("ok\n" + (_agency() if _operator() else ""), content_type=PLAIN)
+    return Response("ok\n" + (_agency() + _brakes() if _operator() else ""), content_type=PLAIN)
 
 
 def _agency() -> str:
@@ -51,6 +52,14 @@ def _agency() -> str:
         return "agency: answering\n" if state else ""
     spared = "spared, asked again every 10 s" if state.open else "asked"
     return f"agency: not answering since {state.since:%Y-%m-%dT%H:%M:%SZ}, {state.failures} times, {spared}\n"
+
+
+def _brakes() -> str:
+    """Regions whose refusals wait for an officer: somebody should look."""
+    with deployment().log.engine.connect() as connection:
+        states = brake_states(connection)
+    opened = (state for state in states.values() if state.opened)
+    return "".join(f"refusals in {s.region} are held since {s.at:%Y-%m-%dT%H:%M:%SZ}: {s.reason}\n" for s in opened)
 
 
 def _operator() -> bool:

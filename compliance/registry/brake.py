@@ -53,6 +53,12 @@ BRAKES = Table(
     Column("reason", String(16), nullable=False),
     Column("at", Moment, nullable=False),
 )
+_added = insert(SIGHTINGS)
+_NEWER = _added.on_conflict_do_update(
+    index_elements=["region", "business"],
+    set_={name: _added.excluded[name] for name in ("pos", "at", "found", "doubtful")},
+    where=SIGHTINGS.c.pos < _added.excluded.pos,
+)
 
 
 def record_sighting(connection: Connection, entry: Entry) -> None:
@@ -63,13 +69,9 @@ def record_sighting(connection: Connection, entry: Entry) -> None:
         return
     if "failure" in evidence or evidence.get("cached") or evidence.get("age_hours") is not None:
         return
-    row = {"pos": entry.position, "at": entry.at, "found": evidence.get("found_by") is not None}
-    row["doubtful"] = facts.get("doubtful", False)
-    added = insert(SIGHTINGS).values(region=facts["application"]["region"], business=business, **row)
-    newer = added.on_conflict_do_update(
-        index_elements=["region", "business"], set_=row, where=SIGHTINGS.c.pos < entry.position
-    )
-    connection.execute(newer)
+    row = {"region": facts["application"]["region"], "business": business, "pos": entry.position, "at": entry.at}
+    row |= {"found": evidence.get("found_by") is not None, "doubtful": facts.get("doubtful", False)}
+    connection.execute(_NEWER, row)
 
 
 def _business(numbers: Mapping[str, str | None]) -> str:

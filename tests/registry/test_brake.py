@@ -75,7 +75,9 @@ def sentinels(request: pytest.FixtureRequest) -> dict[str, str]:
 
 @pytest.fixture
 def app(settings: Settings, agency: Agency, clock: Clock, sentinels: dict[str, str]) -> Iterator[Flask]:
-    app = create_app(replace(settings, registry_sentinels=sentinels), source=agency, clock=clock)
+    app = create_app(
+        replace(settings, registry_sentinels=sentinels, metrics_token="m" * 20), source=agency, clock=clock
+    )
     yield app
     with app.app_context():
         db.engine.dispose()
@@ -198,6 +200,9 @@ def test_an_operator_s_word_closes_it_and_what_was_before_counts_no_more(
     for n in range(30):
         check(gate, f"82{n:011}")
     clock.tick(seconds=1)
+    ready = app.test_client().get("/readyz", headers={"Authorization": f"Bearer {'m' * 20}"})
+    assert f"refusals in {REGION} are held since" in ready.text
+    assert "held" not in app.test_client().get("/readyz").text
     shown = app.test_cli_runner().invoke(args=["registry", "brake"])
     assert f"{REGION} · terbuka/open" in shown.output
     assert shown.exit_code == 1
