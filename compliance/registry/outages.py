@@ -9,12 +9,13 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from sqlalchemy import Column, Connection, Engine, Index, String, Table, select
+from sqlalchemy import Column, Connection, Engine, Index, String, Table, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from compliance.database import Moment, db
 from compliance.law.codec import moment
 from compliance.law.facts import Evidence
+from compliance.registry.resilient import SPARED
 from compliance.registry.snapshot import Position
 
 LOOK_AGAIN = 5.0  # seconds that a process may believe what it last read of an outage
@@ -74,9 +75,10 @@ def record_outage(connection: Connection, entry: Entry) -> None:
 
 
 def record_failure(connection: Connection, entry: Entry) -> None:
-    """Projection of `check`: the questions that met no answer."""
+    """Projection of `check`: the tries that met no answer."""
     evidence = entry.body["facts"].get("evidence") or {}
-    if evidence.get("failure", {}).get("kind") == "unavailable":
+    failure = evidence.get("failure", {})
+    if failure.get("kind") == "unavailable" and failure["detail"] != SPARED:
         row = {"pos": entry.position, "source": evidence["source"], "at": entry.at}
         connection.execute(insert(FAILURES).values(**row).on_conflict_do_nothing(index_elements=["pos"]))
 
@@ -107,13 +109,16 @@ class Outages:
             return evidence
         self._failed_at[source] = now
         since = self.since(source, begin=now, detail=failure.detail)
-        tries = (*self._tries(source, since or now), now)
-        return replace(evidence, failure=replace(failure, since=since, tries=tries))
+        tries = self._tries(source, since or now)
+        if failure.detail != SPARED:
+            tries = (*tries, now)
+        return replace(evidence, failure=replace(failure, since=since, tries=tries[-SHOWN:]))
 
     def since(self, source: str, begin: datetime | None = None, detail: str = "") -> datetime | None:
         """Since when a source has not answered; `begin` opens an outage if there is none."""
         with self._lock:
-            if time.monotonic() - self._read_at.get(source, -LOOK_AGAIN) >= LOOK_AGAIN or begin:
+            stale = time.monotonic() - self._read_at.get(source, -LOOK_AGAIN) >= LOOK_AGAIN
+            if stale or (begin and not self._open.get(source)):
                 self._open[source] = self._read(source)
                 self._read_at[source] = time.monotonic()
             if begin and not self._open[source]:
@@ -131,8 +136,8 @@ class Outages:
     def _begin(self, source: str, now: datetime, detail: str) -> tuple[str, datetime]:
         """The number in the name lets several processes begin the same outage once."""
         with self._engine.connect() as connection:
-            count = len(connection.execute(select(OUTAGES.c.id).where(OUTAGES.c.source == source)).all())
-        name = f"outage.{source}.{count + 1}"
+            count = connection.scalar(select(func.count()).where(OUTAGES.c.source == source))
+        name = f"outage.{source}.{(count or 0) + 1}"
         body = {"outage": name, "source": source, "since": moment(now), "detail": detail}
         self._log.append("registry.outage_began", body, entry_id=f"{name}.began", private={}, at=now)
         return self._read(source) or (name, now)
@@ -147,8 +152,8 @@ class Outages:
                 self._open[source] = None
 
     def _tries(self, source: str, since: datetime) -> tuple[datetime, ...]:
-        """The latest tries before this one, oldest first."""
+        """The latest tries that the log holds, oldest first."""
         c = FAILURES.c
         query = select(c.at).where(c.source == source, c.at >= since).order_by(c.at.desc(), c.pos.desc())
         with self._engine.connect() as connection:
-            return tuple(reversed(connection.scalars(query.limit(SHOWN - 1)).all()))
+            return tuple(reversed(connection.scalars(query.limit(SHOWN)).all()))

@@ -19,6 +19,7 @@ from compliance.registry.port import Purpose, Source
 
 OPENS_AFTER = 5  # unavailable answers in a row
 PROBE_EVERY = 10.0  # seconds
+SPARED = "the agency did not answer before; it is asked again soon"  # said without asking: no try
 _FORM = struct.Struct("<qdd")
 
 
@@ -117,9 +118,7 @@ class Resilient:
 
     def ask(self, ask: Ask, purpose: Purpose) -> Answer:
         if wait := self.breaker.wait():
-            raise RegistryUnavailable(
-                "the agency did not answer before; it is asked again soon", self._clock() + timedelta(seconds=wait)
-            )
+            raise RegistryUnavailable(SPARED, self._clock() + timedelta(seconds=wait))
         try:
             answer = self.inner.ask(ask, purpose)
         except RegistryUnavailable:

@@ -19,6 +19,7 @@ from compliance.gate import Asker, Question
 from compliance.law.facts import Answer, Application, Ask, Identity, Scale
 from compliance.registry.outages import FAILURES, OUTAGES, SHOWN, Outages, record_outage
 from compliance.registry.port import Purpose
+from compliance.registry.resilient import SPARED
 from config import Settings
 from tests.conftest import Clock
 
@@ -102,6 +103,15 @@ def test_an_undetermined_answer_says_since_when_and_which_tries(gate: Deployment
     assert len(outage["tries"]) == SHOWN
     assert outage["tries"][-1] == "2026-11-20T08:13:00Z"
     assert outage["tries"] == sorted(outage["tries"])
+
+
+def test_a_call_that_the_breaker_spared_is_no_try(gate: Deployment, agency: Agency, clock: Clock) -> None:
+    agency.error = RegistryUnavailable("status 503")
+    check(gate)
+    clock.tick(minutes=1)
+    agency.error = RegistryUnavailable(SPARED)
+    for _ in range(2):
+        assert check(gate)["outage"]["tries"] == ["2026-11-20T08:00:00Z"]  # type: ignore[index]
 
 
 def test_the_receipt_signs_the_outage(gate: Deployment, agency: Agency) -> None:
