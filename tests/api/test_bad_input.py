@@ -7,9 +7,16 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 
+from compliance.deployment import deployment
+from compliance.errors import BadInput
+from compliance.gate import Asker
+from compliance.intake import read_question
 from tests.api.conftest import question
+from tests.conftest import Clock
 
 PATH = "/api/v1/checks"
 LONG = "x" * 201
@@ -223,3 +230,20 @@ def test_what_the_contract_allows_is_taken(http: FlaskClient, headers: dict[str,
         if answer.status_code != 201:
             failed[name] = answer.text
     assert not failed
+
+
+def test_a_form_is_answered_in_indonesian(app: Flask, clock: Clock) -> None:
+    with app.app_context(), pytest.raises(BadInput) as caught:
+        read_question(
+            question(business__nib="1", as_at="2026-11-21", workforce__declared=0, extra=1, reference=None),
+            regions=("73.09",),
+            policy=deployment().policy,
+            now=clock(),
+            asker=Asker("user", "1"),
+            request_id="r",
+            language="id",
+        )
+    told = {error.pointer: error.detail for error in caught.value.errors}
+    assert told["/business/nib"] == "harus 13 angka, mis. 8120001234567"
+    assert told["/reference"] == "wajib diisi"
+    assert "must" not in " ".join(told.values())
