@@ -42,7 +42,7 @@ from compliance.registry.fields import (
 
 MAX_BYTES = 1024 * 1024
 MAX_LEVELS = 32
-MAX_ACCOUNTS = 150  # an entry of the log holds 65,535 bytes
+MAX_ACCOUNTS = 100  # an entry of the log holds 65,535 bytes
 CLOCK_SKEW = timedelta(minutes=5)
 
 

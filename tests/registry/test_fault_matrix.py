@@ -21,6 +21,8 @@ from compliance.database import db
 from compliance.deployment import deployment
 from compliance.gate import Asker, Question
 from compliance.law.facts import Application, Identity, Scale, Workforce
+from compliance.registry.fields import MAX_TEXT
+from compliance.registry.wire import MAX_ACCOUNTS
 from config import Settings
 from tests.conftest import SAMPLES, Clock
 from tests.registry.agency import Agency, Behaviour, says
@@ -137,3 +139,12 @@ def test_a_misunderstood_agency(house: Gatehouse) -> None:
             assert (document["verdict"], document["action"]) == ("UNDETERMINED", "HOLD"), case
             assert _codes(document) == {"REGISTRY_MISUNDERSTOOD"}, case
             assert document["registry"]["cached"] is False
+
+
+def test_the_largest_answer_that_is_understood_fits_into_the_log(house: Gatehouse) -> None:
+    account = MET["kepesertaan"][0] | {"lunas_sampai": "2026-01", "bulan_menunggak": 9_999_999, "program": ["JKK"]}
+    many = [account | {"npp": f"{number:020d}"} for number in range(MAX_ACCOUNTS)]
+    huge = MET | {"kepesertaan": many, "no_ref": "é" * MAX_TEXT, "nama": "é" * MAX_TEXT}
+    assert house.check(says(huge), 0)["verdict"] == "NOT_MET"
+    one_more = huge | {"kepesertaan": [*many, account]}
+    assert house.check(says(one_more), 1)["verdict"] == "UNDETERMINED"
