@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import func, select
 from ulid import ULID
@@ -19,26 +18,15 @@ from compliance.law.replay import Policies, replay
 if TYPE_CHECKING:
     from compliance.audit.log import AuditLog
 
-STEP = 1_000
-NAMED = 200  # of the differing checks, this many are named in the entry
+STEP, NAMED = 1_000, 200  # progress is told every so often; so many differing checks are named in the entry
 
 
-@dataclass(frozen=True, slots=True)
-class Differing:
+class Differing(NamedTuple):
     """A check that no longer comes out as it was recorded; `why` names the places, with what was and what is."""
 
     position: int
     id: str
     why: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Replayed:
-    """The outcome of a replay, and the id of its own entry."""
-
-    checks: int
-    differing: tuple[Differing, ...]
-    entry_id: str
 
 
 def past_policies(log: AuditLog) -> Policies:
@@ -53,39 +41,27 @@ def past_policies(log: AuditLog) -> Policies:
 
 def replay_checks(
     log: AuditLog, since: datetime, until: datetime, *, by: str, progress: Callable[[int], None] = lambda done: None
-) -> Replayed:
-    """Replay all checks of [since, until), aware moments, and record the outcome as `log.replayed`."""
+) -> tuple[int, list[Differing], str]:
+    """Replay all checks of [since, until), aware moments, and record the outcome as `log.replayed`.
+
+    Returns the number of checks, those that differ, and the id of that entry.
+    """
     policies, done, differing = past_policies(log), 0, []
-    for entry in _checks(log, since, until):
-        why = _differences(entry, policies)
-        if why:
-            differing.append(Differing(entry.position, entry.id, why))
-        done += 1
-        if done % STEP == 0:
-            progress(done)
-    body = {
-        "since": moment(since),
-        "until": moment(until),
-        "checks": done,
-        "differing": len(differing),
-        "named": [{"position": found.position, "id": found.id} for found in differing[:NAMED]],
-        "by": by,
-    }
-    recorded = log.append("log.replayed", body, entry_id=str(ULID()), private={}, at=log.clock())
-    return Replayed(done, tuple(differing), recorded.id)
-
-
-def _checks(log: AuditLog, since: datetime, until: datetime) -> Iterator[Entry]:
-    within = select(func.min(check_record.c.pos), func.max(check_record.c.pos)).where(
-        check_record.c.checked_at >= since, check_record.c.checked_at < until
-    )
+    at, pos = check_record.c.checked_at, check_record.c.pos
     with log.engine.connect() as connection:
-        first, last = connection.execute(within).one()
-    if first is None:
-        return
-    for entry in log.entries(first, last + 1, kinds=("check",), disclose=False):
+        first, last = connection.execute(select(func.min(pos), func.max(pos)).where(at >= since, at < until)).one()
+    for entry in log.entries(first, last + 1, kinds=("check",), disclose=False) if last is not None else ():
         if since <= entry.at < until:
-            yield entry
+            done += 1
+            if why := _differences(entry, policies):
+                differing.append(Differing(entry.position, entry.id, why))
+            if done % STEP == 0:
+                progress(done)
+    named = [{"position": found.position, "id": found.id} for found in differing[:NAMED]]
+    told = {"since": moment(since), "until": moment(until), "by": by, "named": named}
+    body = told | {"checks": done, "differing": len(differing)}
+    recorded = log.append("log.replayed", body, entry_id=str(ULID()), private={}, at=log.clock())
+    return done, differing, recorded.id
 
 
 def _differences(entry: Entry, policies: Policies) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import click
@@ -12,13 +12,11 @@ from flask import Flask
 
 from compliance.audit.replays import past_policies, replay_checks
 from compliance.cli.log import by_option, log
-from compliance.cli.policy import policy
+from compliance.cli.policy import DAY, policy
 from compliance.deployment import deployment
 from compliance.law.codec import from_json
 from compliance.law.explain import explain
 from compliance.law.facts import Facts
-
-DAY = click.DateTime(formats=["%Y-%m-%d"])
 
 
 def register(app: Flask) -> None:
@@ -26,21 +24,21 @@ def register(app: Flask) -> None:
 
 
 @log.command("replay")
-@click.option("--from", "first", type=DAY, required=True, help="First day (UTC), yyyy-mm-dd.")
+@click.option("--from", "first", type=DAY, required=True, help="First day in the regions' zone, yyyy-mm-dd.")
 @click.option("--to", "last", type=DAY, required=True, help="Last day, inclusive.")
 @by_option
 def replay(first: datetime, last: datetime, by: str) -> None:
     """Decide all checks of a period again, from the log alone; ends with 1 when any differs."""
-    since, until = first.replace(tzinfo=UTC), last.replace(tzinfo=UTC) + timedelta(days=1)
-    outcome = replay_checks(deployment().log, since, until, by=by, progress=_progress)
-    for found in outcome.differing:
+    zones = [region.zone for region in deployment().policy.regions.values()]
+    since = min(first.replace(tzinfo=zone) for zone in zones)  # of several zones, the whole day in each
+    until = max(last.replace(tzinfo=zone) for zone in zones) + timedelta(days=1)
+    checks, differing, entry_id = replay_checks(
+        deployment().log, since, until, by=by, progress=lambda done: click.echo(f"{done} checks …", err=True)
+    )
+    for found in differing:
         click.echo("\n  ".join((f"{found.position} {found.id}", *found.why)))
-    click.echo(f"{outcome.checks} checks decided again, {len(outcome.differing)} differ; entry {outcome.entry_id}")
-    sys.exit(1 if outcome.differing else 0)
-
-
-def _progress(done: int) -> None:
-    click.echo(f"{done} checks …", err=True)
+    click.echo(f"{checks} checks decided again, {len(differing)} differ; entry {entry_id}")
+    sys.exit(1 if differing else 0)
 
 
 @policy.command("explain")
@@ -63,14 +61,14 @@ def _readable(told: dict[str, Any]) -> str:
     lines = [f"{policy['region']} on {told['as_at']}, policy {policy['version']}, sha256 {policy['sha256']}"]
     for rule in told["rules"]:
         lines.append(f"\n{rule['rule']}: {rule['question'].get('id', '')}")
-        for head, said in (("looked at", rule["looked_at"]), ("owed", rule["owed"])):
-            lines += [f"  {head} {name}: {_short(value)}" for name, value in said.items() if value is not None]
+        for head in ("looked_at", "owed"):
+            known = {name: value for name, value in rule[head].items() if value is not None}
+            lines += [f"  {head.replace('_', ' ')} {name}: {_short(value)}" for name, value in known.items()]
         lines += [f"  law {row['what']} since {row['since']}: {_cites(row['legal_basis'])}" for row in rule["law"]]
         for found in rule["found"]:
             lines.append(f"  found {found['code']} ({found['effect']}): {found['message']['id']}")
             lines.append(f"    {_cites(found['basis'])}")
-        if rule["ended_here"]:
-            lines.append("  the judgement ends here")
+        lines += ["  the judgement ends here"] if rule["ended_here"] else []
     return "\n".join([*lines, f"\n{decision['verdict']} ({decision['label']['id']}): {decision['summary']['id']}"])
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from datetime import date
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
 
-from compliance.law.facts import Account, Application, Basis, Effect, Evidence, Facts, Finding, Match, Sanction
-from compliance.law.law import FindingRule, GateRule, Law, Words
+from compliance.law.facts import Account, Application, Effect, Evidence, Facts, Finding, RuleStage
+from compliance.law.law import GateRule, Law, Words
 
 RANK = {effect: rank for rank, effect in enumerate(Effect)}
 LANGUAGES = ("id", "en")
@@ -16,6 +16,8 @@ MONTHS: Words = {
     "en": "January February March April May June July August September October November December",
 }
 MONTH_NAMES = {language: names.split() for language, names in MONTHS.items()}
+NOT_ASKED = Evidence("", datetime.min.replace(tzinfo=UTC))
+NOT_GATED = GateRule(RuleStage.OFF, ())
 
 
 @dataclass(slots=True)
@@ -25,28 +27,26 @@ class Case:
     facts: Facts
     law: Law
     application: Application
-    gate: GateRule | None
-    evidence: Evidence | None
+    gate: GateRule
+    evidence: Evidence
     accounts: tuple[Account, ...]
     active: tuple[Account, ...]
 
     @classmethod
     def of(cls, facts: Facts, law: Law) -> Case:
-        evidence = facts.evidence if law.asks(facts) else None
-        if evidence is None and law.asks(facts):
+        evidence = facts.evidence if law.asks(facts) else NOT_ASKED
+        if evidence is None:
             raise ValueError("the agency must be asked to judge this, and was not")
-        accounts = tuple(sorted(evidence.accounts, key=lambda account: account.npp)) if evidence else ()
+        accounts = tuple(sorted(evidence.accounts, key=lambda account: account.npp))
         active = tuple(account for account in accounts if account.active)
-        return cls(facts, law, facts.application, law.gate(facts.application), evidence, accounts, active)
+        gate = law.gate(facts.application) or NOT_GATED
+        return cls(facts, law, facts.application, gate, evidence, accounts, active)
 
     def judged(self) -> tuple[Account, ...]:
         """The active accounts that the region counts: all, or the local ones where there are any."""
         if self.law.several_accounts == "worst":
             return self.active
         return tuple(a for a in self.active if a.region == self.application.region) or self.active
-
-    def is_ground(self, ground: str) -> bool:
-        return self.gate is not None and ground in self.gate.grounds
 
     def find(
         self,
@@ -63,49 +63,33 @@ class Case:
         `effect` replaces the law's; `anywhere` says that no ground is judged, so that the region's rule has no say;
         `words` are filled into the texts only, `facts` into both. Days are `date`; `paid_through` is a month.
         """
-        rule = self.law.findings[code]
-        effect = effect or rule.effect
-        basis = rule.basis
-        if rule.ground and not anywhere and self.gate:
-            if rule.ground not in self.gate.grounds:
-                if self.law.other_grounds == "hidden":
-                    return
-                effect = milder(effect, Effect.NOTE)
-            else:
-                effect = milder(effect, self.gate.effects.get(code, effect))
-                basis = (self.gate.arrears_basis if rule.ground == "arrears" else self.gate.basis) + basis
-        yield self._finding(rule, effect, variant, basis, facts, words or {})
-
-    def _finding(
-        self,
-        rule: FindingRule,
-        effect: Effect,
-        variant: str,
-        basis: tuple[Basis, ...],
-        facts: Mapping[str, object],
-        words: Mapping[str, object],
-    ) -> Finding:
-        message, remedy = rule.words[variant]
-        filled = {language: self._fill(language, facts, words) for language in LANGUAGES}
-        return Finding(
-            rule.code,
-            effect,
-            {language: message[language].format_map(filled[language]) for language in LANGUAGES},
-            {language: remedy[language].format_map(filled[language]) for language in LANGUAGES},
-            basis,
-            {name: _json(name, value) for name, value in facts.items() if value is not None},
+        rule, gate = self.law.findings[code], self.gate
+        effect, basis = effect or rule.effect, rule.basis
+        if rule.ground in gate.grounds and not anywhere:
+            effect = milder(effect, gate.effects.get(code, effect))
+            basis = (gate.arrears["basis"] if rule.ground == "arrears" else gate.basis) + basis
+        elif rule.ground and not anywhere:
+            if self.law.other_grounds == "hidden":
+                return
+            effect = milder(effect, Effect.NOTE)
+        filled = {language: self._filled(language, {**facts, **(words or {})}) for language in LANGUAGES}
+        message, remedy = (
+            {language: text[language].format_map(filled[language]) for language in LANGUAGES}
+            for text in rule.words[variant]
         )
+        told = {name: _json(name, value) for name, value in facts.items() if value is not None}
+        yield Finding(code, effect, message, remedy, basis, told)
 
-    def _fill(self, language: str, facts: Mapping[str, object], words: Mapping[str, object]) -> dict[str, str]:
-        law = self.law
-        filled = {name: _spell(value, language) for name, value in (*facts.items(), *words.items())}
-        filled["permit_type"], filled["region_name"] = self.application.permit_type, law.region_name
-        filled["branch"] = law.branch[language]
-        return filled
+    def _filled(self, language: str, words: Mapping[str, object]) -> dict[str, str]:
+        return {name: _spell(value, language) for name, value in words.items()} | {
+            "permit_type": self.application.permit_type,
+            "region_name": self.law.region_name,
+            "branch": self.law.branch[language],
+        }
 
 
 def milder(one: Effect, other: Effect) -> Effect:
-    return one if RANK[one] > RANK[other] else other
+    return max(one, other, key=RANK.__getitem__)
 
 
 def _spell(value: object, language: str) -> str:
@@ -118,29 +102,5 @@ def _spell(value: object, language: str) -> str:
 
 def _json(name: str, value: object) -> object:
     if isinstance(value, date):
-        return value.isoformat()[:7] if name == "paid_through" else value.isoformat()
+        return value.isoformat()[: 7 if name == "paid_through" else 10]
     return [str(item) for item in value] if isinstance(value, (tuple, list)) else value
-
-
-# --- sanctions: letters from the region's register and from the agency ----------------------------------------------
-
-
-def own_sanction(case: Case) -> Sanction | None:
-    """The agency's letter about this applicant; a stranger's is never applied."""
-    evidence = case.evidence
-    return evidence.sanction if evidence and evidence.match is Match.AGREES else None
-
-
-def joined(register: Iterable[Sanction], told: Sanction | None) -> tuple[list[Sanction], list[Sanction]]:
-    """The register's letters, and those that only the agency knows; one in both is lifted if either says so."""
-    known, rest = list(register), [told] if told else []
-    for number, sanction in enumerate(known):
-        if told and _letter(sanction) and _letter(sanction) == _letter(told):
-            ends = [day for day in (sanction.lifted, told.lifted) if day]
-            known[number] = replace(sanction, dated=sanction.dated or told.dated, lifted=min(ends) if ends else None)
-            rest = []
-    return known, rest
-
-
-def _letter(sanction: Sanction) -> str:
-    return "".join((sanction.letter or "").split()).upper()

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import date
+from itertools import chain
 from string import Formatter
 
 from compliance.errors import BadPolicy
 from compliance.law.case import RANK
 from compliance.law.facts import Scale, Verdict
 from compliance.law.grounds import RULES
-from compliance.law.loading import VALUES, Entry, Key
-
-Groups = Mapping[tuple[str, Key], list[Entry]]
+from compliance.law.loading import VALUES, Entry, Groups, Key
 
 _CODES = """
     TMP2T_IN_FORCE TMP2T_OTHER_REGION TMP2T_UNDOCUMENTED TMP2T_LIFTED WARNING_RUNNING PERMIT_NOT_GATED NIB_NOT_ACTIVE
@@ -22,7 +21,6 @@ _CODES = """
     INSTALMENT_PLAN NOT_YET_DUE PROJECT_REGISTERED PROJECT_WITHIN_DEADLINE PROJECT_NOT_REGISTERED UNDERTAKING_OPEN
     UNDERTAKING_OVERDUE OFFICER_DECISION"""
 CODES = frozenset(_CODES.split())
-PHRASES = ("doubtful",)
 ALWAYS_IN_FORCE = ("finding", "text", "verdict", "phrase", "rule", "value", "programmes", "due")
 _FILLED_IN = """
     permit_type region_name branch reason owed missing npp active expected months due deadline number letter dated
@@ -32,15 +30,22 @@ FILLED_IN = frozenset(_FILLED_IN.split())
 
 def check_national(groups: Groups) -> None:
     """Raises BadPolicy when something is missing that every decision needs, or has no reader."""
-    _complete(groups, "finding", [(code,) for code in CODES], closed=True)
-    _complete(groups, "text", [(code, "") for code in CODES])
-    _complete(groups, "value", [(name,) for name in VALUES], closed=True)
-    _complete(groups, "verdict", [(verdict,) for verdict in Verdict], closed=True)
-    _complete(groups, "phrase", [(name,) for name in PHRASES], closed=True)
-    _complete(groups, "rule", [(rule.name,) for rule in RULES], closed=True)
-    _complete(groups, "programmes", [(scale,) for scale in Scale], closed=True)
-    _complete(groups, "due", [()])
-    _check_texts(entry for group in groups.values() for entry in group)
+    needed = {
+        "finding": CODES,
+        "value": VALUES,
+        "verdict": Verdict,
+        "phrase": ("doubtful",),
+        "rule": [rule.name for rule in RULES],
+        "programmes": Scale,
+    }
+    closed: set[tuple[str, Key]] = {(kind, (str(name),)) for kind, names in needed.items() for name in names}
+    other: set[tuple[str, Key]] = {("due", ()), *(("text", (code, "")) for code in CODES)}
+    for kind, key in sorted((closed | other) - groups.keys()):
+        raise BadPolicy("national law", f"has no {kind} {' '.join(key)}".rstrip())
+    for (kind, key), group in groups.items():
+        if kind in needed and (kind, key) not in closed:
+            raise BadPolicy(group[0].where, f"no rule reads the {kind} {' '.join(key)}")
+    _check_texts(chain.from_iterable(groups.values()))
 
 
 def check_region(groups: Groups, national: Groups, first_day: date) -> None:
@@ -51,40 +56,23 @@ def check_region(groups: Groups, national: Groups, first_day: date) -> None:
         for entry in group:
             if entry.since < first_day:
                 raise BadPolicy(f"{entry.where}.since", f"lies before the region's first day, {first_day}")
-            _check_effects(entry, national)
-    _check_texts(entry for group in groups.values() for entry in group)
-
-
-def _complete(groups: Groups, kind: str, needed: Iterable[Key], *, closed: bool = False) -> None:
-    keys = set(needed)
-    for key in sorted(keys):
-        if (kind, key) not in groups:
-            raise BadPolicy("national law", f"has no {kind} {' '.join(key)}".rstrip())
-    for (found, key), group in groups.items():
-        if closed and found == kind and key not in keys:
-            raise BadPolicy(group[0].where, f"no rule reads the {kind} {' '.join(key)}")
-
-
-def _check_effects(entry: Entry, national: Groups) -> None:
-    """A region may be milder than the nation about its own grounds, never harder."""
-    for code, effect in entry.data.get("effects", {}).items():
-        where = f"{entry.where}.effects.{code}"
-        standard = national.get(("finding", (code,)), [])
-        if not standard or "ground" not in standard[-1].data:
-            raise BadPolicy(where, "is no finding of a ground that a region may judge")
-        if RANK[effect] < RANK[standard[-1].data["effect"]]:
-            raise BadPolicy(where, f"is harder than national law, which says {standard[-1].data['effect']}")
+            for code, effect in entry.data.get("effects", {}).items():
+                where, standard = f"{entry.where}.effects.{code}", national.get(("finding", (code,)), [])
+                if not standard or "ground" not in standard[-1].data:
+                    raise BadPolicy(where, "is no finding of a ground that a region may judge")
+                if RANK[effect] < RANK[nations := standard[-1].data["effect"]]:
+                    raise BadPolicy(where, f"is harder than national law, which says {nations}")
+    _check_texts(chain.from_iterable(groups.values()))
 
 
 def _check_texts(entries: Iterable[Entry]) -> None:
     for entry in entries:
         for part in ("message", "remedy", "label", "summary", "text"):
             for language, words in entry.data.get(part, {}).items():
+                where = f"{entry.where}.{part}.{language}"
                 try:
-                    names = {name for _, name, _, _ in Formatter().parse(words) if name is not None}
+                    unknown = {name for _, name, _, _ in Formatter().parse(words) if name is not None} - FILLED_IN
                 except ValueError as error:
-                    raise BadPolicy(f"{entry.where}.{part}.{language}", f"braces: {error}") from error
-                if unknown := names - FILLED_IN:
-                    raise BadPolicy(
-                        f"{entry.where}.{part}.{language}", f"nothing fills in {', '.join(sorted(unknown))}"
-                    )
+                    raise BadPolicy(where, f"braces: {error}") from error
+                if unknown:
+                    raise BadPolicy(where, f"nothing fills in {', '.join(sorted(unknown))}")

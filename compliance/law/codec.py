@@ -16,6 +16,7 @@ from functools import cache
 from typing import Any
 
 Json = Any
+_PLAIN = {str, int, bool, float, type(None)}
 
 
 def moment(value: datetime) -> str:
@@ -26,7 +27,7 @@ def moment(value: datetime) -> str:
 
 def to_json(value: Any) -> Json:
     """Turn a fact into JSON values (dict, list, str, int, bool, None)."""
-    if value is None or value.__class__ in _PLAIN:
+    if value.__class__ in _PLAIN:
         return value
     if isinstance(value, StrEnum):
         return value.value
@@ -53,42 +54,28 @@ def from_json(kind: Any, data: Json) -> Any:
     return _reader(kind)(data)
 
 
-_PLAIN = {str, int, bool, float}
-
-
 @cache
 def _fields(kind: type) -> list[tuple[str, Any]]:
-    found = []
-    for entry in dataclasses.fields(kind):
-        default = entry.default_factory() if entry.default_factory is not dataclasses.MISSING else entry.default
-        found.append((entry.name, default))
-    return found
+    made = dataclasses.MISSING
+    return [(f.name, f.default if f.default_factory is made else f.default_factory()) for f in dataclasses.fields(kind)]
 
 
 @cache
 def _reader(kind: Any) -> Callable[[Json], Any]:
-    origin = typing.get_origin(kind)
-    if origin in (types.UnionType, typing.Union):
-        inner = [_reader(part) for part in typing.get_args(kind) if part is not type(None)]
-        return lambda data: None if data is None else inner[0](data)
-    if origin is tuple:
-        item = _reader(typing.get_args(kind)[0])
-        return lambda data: tuple(item(part) for part in data)
-    if origin is frozenset:
-        member = _reader(typing.get_args(kind)[0])
-        return lambda data: frozenset(member(part) for part in data)
-    if kind is datetime:
-        return datetime.fromisoformat
-    if kind is date:
-        return date.fromisoformat
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (types.UnionType, typing.Union):  # of something and None
+        inner = _reader(arguments[0])
+        return lambda data: None if data is None else inner(data)
+    if origin in (tuple, frozenset):
+        item = _reader(arguments[0])
+        return lambda data: origin(item(part) for part in data)
+    if kind in (datetime, date):
+        return typing.cast(Callable[[Json], Any], kind.fromisoformat)
     if isinstance(kind, type) and issubclass(kind, StrEnum):
         return kind
     if dataclasses.is_dataclass(kind):
-        return _dataclass_reader(typing.cast(type, kind))
+        make = typing.cast(type, kind)
+        hints = typing.get_type_hints(kind)
+        readers = {entry.name: _reader(hints[entry.name]) for entry in dataclasses.fields(make)}
+        return lambda data: make(**{name: readers[name](value) for name, value in data.items()})
     return lambda data: data
-
-
-def _dataclass_reader(kind: type) -> Callable[[Json], Any]:
-    hints = typing.get_type_hints(kind)
-    readers = {entry.name: _reader(hints[entry.name]) for entry in dataclasses.fields(kind)}
-    return lambda data: kind(**{name: readers[name](item) for name, item in data.items()})

@@ -4,30 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
 
-from compliance.law.case import LANGUAGES, RANK, Case, milder
-from compliance.law.cure import cure
-from compliance.law.facts import (
-    Action,
-    Decision,
-    Effect,
-    Facts,
-    Finding,
-    RuleStage,
-    Undertaking,
-    Verdict,
-)
+from compliance.law.case import LANGUAGES, RANK, Case
+from compliance.law.facts import Action, Cure, Decision, Effect, Facts, Finding, RuleStage, Verdict
 from compliance.law.grounds import RULES
 from compliance.law.law import Law, Words
 from compliance.law.rules import Rule
 
 ASK_AGAIN = timedelta(hours=1)  # when the agency named no time, or was misunderstood and somebody must repair that
-VERDICTS = {effect: Verdict(effect) for effect in Effect if effect not in (Effect.NOTE, Effect.OK)} | {
-    Effect.NOTE: Verdict.MET_WITH_NOTE,
-    Effect.OK: Verdict.MET,
-}
+VERDICTS = {Effect.NOTE: Verdict.MET_WITH_NOTE, Effect.OK: Verdict.MET}  # of the others the names are the same
 ACTIONS = {
     Verdict.NOT_MET: Action.STOP,
     Verdict.BLOCKED: Action.STOP,
@@ -35,28 +22,37 @@ ACTIONS = {
     Verdict.UNDETERMINED: Action.HOLD,
 }
 BEYOND_OFFICERS = (Effect.BLOCKED, Effect.UNDETERMINED)
+IN_THE_WAY = (*BEYOND_OFFICERS, Effect.NOT_MET, Effect.OFFICER_REVIEW)
 
 
 def decide(facts: Facts, law: Law) -> Decision:
     """Judge one application. Raises ValueError when the agency must be asked and was not."""
     case = Case.of(facts, law)
-    judged = _weighed(case, [finding for _, found in judge(case) for finding in found])
+    judged = [finding for _, found in judge(case) for finding in found]
+    for weigh in (_scales_checked, _decided, _undertaken, _doubted):
+        judged = weigh(case, judged)
     findings = _shown(judged)
-    verdict = VERDICTS[findings[0].effect] if findings else Verdict.MET
-    stage = case.gate.stage if case.gate else RuleStage.OFF
-    blocked = verdict is Verdict.BLOCKED
+    worst = findings[0].effect if findings else Effect.OK
+    verdict = VERDICTS.get(worst) or Verdict(worst)
+    stage, blocked = case.gate.stage, verdict is Verdict.BLOCKED
     trial = stage in (RuleStage.SHADOW, RuleStage.ADVISE) and not blocked
+    permit, texts = facts.application.permit_type, law.summaries[verdict]
+    reasons = findings[0].message if findings else dict.fromkeys(LANGUAGES, "")
+    summary = {language: texts[language].format(permit_type=permit, reason=reasons[language]) for language in LANGUAGES}
+    retry_at = None
+    if verdict is Verdict.UNDETERMINED and case.evidence.failure:
+        retry_at = case.evidence.failure.retry_at or case.evidence.received_at + ASK_AGAIN
     return Decision(
         verdict,
         Action.PROCEED if trial else ACTIONS.get(verdict, Action.PROCEED),
         blocked or stage is RuleStage.ENFORCE,
         stage,
         dict(law.labels[verdict]),
-        _summary(case, verdict, findings),
+        summary,
         findings,
-        cure(case, verdict, judged),
+        _cure(case, verdict, judged),
         None if verdict in ACTIONS else _valid_until(case, findings),
-        _retry_at(facts) if verdict is Verdict.UNDETERMINED else None,
+        retry_at,
     )
 
 
@@ -69,18 +65,12 @@ def judge(case: Case) -> Iterator[tuple[Rule, list[Finding]]]:
             return
 
 
-def _weighed(case: Case, found: list[Finding]) -> list[Finding]:
-    """What people decided about the findings: the limits of the rule, officers, undertakings, doubt."""
-    return _doubted(case, _undertaken(case, _decided(case, _scales_checked(case, found))))
-
-
 def _scales_checked(case: Case, found: list[Finding]) -> list[Finding]:
     """A rule for some scales alone refuses nobody whose scale is unknown."""
-    gate, refused = case.gate, any(finding.effect is Effect.NOT_MET for finding in found)
-    if gate is None or gate.scales is None or case.application.scale is not None or not refused:
+    refused = any(finding.effect is Effect.NOT_MET for finding in found)
+    if case.gate.scales is None or case.application.scale is not None or not refused:
         return found
-    unknown = case.find("SCALE_UNKNOWN", variant="gate", anywhere=True)
-    return [_softened(finding) for finding in found] + list(unknown)
+    return [_softened(finding) for finding in found] + list(case.find("SCALE_UNKNOWN", variant="gate", anywhere=True))
 
 
 def _decided(case: Case, found: list[Finding]) -> list[Finding]:
@@ -100,8 +90,11 @@ def _decided(case: Case, found: list[Finding]) -> list[Finding]:
 
 def _undertaken(case: Case, found: list[Finding]) -> list[Finding]:
     """An accepted undertaking turns what it names into a note until its due day, inclusive."""
+    # A source that may be incomplete refuses nobody.
+    refusing = Effect.NOT_MET if case.evidence.complete else Effect.OFFICER_REVIEW
     for undertaking in case.facts.undertakings if case.law.undertakings else ():
-        named = [finding for finding in found if _promised(finding, undertaking)]
+        promised = (Effect.NOT_MET, Effect.OFFICER_REVIEW)
+        named = [f for f in found if f.code in undertaking.codes and f.effect in promised]
         if not named:
             continue
         facts: dict[str, Any] = {"codes": sorted({finding.code for finding in named}), "deadline": undertaking.due}
@@ -109,45 +102,34 @@ def _undertaken(case: Case, found: list[Finding]) -> list[Finding]:
             found = [finding for finding in found if finding not in named]
             found += case.find("UNDERTAKING_OPEN", **facts)
         else:
-            harder = [replace(f, effect=_refusing(case)) if f in named else f for f in found]
-            found = harder + list(case.find("UNDERTAKING_OVERDUE", _refusing(case), **facts))
+            found = [replace(finding, effect=refusing) if finding in named else finding for finding in found]
+            found += case.find("UNDERTAKING_OVERDUE", refusing, **facts)
     return found
-
-
-def _promised(finding: Finding, undertaking: Undertaking) -> bool:
-    return finding.code in undertaking.codes and finding.effect in (Effect.NOT_MET, Effect.OFFICER_REVIEW)
-
-
-def _refusing(case: Case) -> Effect:
-    """A source that may be incomplete refuses nobody."""
-    complete = case.evidence is None or case.evidence.complete
-    return Effect.NOT_MET if complete else Effect.OFFICER_REVIEW
 
 
 def _doubted(case: Case, found: list[Finding]) -> list[Finding]:
     """While the agency's answers look doubtful, an officer looks before anybody is refused."""
     if not case.facts.doubtful:
         return found
-    return [f if f.code == "OFFICER_DECISION" else _softened(f, case.law.phrases["doubtful"]) for f in found]
+    why = case.law.says("phrase", "doubtful")["text"]
+    return [finding if finding.code == "OFFICER_DECISION" else _softened(finding, why) for finding in found]
 
 
 def _softened(finding: Finding, why: Words | None = None) -> Finding:
     if finding.effect is not Effect.NOT_MET:
         return finding
     message = {lang: f"{text} {why[lang]}" for lang, text in finding.message.items()} if why else finding.message
-    return replace(finding, effect=milder(finding.effect, Effect.OFFICER_REVIEW), message=message)
+    return replace(finding, effect=Effect.OFFICER_REVIEW, message=message)
 
 
 def _shown(found: list[Finding]) -> tuple[Finding, ...]:
     """The worst first; of accounts, the worst finding of each code once."""
-    ordered = sorted(found, key=_weight)
     seen: set[str] = set()
     shown = []
-    for finding in ordered:
-        if "npp" in finding.facts and finding.code in seen:
-            continue
+    for finding in sorted(found, key=_weight):
+        if "npp" not in finding.facts or finding.code not in seen:
+            shown.append(finding)
         seen.add(finding.code)
-        shown.append(finding)
     return tuple(shown)
 
 
@@ -157,25 +139,28 @@ def _weight(finding: Finding) -> tuple[int, int]:
     return RANK[finding.effect], -extent - (months if isinstance(months, int) else 0)
 
 
-def _summary(case: Case, verdict: Verdict, findings: tuple[Finding, ...]) -> dict[str, str]:
-    texts = case.law.summaries[verdict]
-    return {
-        language: texts[language].format(
-            permit_type=case.application.permit_type, reason=findings[0].message[language] if findings else ""
-        )
-        for language in LANGUAGES
-    }
-
-
 def _valid_until(case: Case, findings: tuple[Finding, ...]) -> date:
     """The policy's days, but never beyond an open undertaking."""
-    promised = [str(f.facts["deadline"]) for f in findings if f.code == "UNDERTAKING_OPEN"]
-    days = [date.fromisoformat(text) for text in promised]
-    return min([case.application.as_at + timedelta(days=case.law.valid_days), *days])
+    promised = [_deadline(finding) for finding in findings if finding.code == "UNDERTAKING_OPEN"]
+    return min([case.application.as_at + timedelta(days=case.law.valid_days), *promised])
 
 
-def _retry_at(facts: Facts) -> datetime | None:
-    evidence = facts.evidence
-    if evidence is None or evidence.failure is None:
+def _deadline(finding: Finding) -> date:
+    return date.fromisoformat(str(finding.facts["deadline"]))
+
+
+def _cure(case: Case, verdict: Verdict, judged: list[Finding]) -> Cure | None:
+    """One step for each finding in the way, of every account; None when there is nothing to do.
+
+    An overdue undertaking is no step of its own: it ends with the findings it named. A project that may still be
+    registered in time is a step although it stops nothing.
+    """
+    steps = [f for f in judged if f.effect in IN_THE_WAY and f.code != "UNDERTAKING_OVERDUE"]
+    in_time = [] if steps else [finding for finding in judged if finding.code == "PROJECT_WITHIN_DEADLINE"]
+    if not steps and not in_time:
         return None
-    return evidence.failure.retry_at or evidence.received_at + ASK_AGAIN
+    ordered = sorted(steps or in_time, key=lambda finding: RANK[finding.effect])
+    texts = {language: list(dict.fromkeys(f.remedy[language] for f in ordered)) for language in LANGUAGES}
+    tomorrow = case.law.working_day_after(case.facts.today, 1)[0]
+    useful = None if verdict in (Verdict.BLOCKED, Verdict.UNDETERMINED) else tomorrow
+    return Cure(texts, _deadline(in_time[0]) if in_time else useful)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import Any
 
 from compliance.law.case import Case
@@ -11,7 +12,6 @@ from compliance.law.facts import Facts
 from compliance.law.grounds import RULES
 from compliance.law.law import Law
 from compliance.law.loading import CITED, LATER, Entry
-from compliance.law.rules import Rule
 
 
 def explain(facts: Facts, law: Law) -> dict[str, Any]:
@@ -20,10 +20,10 @@ def explain(facts: Facts, law: Law) -> dict[str, Any]:
     rules = [
         {
             "rule": rule.name,
-            "question": to_json(law.questions.get(rule.name, {})),
-            "looked_at": {path: _fact(stated, path) for path in rule.reads},
+            "question": to_json(law.says("rule", rule.name).get("question", {})),
+            "looked_at": {path: reduce(_part, path.split("."), stated) for path in rule.reads},
             "owed": to_json(rule.owed(case)),
-            "law": [_cited(entry) for entry in _entries(case, rule)],
+            "law": [_cited(entry) for entry in map(_about(case).get, rule.rests_on) if entry],
             "found": to_json(found),
             "ended_here": rule.stops and bool(found),
         }
@@ -38,35 +38,29 @@ def explain(facts: Facts, law: Law) -> dict[str, Any]:
     }
 
 
-def _fact(stated: dict[str, Any], path: str) -> Any:
-    value: Any = stated
-    for name in path.split("."):
-        value = value.get(name) if isinstance(value, dict) else None
-    return value
+def _part(value: Any, name: str) -> Any:
+    return value.get(name) if isinstance(value, dict) else None
 
 
-def _entries(case: Case, rule: Rule) -> list[Entry]:
-    """The dated entries that a rule applies here, by what the application is about."""
-    application = case.application
+def _about(case: Case) -> dict[str, Entry]:
+    """The dated entries that a rule can rest on, by what the application is about."""
+    application, entries = case.application, case.law.entries
     about = {
         "gate": (application.permit_type, application.stage),
         "service": (application.permit_type,),
         "programmes": (application.scale or "micro",),
         "legal_form": (application.legal_form or "",),
+        "due": (),
+        "pension_age": (),
     }
-    named = [(kind, (name,) if name else about.get(kind, ())) for kind, _, name in map(_parted, rule.rests_on)]
-    return [case.law.entries[key] for key in named if key in case.law.entries]
-
-
-def _parted(text: str) -> tuple[str, str, str]:
-    return text.partition(".")
+    named = {f"value.{key[0]}": entry for (kind, key), entry in entries.items() if kind == "value"}
+    return named | {kind: entries[kind, key] for kind, key in about.items() if (kind, key) in entries}
 
 
 def _cited(entry: Entry) -> dict[str, Any]:
-    says = {name: value for name, value in entry.data.items() if name not in CITED and name not in LATER}
     return {
         "what": " ".join((entry.kind, *entry.key)),
-        "says": to_json(says),
+        "says": to_json({name: said for name, said in entry.data.items() if name not in CITED | LATER}),
         "since": entry.since.isoformat(),
         "legal_basis": to_json(entry.basis),
         "where": entry.where,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from calendar import monthrange
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -24,33 +26,27 @@ from compliance.law.loading import Entry, Key
 from compliance.law.workdays import Calendar
 
 FROZEN_NIB = ("05", "06")
-ONE_DAY = timedelta(days=1)
 Words = Mapping[str, str]  # by language: id, en
 
 
 @dataclass(frozen=True, slots=True)
 class GateRule:
-    """What a region requires for a permit type; `programmes` are owed on top of the national table.
-
-    `arrears_months` None: arrears are no ground.
-    """
+    """What a region requires for a permit type. `programmes` are owed on top of the national table; `arrears`: from how
+    many months on, with which effect and basis; empty where they are no ground."""
 
     stage: RuleStage
-    grounds: frozenset[str]
-    programmes: frozenset[Programme]
     basis: tuple[Basis, ...]
-    scales: frozenset[Scale] | None
-    effects: Mapping[str, Effect]
-    arrears_months: int | None
-    arrears_effect: Effect
-    arrears_basis: tuple[Basis, ...]
+    grounds: tuple[str, ...] = ()
+    programmes: tuple[Programme, ...] = ()
+    scales: tuple[Scale, ...] | None = None
+    effects: Mapping[str, Effect] = field(default_factory=dict)
+    arrears: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class FindingRule:
     """What national law says of one finding, and its words by variant."""
 
-    code: str
     effect: Effect
     ground: str | None
     basis: tuple[Basis, ...]
@@ -76,13 +72,9 @@ class Law:
     findings: Mapping[str, FindingRule] = field(repr=False)
     labels: Mapping[Verdict, Words] = field(repr=False)
     summaries: Mapping[Verdict, Words] = field(repr=False)
-    phrases: Mapping[str, Words] = field(repr=False)
-    questions: Mapping[str, Words] = field(repr=False)  # of each rule, for who explains
-    services: Mapping[str, str] = field(repr=False)
-    programmes: Mapping[Scale, frozenset[Programme]] = field(repr=False)
-    state_bodies: Mapping[str, Effect] = field(repr=False)
     pension_age: int | None
     calendar: Calendar = field(repr=False)
+    due_days: tuple[tuple[date, int], ...] = field(repr=False)
     snapshot_age: timedelta
     stored_answer_age: timedelta
     valid_days: int
@@ -95,8 +87,12 @@ class Law:
     other_grounds: str
     undertakings: bool
     branch: Words
-    due_days: tuple[tuple[date, int], ...] = field(repr=False)
     _due: dict[date, tuple[date, bool]] = field(default_factory=dict, repr=False, compare=False)
+
+    def says(self, kind: str, *key: str) -> Mapping[str, Any]:
+        """What the entry in force says about something; empty when there is none."""
+        entry = self.entries.get((kind, key))
+        return entry.data if entry else {}
 
     def gate(self, application: Application) -> GateRule | None:
         """The region's rule for this application, if one is switched on and covers it."""
@@ -109,7 +105,7 @@ class Law:
     def asks(self, facts: Facts) -> bool:
         """Whether the agency must be asked to judge these facts."""
         application = facts.application
-        settled = application.nib_status in FROZEN_NIB or application.legal_form in self.state_bodies
+        settled = application.nib_status in FROZEN_NIB or self.says("legal_form", application.legal_form or "")
         return not settled and self.gate(application) is not None
 
     def contract_in_force(self, application: Application) -> Contract | None:
@@ -122,10 +118,10 @@ class Law:
     def due_day(self, month: date) -> tuple[date, bool]:
         """When the contributions of a month (its first day) fall due, and whether its holidays are confirmed."""
         if month not in self._due:
-            rule = max((row for row in self.due_days if row[0] <= month), default=self.due_days[0])
-            after = next_month(month)
-            last = next_month(after) - ONE_DAY
-            self._due[month] = self.working_day_after(min(after.replace(day=min(rule[1], last.day)), last) - ONE_DAY, 1)
+            _, stated = max((row for row in self.due_days if row[0] <= month), default=self.due_days[0])
+            after = add_months(month, 1)
+            last = monthrange(after.year, after.month)[1]
+            self._due[month] = self.working_day_after(after.replace(day=min(stated, last)) - timedelta(days=1), 1)
         return self._due[month]
 
     def working_day_after(self, day: date, number: int) -> tuple[date, bool]:
@@ -142,8 +138,9 @@ class Law:
             return day, False
 
 
-def next_month(month: date) -> date:
-    return (month.replace(day=28) + timedelta(days=4)).replace(day=1)
+def add_months(month: date, number: int) -> date:
+    year, index = divmod(month.year * 12 + month.month - 1 + number, 12)
+    return date(year, index + 1, 1)
 
 
 def says_no_workers(workforce: Workforce) -> bool:
@@ -161,58 +158,43 @@ def compile_law(
     due_days: tuple[tuple[date, int], ...],
 ) -> Law:
     """Put the entries in force into the form in which rules read them. The last of `texts` names this policy."""
-    by_kind: dict[str, dict[Key, Entry]] = {}
+    kinds: dict[str, dict[Key, Entry]] = defaultdict(dict)
+    words: dict[str, dict[str, tuple[Words, Words]]] = defaultdict(dict)
     for (kind, key), entry in entries.items():
-        by_kind.setdefault(kind, {})[key] = entry
-    values: dict[str, Any] = {key[0]: entry.data["value"] for key, entry in by_kind["value"].items()}
-    sha256 = list(texts)[-1]
-    pension = entries.get(("pension_age", ()))
+        kinds[kind][key] = entry
+        if kind == "text":
+            words[key[0]][key[1]] = (entry.data["message"], entry.data["remedy"])
+    values: dict[str, Any] = {name: entry.data["value"] for (name,), entry in kinds["value"].items()}
+    promised, sha256 = kinds["value"]["undertakings",].basis, list(texts)[-1]
     return Law(
-        region=region,
-        region_name=region_name,
-        since=since,
+        region,
+        region_name,
+        since,
         version=f"{since.isoformat()}.{sha256[:8]}",
         sha256=sha256,
         texts=texts,
         entries=entries,
-        gates={(key[0], key[1]): _gate(entry) for key, entry in by_kind.get("gate", {}).items()},
-        findings={key[0]: _finding(entry, by_kind) for key, entry in by_kind["finding"].items()},
-        labels={Verdict(key[0]): entry.data["label"] for key, entry in by_kind["verdict"].items()},
-        summaries={Verdict(key[0]): entry.data["summary"] for key, entry in by_kind["verdict"].items()},
-        phrases={key[0]: entry.data["text"] for key, entry in by_kind["phrase"].items()},
-        questions={key[0]: entry.data["question"] for key, entry in by_kind["rule"].items()},
-        services={key[0]: entry.data["service"] for key, entry in by_kind.get("service", {}).items()},
-        programmes={Scale(key[0]): frozenset(e.data["owed"]) for key, e in by_kind["programmes"].items()},
-        state_bodies={key[0]: entry.data["effect"] for key, entry in by_kind.get("legal_form", {}).items()},
-        pension_age=pension.data["age"] if pension else None,
+        gates={(permit, stage): _gate(entry) for (permit, stage), entry in kinds["gate"].items()},
+        findings={
+            code: FindingRule(
+                entry.data["effect"],
+                entry.data.get("ground"),
+                tuple(dict.fromkeys((*(promised if code.startswith("UNDERTAKING_") else ()), *entry.basis))),
+                words[code],
+            )
+            for (code,), entry in kinds["finding"].items()
+        },
+        labels={Verdict(name): entry.data["label"] for (name,), entry in kinds["verdict"].items()},
+        summaries={Verdict(name): entry.data["summary"] for (name,), entry in kinds["verdict"].items()},
+        pension_age=kinds["pension_age"][()].data["age"] if kinds["pension_age"] else None,
         calendar=calendar,
+        due_days=due_days,
         snapshot_age=timedelta(days=values.pop("snapshot_days")),
         stored_answer_age=timedelta(hours=values.pop("stored_answer_hours")),
-        due_days=due_days,
         **values,
     )
 
 
 def _gate(entry: Entry) -> GateRule:
-    data = entry.data
-    arrears = data.get("arrears")
-    return GateRule(
-        stage=data["stage"],
-        grounds=frozenset(data.get("grounds", ())),
-        programmes=frozenset(data.get("programmes", ())),
-        basis=entry.basis,
-        scales=frozenset(data["scales"]) if "scales" in data else None,
-        effects=data.get("effects", {}),
-        arrears_months=arrears["months"] if arrears else None,
-        arrears_effect=arrears["effect"] if arrears else Effect.NOTE,
-        arrears_basis=arrears["basis"] if arrears else (),
-    )
-
-
-def _finding(entry: Entry, by_kind: Mapping[str, Mapping[Key, Entry]]) -> FindingRule:
-    code, data = entry.key[0], entry.data
-    words = {key[1]: (e.data["message"], e.data["remedy"]) for key, e in by_kind["text"].items() if key[0] == code}
-    basis = entry.basis
-    if code.startswith("UNDERTAKING_"):
-        basis = tuple(dict.fromkeys(by_kind["value"]["undertakings",].basis + basis))
-    return FindingRule(code, data["effect"], data.get("ground"), basis, words)
+    said = ("stage", "grounds", "programmes", "scales", "effects", "arrears")
+    return GateRule(basis=entry.basis, **{name: entry.data[name] for name in said if name in entry.data})

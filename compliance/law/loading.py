@@ -7,19 +7,22 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
+from itertools import product
 from typing import Any
 
 from compliance.errors import BadPolicy
 from compliance.law.facts import Basis, Certainty, Effect, Programme, RuleStage, Scale, Verdict
 
 Check = Callable[[Any, str], Any]
+Checks = dict[str, Check]
+Sections = dict[str, tuple[str, Check]]
 Key = tuple[str, ...]
+Groups = dict[tuple[str, Key], "list[Entry]"]
 
 GROUNDS = ("registered", "programmes", "workers", "wages", "arrears", "project")
 SERVICES = ("business_licensing", "permit_to_tender", "foreign_workers", "labour_supplier", "building_approval")
 IDENTIFIERS = ("nib", "npwp", "npp")
 APPLIED_FOR = ("new", "renewal")
-NO_EMPLOYER = (Effect.NOT_REQUIRED, Effect.OFFICER_REVIEW)
 LOWERED = (Effect.NOT_MET, Effect.OFFICER_REVIEW, Effect.NOTE)
 
 
@@ -37,49 +40,37 @@ class Entry:
     where: str
 
 
-def text(value: Any, where: str) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise BadPolicy(where, "must be a text that is not empty")
-    return value
+def must(rule: str, holds: Callable[[Any], bool], make: Callable[[Any], Any] = lambda value: value) -> Check:
+    """A check that a value is as the rule says; what it is then read as."""
+
+    def check(value: Any, where: str) -> Any:
+        if not holds(value):
+            raise BadPolicy(where, f"must be {rule}")
+        return make(value)
+
+    return check
 
 
-def flag(value: Any, where: str) -> bool:
-    if not isinstance(value, bool):
-        raise BadPolicy(where, "must be true or false")
-    return value
-
-
-def day(value: Any, where: str) -> date:
-    if type(value) is not date:
-        raise BadPolicy(where, "must be a day, like 2026-11-21")
-    return value
+text = must("a text that is not empty", lambda value: isinstance(value, str) and bool(value.strip()))
+flag = must("true or false", lambda value: isinstance(value, bool))
+day = must("a day, like 2026-11-21", lambda value: type(value) is date)
+_a_table = must("a table", lambda value: isinstance(value, dict))
 
 
 def whole(least: int, most: int) -> Check:
-    def check(value: Any, where: str) -> int:
-        if type(value) is not int or not least <= value <= most:
-            raise BadPolicy(where, f"must be a whole number from {least} to {most}")
-        return value
-
-    return check
+    return must(f"a whole number from {least} to {most}", lambda value: type(value) is int and least <= value <= most)
 
 
-def one_of(allowed: Iterable[str], kind: type = str) -> Check:
+def one_of(allowed: Iterable[str], make: Callable[[Any], Any] = str) -> Check:
     words = tuple(allowed)
-
-    def check(value: Any, where: str) -> Any:
-        if value not in words:
-            raise BadPolicy(where, f"must be one of {', '.join(words)}")
-        return kind(value)
-
-    return check
+    return must(f"one of {', '.join(words)}", lambda value: value in words, make)
 
 
-def many(check: Check) -> Check:
+def many(check: Check, least: int = 1) -> Check:
+    a_list = must(f"a list of at least {least}", lambda value: isinstance(value, list) and len(value) >= least)
+
     def checked(value: Any, where: str) -> tuple[Any, ...]:
-        if not isinstance(value, list) or not value:
-            raise BadPolicy(where, "must be a list that is not empty")
-        found = tuple(check(item, f"{where}[{number}]") for number, item in enumerate(value, 1))
+        found = tuple(check(item, f"{where}[{number}]") for number, item in enumerate(a_list(value, where), 1))
         if len(set(found)) < len(found):
             raise BadPolicy(where, "names something twice")
         return found
@@ -87,48 +78,32 @@ def many(check: Check) -> Check:
     return checked
 
 
-def table(required: Mapping[str, Check], optional: Mapping[str, Check] | None = None) -> Check:
+def table(required: Checks, optional: Checks | None = None, make: Callable[..., Any] = dict) -> Check:
     """A table with exactly these keys."""
-    known = {**required, **(optional or {})}
+    known = required | (optional or {})
 
-    def check(value: Any, where: str) -> dict[str, Any]:
-        if not isinstance(value, dict):
-            raise BadPolicy(where, "must be a table")
-        for key in value.keys() - known.keys():
+    def check(value: Any, where: str) -> Any:
+        for key in _a_table(value, where).keys() - known.keys():
             raise BadPolicy(f"{where}.{key}", f"is an unknown key; known are {', '.join(known)}")
-        for key in required:
-            if key not in value:
-                raise BadPolicy(f"{where}.{key}", "is missing")
-        return {key: known[key](item, f"{where}.{key}") for key, item in value.items()}
+        for key in required.keys() - value.keys():
+            raise BadPolicy(f"{where}.{key}", "is missing")
+        return make(**{key: known[key](item, f"{where}.{key}") for key, item in value.items()})
 
     return check
 
 
-def basis(value: Any, where: str) -> tuple[Basis, ...]:
-    rows = many(lambda item, at: Basis(**_CITATION(item, at)))(value, where)
-    return tuple(rows)
-
-
-def order(value: Any, where: str) -> tuple[str, ...]:
-    keys: tuple[str, ...] = many(one_of(IDENTIFIERS))(value, where)
-    if set(keys) != set(IDENTIFIERS):
-        raise BadPolicy(where, f"must name each of {', '.join(IDENTIFIERS)} once")
-    return keys
-
-
-_CITATION = table({"cite": text, "certainty": one_of(Certainty, Certainty)})
+basis = many(table({"cite": text, "certainty": one_of(Certainty, Certainty)}, make=Basis))
 BOTH = table({"id": text, "en": text})
-ARREARS = table({"months": whole(1, 120), "effect": one_of(LOWERED, Effect), "basis": basis})
-COMMON: dict[str, Check] = {"since": day}
-CITED: dict[str, Check] = COMMON | {"basis": basis, "looked_at": day}
-LATER: dict[str, Check] = {"until": day, "note": text}
+COMMON: Checks = {"since": day}
+CITED: Checks = COMMON | {"basis": basis, "looked_at": day}
+LATER: Checks = {"until": day, "note": text}
 
 # Values that a region may set, and those that it may not (national).
-REGIONAL_VALUES: dict[str, Check] = {
+REGIONAL_VALUES: Checks = {
     "valid_days": whole(1, 366),
     "stored_answer_hours": whole(1, 720),
     "snapshot_days": whole(1, 366),
-    "key_order": order,
+    "key_order": many(one_of(IDENTIFIERS), least=len(IDENTIFIERS)),
     "several_accounts": one_of(("worst", "local")),
     "headcount_tolerance": whole(0, 1000),
     "project_days": whole(1, 60),
@@ -140,14 +115,13 @@ REGIONAL_VALUES: dict[str, Check] = {
 VALUES = REGIONAL_VALUES | {"lifted_days": whole(1, 3650)}
 
 
-def value(values: Mapping[str, Check]) -> Check:
+def value(values: Checks) -> Check:
     """A named value of one of these kinds."""
+    named = table(CITED | {"name": one_of(values), "value": lambda item, where: item}, LATER)
 
     def check(row: Any, where: str) -> dict[str, Any]:
-        kinds = {"name": one_of(values), "value": lambda item, at: item}
-        found: dict[str, Any] = table(CITED | kinds, LATER)(row, where)
-        found["value"] = values[found["name"]](found["value"], f"{where}.value")
-        return found
+        found: dict[str, Any] = named(row, where)
+        return found | {"value": values[found["name"]](found["value"], f"{where}.value")}
 
     return check
 
@@ -155,19 +129,18 @@ def value(values: Mapping[str, Check]) -> Check:
 def gate(row: Any, where: str) -> dict[str, Any]:
     """A rule of a region for permit types; what it says must be consistent."""
     found: dict[str, Any] = _GATE(row, where)
-    grounds, arrears = found.get("grounds", ()), found.get("arrears")
+    grounds = found.get("grounds", ())
     if found["stage"] is not RuleStage.OFF and not grounds:
         raise BadPolicy(f"{where}.grounds", "is missing: a rule that is on names what counts")
-    if ("arrears" in grounds) != (arrears is not None):
+    if ("arrears" in grounds) != ("arrears" in found):
         raise BadPolicy(f"{where}.arrears", "ground and threshold with its own legal basis belong together")
     return found
 
 
 def effects(value: Any, where: str) -> dict[str, Effect]:
-    """Findings by code that this rule treats more mildly than the nation does."""
-    if not isinstance(value, dict):
-        raise BadPolicy(where, "must be a table")
-    return {code: one_of(LOWERED, Effect)(effect, f"{where}.{code}") for code, effect in value.items()}
+    """Findings by code that a rule treats more mildly than the nation does."""
+    check = one_of(LOWERED, Effect)
+    return {code: check(effect, f"{where}.{code}") for code, effect in _a_table(value, where).items()}
 
 
 _GATE = table(
@@ -178,31 +151,35 @@ _GATE = table(
         "scales": many(one_of(Scale, Scale)),
         "grounds": many(one_of(GROUNDS)),
         "programmes": many(one_of([p for p in Programme if p is not Programme.JKP], Programme)),
-        "arrears": ARREARS,
+        "arrears": table({"months": whole(1, 120), "effect": one_of(LOWERED, Effect), "basis": basis}),
         "effects": effects,
     },
 )
-_TEXT = {"code": text, "message": BOTH, "remedy": BOTH}
-TEXT = table(COMMON | _TEXT, LATER | {"variant": text})
-NATIONAL: dict[str, Check] = {
-    "programmes": table(CITED | {"scales": many(one_of(Scale)), "owed": many(one_of(Programme, Programme))}, LATER),
-    "due": table(CITED | {"day": whole(1, 31)}, LATER),
-    "pension_age": table(CITED | {"age": whole(50, 70)}, LATER),
-    "service": table(CITED | {"service": one_of(SERVICES), "permit_types": many(text)}, LATER),
-    "legal_form": table(CITED | {"forms": many(text), "effect": one_of(NO_EMPLOYER, Effect)}, LATER),
-    "value": value(VALUES),
-    "finding": table(CITED | {"code": text, "effect": one_of(Effect, Effect)}, LATER | {"ground": one_of(GROUNDS)}),
-    "text": TEXT,
-    "verdict": table(COMMON | {"verdict": one_of(Verdict), "label": BOTH, "summary": BOTH}, LATER),
-    "phrase": table(COMMON | {"name": text, "text": BOTH}, LATER),
-    "rule": table(COMMON | {"name": text, "question": BOTH}, LATER),
+_PROGRAMMES = {"scales": many(one_of(Scale)), "owed": many(one_of(Programme, Programme))}
+_FINDING = {"code": text, "effect": one_of(Effect, Effect)}
+_TEXT: Checks = {"code": text, "message": BOTH, "remedy": BOTH}
+_NO_EMPLOYER = one_of((Effect.NOT_REQUIRED, Effect.OFFICER_REVIEW), Effect)
+# By kind, the columns that say what a row is about (where they list several things, it says the same of each).
+NATIONAL: Sections = {
+    "programmes": ("scales", table(CITED | _PROGRAMMES, LATER)),
+    "due": ("", table(CITED | {"day": whole(1, 31)}, LATER)),
+    "pension_age": ("", table(CITED | {"age": whole(50, 70)}, LATER)),
+    "service": ("permit_types", table(CITED | {"service": one_of(SERVICES), "permit_types": many(text)}, LATER)),
+    "legal_form": ("forms", table(CITED | {"forms": many(text), "effect": _NO_EMPLOYER}, LATER)),
+    "value": ("name", value(VALUES)),
+    "finding": ("code", table(CITED | _FINDING, LATER | {"ground": one_of(GROUNDS)})),
+    "text": ("code variant", table(COMMON | _TEXT, LATER | {"variant": text})),
+    "verdict": ("verdict", table(COMMON | {"verdict": one_of(Verdict), "label": BOTH, "summary": BOTH}, LATER)),
+    "phrase": ("name", table(COMMON | {"name": text, "text": BOTH}, LATER)),
+    "rule": ("name", table(COMMON | {"name": text, "question": BOTH}, LATER)),
 }
 REGION_HEAD = table({"region": text, "name": text, "zone": text, "since": day})
-REGION: dict[str, Check] = {
-    "value": value(REGIONAL_VALUES),
-    "gate": gate,
-    "text": table(CITED | _TEXT, LATER | {"variant": text}),
+REGION: Sections = {
+    "value": ("name", value(REGIONAL_VALUES)),
+    "gate": ("permit_types applied_for", gate),
+    "text": ("code variant", table(CITED | _TEXT, LATER | {"variant": text})),
 }
+UNSAID = {"variant": "", "applied_for": APPLIED_FOR}
 
 
 def parse(source: str, where: str) -> dict[str, Any]:
@@ -213,7 +190,7 @@ def parse(source: str, where: str) -> dict[str, Any]:
         raise BadPolicy(where, f"is not TOML: {error}") from error
 
 
-def entries(data: Mapping[str, Any], sections: Mapping[str, Check], where: str) -> list[Entry]:
+def entries(data: Mapping[str, Any], sections: Sections, where: str) -> list[Entry]:
     """All dated entries of a file's tables. Raises BadPolicy naming the place, like `national.toml: due[2].day`."""
     found = []
     for kind, rows in data.items():
@@ -221,37 +198,23 @@ def entries(data: Mapping[str, Any], sections: Mapping[str, Check], where: str) 
             raise BadPolicy(f"{where}: {kind}", f"is an unknown key; known are {', '.join(sections)}")
         if not isinstance(rows, list):
             raise BadPolicy(f"{where}: {kind}", f"must be a list of tables, [[{kind}]]")
-        for number, row in enumerate(rows, 1):
+        columns, check = sections[kind]
+        for number, raw in enumerate(rows, 1):
             at = f"{where}: {kind}[{number}]"
-            checked = sections[kind](row, at)
-            found += [_entry(kind, key, checked, at) for key in _keys(kind, checked)]
+            row = check(raw, at)
+            about = [row.get(column, UNSAID.get(column)) for column in columns.split()]
+            dated = (row["since"], row.get("until"), row.get("basis", ()), row.get("looked_at"), row, at)
+            keys = product(*([part] if isinstance(part, str) else part for part in about))
+            found += [Entry(kind, key, *dated) for key in keys]
     return found
 
 
-def _keys(kind: str, row: Mapping[str, Any]) -> list[Key]:
-    """What a row is about; a row that names several things says the same of each."""
-    if kind == "gate":
-        return [(name, applied) for name in row["permit_types"] for applied in row.get("applied_for", APPLIED_FOR)]
-    several = {"programmes": "scales", "service": "permit_types", "legal_form": "forms"}.get(kind)
-    if several:
-        return [(name,) for name in row[several]]
-    if kind == "text":
-        return [(row["code"], row.get("variant", ""))]
-    single = {"value": "name", "finding": "code", "verdict": "verdict", "phrase": "name", "rule": "name"}.get(kind)
-    return [(row[single],)] if single else [()]
-
-
-def _entry(kind: str, key: Key, row: Mapping[str, Any], where: str) -> Entry:
-    return Entry(kind, key, row["since"], row.get("until"), row.get("basis", ()), row.get("looked_at"), row, where)
-
-
-def in_order(found: Iterable[Entry]) -> dict[tuple[str, Key], list[Entry]]:
+def in_order(found: Iterable[Entry]) -> Groups:
     """Entries by what they are about, oldest first. Raises BadPolicy where periods overlap or leave a gap."""
-    groups: dict[tuple[str, Key], list[Entry]] = defaultdict(list)
-    for entry in found:
+    groups: Groups = defaultdict(list)
+    for entry in sorted(found, key=lambda entry: entry.since):
         groups[entry.kind, entry.key].append(entry)
     for group in groups.values():
-        group.sort(key=lambda entry: entry.since)
         for entry, follower in zip(group, [*group[1:], None], strict=True):
             _follows(entry, follower)
     return dict(groups)
@@ -265,9 +228,8 @@ def _follows(entry: Entry, follower: Entry | None) -> None:
     if entry.until < entry.since:
         raise BadPolicy(entry.where, "ends before it begins")
     if follower is None:
-        raise BadPolicy(
-            entry.where, f"leaves a gap after {entry.until}: say what holds then (a gate ends with stage off)"
-        )
+        rule = f"leaves a gap after {entry.until}: say what holds then (a gate ends with stage off)"
+        raise BadPolicy(entry.where, rule)
     if follower.since != entry.until + timedelta(days=1):
         rule = "overlaps" if follower.since <= entry.until else "leaves a gap after"
         raise BadPolicy(follower.where, f"{rule} {entry.where}, which ends on {entry.until}")

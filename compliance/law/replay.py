@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from compliance.errors import BadPolicy
 from compliance.law.codec import from_json, to_json
 from compliance.law.decide import decide
 from compliance.law.facts import Action, Decision, Facts
@@ -47,29 +45,19 @@ class Policies:
     def get(self, sha256: str) -> Policy:
         """Raises BadPolicy when a text is not stored, or is not what its hash says."""
         if sha256 not in self._known:
-            listed = self._text(sha256)
-            hashes = json.loads(listed)["files"].values()
-            texts = {sha256: listed} | {name: self._text(name) for name in hashes}
-            self._known[sha256] = Policy.from_texts(sha256, texts)
+            self._known[sha256] = Policy.from_texts(sha256, self.text_of)
         return self._known[sha256]
-
-    def _text(self, sha256: str) -> str:
-        text = self.text_of(sha256)
-        if text is None:
-            raise BadPolicy(f"policy {sha256}", "its text is not stored")
-        return text
 
 
 def replay(body: Mapping[str, Any], policies: Policies) -> Replay:
     """Decide an entry's facts again by the law it names. Raises BadPolicy; KeyError or ValueError for facts unknown."""
     facts: Facts = from_json(Facts, body["facts"])
-    sha256 = body["policy"]["sha256"]
-    law = policies.get(sha256).on(facts.application.as_at, facts.application.region)
+    named = body["policy"]
+    law = policies.get(named["sha256"]).on(facts.application.as_at, facts.application.region)
     decision = decide(facts, law)
     found = list(differences(body["decision"], to_json(decision)))
-    if law.version != body["policy"]["version"]:
-        found.append(Difference("/policy/version", body["policy"]["version"], law.version))
-    return Replay(decision, tuple(found), sha256)
+    found += differences(named["version"], law.version, "/policy/version")
+    return Replay(decision, tuple(found), named["sha256"])
 
 
 def differences(then: Any, now: Any, path: str = "") -> Iterator[Difference]:
@@ -102,15 +90,13 @@ class Flip:
 
 def flips(bodies: Iterable[Mapping[str, Any]], draft: Policy, region: str) -> Iterator[Flip]:
     """The checks of a region that a draft would decide otherwise, judged by the draft as its last change leaves it."""
-    last = draft.last_change(region)
     for body in bodies:
         facts: Facts = from_json(Facts, body["facts"])
         application = facts.application
         if application.region != region:
             continue
-        law = draft.on(max(last, application.as_at), region)
-        unknown = facts.evidence is None and law.asks(facts)
-        now = None if unknown else decide(facts, law)
+        law = draft.on(max(draft.region(region).last_change, application.as_at), region)
+        now = None if facts.evidence is None and law.asks(facts) else decide(facts, law)
         if now is None or _outcome(to_json(now)) != _outcome(body["decision"]):
             yield Flip(body["id"], body["reference"], application.as_at, body["decision"], now)
 

@@ -6,15 +6,17 @@ Each rule looks at a case and yields findings. Where a rule `stops`, a finding o
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from compliance.law.case import Case, joined, own_sanction
+from compliance.law.case import NOT_GATED, Case
 from compliance.law.facts import Effect, Finding, Match, Sanction
 from compliance.law.law import FROZEN_NIB, says_no_workers
 
 Findings = Iterator[Finding]
+Judge = Callable[[Case], Findings]
+Owed = Callable[[Case], dict[str, object]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,69 +25,91 @@ class Rule:
     `value.` and a name), `owed` what it measures the facts against."""
 
     name: str
-    judge: Callable[[Case], Findings]
+    judge: Judge
     reads: tuple[str, ...]
     rests_on: tuple[str, ...]
-    stops: bool = False
-    owed: Callable[[Case], dict[str, object]] = lambda case: {}
+    stops: bool
+    owed: Owed
 
 
+RULES: list[Rule] = []  # asked in the order in which they stand, in this file and then in grounds
+
+
+def rule(
+    reads: str, rests_on: str = "", *, stops: bool = False, owed: Owed = lambda case: {}
+) -> Callable[[Judge], Judge]:
+    """Makes a function the next rule; facts and law are named in one line, parted by spaces."""
+
+    def add(judge: Judge) -> Judge:
+        RULES.append(Rule(judge.__name__, judge, tuple(reads.split()), tuple(rests_on.split()), stops, owed))
+        return judge
+
+    return add
+
+
+@rule("register application.permit_type application.as_at", "service value.lifted_days")
 def register(case: Case) -> Findings:
     """The region's own register of sanctions."""
-    yield from _sanctions(case, joined(case.facts.register, own_sanction(case))[0])
+    yield from _sanctions(case, _letters(case)[0])
 
 
+@rule("application.permit_type application.stage application.scale", "gate", stops=True)
 def gated(case: Case) -> Findings:
-    if case.gate is None:
+    if case.gate is NOT_GATED:
         yield from case.find("PERMIT_NOT_GATED")
 
 
+@rule("application.nib_status", stops=True)
 def nib_status(case: Case) -> Findings:
     if case.application.nib_status in FROZEN_NIB:
         yield from case.find("NIB_NOT_ACTIVE")
 
 
+@rule("application.legal_form", "legal_form", stops=True)
 def state_body(case: Case) -> Findings:
-    effect = case.law.state_bodies.get(case.application.legal_form or "")
+    effect = case.law.says("legal_form", case.application.legal_form or "").get("effect")
     if effect:
         yield from case.find("STATE_BODY", effect, variant="review" if effect is Effect.OFFICER_REVIEW else "")
 
 
+@rule("evidence.failure evidence.sanction", "service", stops=True)
 def agency(case: Case) -> Findings:
     """The agency's failure; what came before it may still show a sanction in force, and nothing else."""
-    failure = case.evidence.failure if case.evidence else None
-    if failure:
-        told = _sanctions(case, joined(case.facts.register, own_sanction(case))[1])
+    if failure := case.evidence.failure:
+        told = _sanctions(case, _letters(case)[1])
         yield from (finding for finding in told if finding.effect is Effect.BLOCKED)
         yield from case.find(f"REGISTRY_{failure.kind.upper()}")
 
 
+@rule("evidence.found_by evidence.match", "value.key_order", stops=True)
 def identity(case: Case) -> Findings:
-    match = case.evidence.match if case.evidence else Match.AGREES
-    if match is not Match.AGREES:
-        yield from case.find("NPP_OF_ANOTHER" if match is Match.NPP_OF_ANOTHER else "IDENTITY_UNRESOLVED")
+    if case.evidence.match is not Match.AGREES:
+        another = case.evidence.match is Match.NPP_OF_ANOTHER
+        yield from case.find("NPP_OF_ANOTHER" if another else "IDENTITY_UNRESOLVED")
 
 
+@rule("evidence.age_hours evidence.name_equal", "value.other_name value.stored_answer_hours")
 def answer(case: Case) -> Findings:
     """What is to be said of the answer itself: its age, and the name it bears."""
-    evidence = case.evidence
-    if evidence and evidence.age_hours is not None:
-        yield from case.find("REGISTRY_STALE", age_hours=evidence.age_hours)
-    if evidence and evidence.name_equal is False:
+    if case.evidence.age_hours is not None:
+        yield from case.find("REGISTRY_STALE", age_hours=case.evidence.age_hours)
+    if case.evidence.name_equal is False:
         yield from case.find("NAME_DIFFERS", case.law.other_name)
 
 
+@rule("evidence.sanction evidence.warning", "service value.lifted_days")
 def sanctions(case: Case) -> Findings:
     """Sanctions and warnings in the answer."""
-    yield from _sanctions(case, joined(case.facts.register, own_sanction(case))[1])
-    warning = case.evidence.warning if case.evidence else None
+    yield from _sanctions(case, _letters(case)[1])
+    warning = case.evidence.warning
     if warning and warning.dated <= case.application.as_at:
         yield from case.find("WARNING_RUNNING", count=warning.count, dated=warning.dated)
 
 
+@rule("application.workforce evidence.accounts evidence.participant evidence.participant_asked", stops=True)
 def no_workers(case: Case) -> Findings:
     """Who says that he employs nobody owes nothing as an employer, unless the agency knows workers of his."""
-    if not says_no_workers(case.application.workforce) or case.evidence is None:
+    if not says_no_workers(case.application.workforce):
         return
     active = sum(account.active_workers or 0 for account in case.active)
     if active:
@@ -97,21 +121,35 @@ def no_workers(case: Case) -> Findings:
 
 def owner(case: Case) -> Findings:
     """The owner's own cover as self-employed (BPU)."""
-    participant = case.evidence.participant if case.evidence else None
-    if participant is None or participant.segment != "BPU":
-        return
-    if participant.covered_until and participant.covered_until >= case.application.as_at:
-        yield from case.find("OWNER_BPU_ACTIVE", until=participant.covered_until)
-    else:
-        yield from case.find("OWNER_BPU_LAPSED", until=participant.covered_until)
+    participant = case.evidence.participant
+    if participant and participant.segment == "BPU":
+        until = participant.covered_until
+        active = until is not None and until >= case.application.as_at
+        yield from case.find("OWNER_BPU_ACTIVE" if active else "OWNER_BPU_LAPSED", until=until)
+
+
+def _letters(case: Case) -> tuple[list[Sanction], list[Sanction]]:
+    """The register's letters, and those that only the agency knows; one in both is lifted if either says so."""
+    known, told = list(case.facts.register), case.evidence.sanction
+    if told is None or case.evidence.match is not Match.AGREES:  # a stranger's letter is never applied
+        return known, []
+    only_told = [told]
+    for number, sanction in enumerate(known):
+        if _letter(sanction) and _letter(sanction) == _letter(told):
+            lifted = min((day for day in (sanction.lifted, told.lifted) if day), default=None)
+            known[number] = replace(sanction, dated=sanction.dated or told.dated, lifted=lifted)
+            only_told = []
+    return known, only_told
+
+
+def _letter(sanction: Sanction) -> str:
+    return "".join((sanction.letter or "").split()).upper()
 
 
 def _sanctions(case: Case, letters: Iterable[Sanction]) -> Findings:
     """Only the services of PP 86/2013 Art 9(1) can be withheld; a letter must be there, with number and date."""
-    if case.application.permit_type not in case.law.services:
-        return
     as_at = case.application.as_at
-    for letter in letters:
+    for letter in letters if case.law.says("service", case.application.permit_type) else ():
         if letter.dated and letter.dated > as_at:
             continue
         told: dict[str, Any] = {"letter": letter.letter, "dated": letter.dated, "region": letter.region}
@@ -120,36 +158,6 @@ def _sanctions(case: Case, letters: Iterable[Sanction]) -> Findings:
                 yield from case.find("TMP2T_LIFTED", lifted=letter.lifted, **told)
         elif not letter.letter or not letter.dated:
             yield from case.find("TMP2T_UNDOCUMENTED", **told)
-        elif letter.region == case.application.region:
-            yield from case.find("TMP2T_IN_FORCE", **told)
         else:
-            yield from case.find("TMP2T_OTHER_REGION", **told)
-
-
-BEFORE_GROUNDS = (
-    Rule(
-        "register",
-        register,
-        ("register", "application.permit_type", "application.as_at"),
-        ("service", "value.lifted_days"),
-    ),
-    Rule("gated", gated, ("application.permit_type", "application.stage", "application.scale"), ("gate",), stops=True),
-    Rule("nib_status", nib_status, ("application.nib_status",), (), stops=True),
-    Rule("state_body", state_body, ("application.legal_form",), ("legal_form",), stops=True),
-    Rule("agency", agency, ("evidence.failure", "evidence.sanction"), ("service",), stops=True),
-    Rule("identity", identity, ("evidence.found_by", "evidence.match"), ("value.key_order",), stops=True),
-    Rule(
-        "answer",
-        answer,
-        ("evidence.age_hours", "evidence.name_equal"),
-        ("value.other_name", "value.stored_answer_hours"),
-    ),
-    Rule("sanctions", sanctions, ("evidence.sanction", "evidence.warning"), ("service", "value.lifted_days")),
-    Rule(
-        "no_workers",
-        no_workers,
-        ("application.workforce", "evidence.accounts", "evidence.participant", "evidence.participant_asked"),
-        (),
-        stops=True,
-    ),
-)
+            here = letter.region == case.application.region
+            yield from case.find("TMP2T_IN_FORCE" if here else "TMP2T_OTHER_REGION", **told)

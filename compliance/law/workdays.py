@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
 
 from compliance.errors import BadPolicy, NoCalendar
+from compliance.law.loading import day, flag, many, one_of, parse, table, text, whole
 
 ONE_DAY = timedelta(days=1)
-KINDS = ("national", "cuti_bersama")
-CERTAINTIES = ("text", "reported", "unverified")
-KEYS = {"year": int, "confirmed": bool, "certainty": str, "decree": str, "days": list}
+_DAY = {"date": day, "kind": one_of(("national", "cuti_bersama")), "name": text}
+_YEAR = table(
+    {
+        "year": whole(2000, 2100),
+        "confirmed": flag,
+        "certainty": one_of(("text", "reported", "unverified")),
+        "decree": text,
+        "days": many(table(_DAY, make=lambda date, kind, name: (date, name))),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,48 +29,18 @@ class HolidayYear:
 
     year: int
     confirmed: bool
-    certainty: str
-    decree: str
     names: dict[date, str] = field(repr=False)
 
 
-def read_year(text: str, where: str) -> HolidayYear:
-    """Read one table (its head comment says the format). Raises BadPolicy naming `where` and the rule broken."""
-    try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise BadPolicy(where, f"is not TOML: {error}") from error
-    if data.keys() != KEYS.keys():
-        wrong = sorted(data.keys() ^ KEYS.keys())
-        raise BadPolicy(where, f"must have exactly the keys {', '.join(KEYS)}; look at {', '.join(wrong)}")
-    for key, kind in KEYS.items():
-        if type(data[key]) is not kind:
-            raise BadPolicy(where, f"{key} must be a {kind.__name__}")
-    if data["certainty"] not in CERTAINTIES:
-        raise BadPolicy(where, f"certainty must be one of {', '.join(CERTAINTIES)}")
-    if not data["decree"].strip():
-        raise BadPolicy(where, "decree must say which decision sets these days")
-    names = _names(data["year"], data["days"], where)
-    return HolidayYear(data["year"], data["confirmed"], data["certainty"], data["decree"], names)
-
-
-def _names(year: int, rows: list[object], where: str) -> dict[date, str]:
-    names: dict[date, str] = {}
-    for number, row in enumerate(rows, 1):
-        here = f"{where}: day {number}"
-        if not isinstance(row, dict) or row.keys() != {"date", "kind", "name"}:
-            raise BadPolicy(here, "must have exactly date, kind and name")
-        day, kind, name = row["date"], row["kind"], row["name"]
-        if type(day) is not date or day.year != year:
-            raise BadPolicy(here, f"date must be a day of {year}")
-        if kind not in KINDS or not isinstance(name, str) or not name.strip():
-            raise BadPolicy(here, f"needs a name, and a kind of {' or '.join(KINDS)}")
-        if names and day <= max(names):
-            raise BadPolicy(here, "days must be in order and stand once")
-        names[day] = name
-    if not names:
-        raise BadPolicy(where, "has no days")
-    return names
+def read_year(source: str, where: str, stem: str = "") -> HolidayYear:
+    """Read one table, whose file's name, if said, must be its year. Raises BadPolicy naming `where` and the rule."""
+    data = _YEAR(parse(source, where), where)
+    days = [found for found, _ in data["days"]]
+    if days != sorted(set(days)) or {found.year for found in days} != {data["year"]}:
+        raise BadPolicy(f"{where}.days", f"must be days of {data['year']}, in order, each once")
+    if stem not in ("", str(data["year"])):
+        raise BadPolicy(where, f"holds the year {data['year']}")
+    return HolidayYear(data["year"], data["confirmed"], dict(data["days"]))
 
 
 class Calendar:
@@ -75,13 +52,7 @@ class Calendar:
     @classmethod
     def load(cls, folder: Path) -> Calendar:
         """All tables `YYYY.toml` of a folder. Raises BadPolicy, also when a file's name is not its year."""
-        years = []
-        for path in sorted(folder.glob("*.toml")):
-            year = read_year(path.read_text(encoding="utf-8"), path.name)
-            if path.stem != str(year.year):
-                raise BadPolicy(path.name, f"holds the year {year.year}")
-            years.append(year)
-        return cls(years)
+        return cls(read_year(path.read_text("utf-8"), path.name, path.stem) for path in sorted(folder.glob("*.toml")))
 
     def confirmed(self, year: int) -> bool:
         return self._year(year).confirmed
@@ -102,7 +73,6 @@ class Calendar:
         return day
 
     def _year(self, year: int) -> HolidayYear:
-        try:
-            return self.years[year]
-        except KeyError:
-            raise NoCalendar(year) from None
+        if year not in self.years:
+            raise NoCalendar(year)
+        return self.years[year]
