@@ -228,6 +228,7 @@ def test_hidden_sheets_and_sheets_without_header_are_read_past(tmp_path: Path) -
     book.save(path)
     _, lines = read(path)
     assert [line.place for line in lines if line.member] == ["Data!3"]
+    assert ("Petunjuk", Kind.PASSED, "sheet") in codes(lines)
 
 
 def test_several_sheets_of_one_period_are_one_report(tmp_path: Path) -> None:

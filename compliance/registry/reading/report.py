@@ -57,6 +57,9 @@ class Report:
             lines = self._sheet(sheet)
             first = next(lines, None)
             if first is None:
+                if sheet.name:
+                    words = {"given": shown(sheet.name)}
+                    yield Line(sheet.name, (Note(sheet.name[:28], Kind.PASSED, "sheet", words),))
                 continue
             found = True
             yield first
