@@ -1,6 +1,6 @@
 """In which words the agency is asked, and how its answer becomes the shape of contract §4.
 
-Another agreement's wire format is a TOML file (REGISTRY_PROFILE), not code; docs/profile.md explains it by an example.
+Another agreement's wire format is a TOML file (REGISTRY_PROFILE), not code; docs/agency.md explains it.
 Whatever it yields passes the same closed parser as our own format, so a mapping cannot loosen what is understood.
 """
 
