@@ -183,7 +183,8 @@ def _same(key: str, asked: str, stated: Any) -> bool:
         return stated == asked or not re.fullmatch(r"[0-9]{16}", stated)  # a masked NIK proves nothing
     if key == "npwp":
         canonical = number_of(identifiers.npwp)({key: stated}, key)
-        return bool(identifiers.same_npwp(asked, canonical))
+        # a person's old number against his NIK says nothing here; the law knows the legal form and compares again
+        return identifiers.same_npwp(asked, canonical, identifiers.INDIVIDUAL) is not False
     return stated.upper() == asked.upper()
 
 

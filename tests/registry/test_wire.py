@@ -87,6 +87,7 @@ ALSO_GOOD: dict[str, tuple[Ask, dict[str, Any]]] = {
     "neither number, asked by NPP": (BY_NPP, employer(nib=None, npwp=None)),
     "neither number, asked by NIK": (BY_NIK, employer(nib=None, npwp=None)),
     "the branch's NPWP for the head office": (BY_NPWP, employer(npwp="0012345678801001")),
+    "a person's NIK for his old NPWP, which the law compares": (BY_NPWP, employer(npwp="7309054403880002")),
     "an NPWP with dots and dashes": (BY_NPWP, employer(npwp="01.234.567.8-801.000")),
     "known, without an account": (BY_NIB, employer(kepesertaan=[])),
     "no warning, no sanction": (BY_NIB, employer(teguran=None, tmp2t=None)),
@@ -227,7 +228,6 @@ ANOTHER: dict[str, tuple[Ask, dict[str, Any]]] = {
     "another NPP's project": (PROJECT_BY_NPP, project(npp="99999999")),
     "a project in another region than asked for": (PROJECT_BY_NPP, project(kd_daerah="76.05")),
     "not found, but about another NIB": (BY_NIB, not_found() | {"nib": "8120999999999"}),
-    "a NIK instead of the company's NPWP": (BY_NPWP, employer(npwp="7309054403880002")),
 }
 
 
