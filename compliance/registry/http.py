@@ -57,6 +57,8 @@ class HttpSource:
                     if attempt == TRIES or pause >= purpose.seconds_left:
                         raise
                     time.sleep(pause)
+                except TimeoutError:
+                    raise RegistryUnavailable("no complete answer within the time") from None
         raise AssertionError("unreachable")
 
     def _call(self, ask: Ask, purpose: Purpose) -> bytes:

@@ -193,6 +193,12 @@ def test_a_token_server_that_fails(behaviour: Behaviour, error: type[Exception],
         oauth(connect, agency).ask(BY_NIB, purpose(0.6))
 
 
+def test_a_question_whose_time_is_over_asks_for_no_token(connect: Connect) -> None:
+    with Agency(Issuer()) as agency, pytest.raises(RegistryUnavailable):
+        oauth(connect, agency).ask(BY_NIB, purpose(-1))
+    assert agency.requests == []
+
+
 def test_waiting_for_another_threads_token_keeps_the_budget(connect: Connect) -> None:
     with Agency(hangs) as agency:
         source = oauth(connect, agency)
