@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
-from typing import Any
 
 from flask import redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -76,16 +75,22 @@ def _page(record: CheckRecord, shown: records.Shown) -> ResponseReturnValue:
         label={name: text[0] for name, text in texts.items()},
         state={name: text[1] for name, text in texts.items()},
         marks=shown.marks,
-        on_trial=shown.on_trial,
+        faded=shown.on_trial or not _holds(record),
+        backdated=record.backdated,
         facts=[(name, value) for name, value in facts if value],
     )
 
 
-def _state(record: CheckRecord) -> str:
-    """Valid, expired or replaced, in one sentence."""
+def _holds(record: CheckRecord) -> bool:
+    """Whether it is neither expired nor replaced."""
     gate = deployment()
     today = gate.policy.today(record.region, gate.clock())
-    until: Any = language.day(record.valid_until)
+    return not record.superseded_by and (record.valid_until is None or record.valid_until >= today)
+
+
+def _state(record: CheckRecord) -> str:
+    """Valid, expired or replaced, in one sentence."""
+    until = language.day(record.valid_until)
     if record.superseded_by:
         return _("Bukti ini asli, tetapi sudah diganti oleh pemeriksaan yang lebih baru.")
     if record.action == "STOP":
@@ -94,7 +99,7 @@ def _state(record: CheckRecord) -> str:
         return _("Bukti ini asli: permohonan ditahan sampai ada kepastian. Ini bukan penolakan.")
     if record.valid_until is None:
         return _("Bukti ini asli. Aturannya belum diberlakukan, jadi permohonan boleh dilanjutkan.")
-    if record.valid_until < today:
+    if not _holds(record):
         return _("Bukti ini asli, tetapi masa berlakunya berakhir pada %(until)s.", until=until)
     return _("Bukti ini asli dan berlaku sampai %(until)s.", until=until)
 

@@ -163,7 +163,7 @@ def row(record: CheckRecord) -> Row | None:
         name=shown.name,
         nib=shown.nib,
         verdict=d["verdict"],
-        label=d["label"],
+        label=f"{d['label']} ({_('belum diberlakukan')})" if shown.on_trial else d["label"],
     )
 
 
