@@ -122,7 +122,7 @@ def during_dump(url: str, folder: str, alone: float) -> None:
     def dump() -> None:
         nonlocal dumps
         while not stop.is_set():
-            subprocess.run([tool, "-Fc", "-f", os.devnull, url], check=True)
+            subprocess.run([tool, "-Fc", url], check=True, stdout=subprocess.DEVNULL)
             dumps += 1
 
     with ThreadPoolExecutor(1) as pool:

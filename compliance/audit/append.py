@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from compliance.audit.entry import Draft, Entry
 from compliance.audit.projection import is_projected, project
 from compliance.audit.table import audit_disclosure, audit_entry
-from compliance.audit.turn import barrier, optional, release, turn
+from compliance.audit.turn import appended, barrier, optional
 from compliance.proof.merkle import grow, leaf_hash, root_of, split
 
 _columns = (audit_entry.c.pos, audit_entry.c.body, audit_entry.c.leaf_hash, audit_entry.c.root, audit_entry.c.frontier)
@@ -47,15 +47,15 @@ def append(connection: Connection, draft: Draft, finish: Callable[[Mapping[str, 
     `finish` turns the row into the entry that is projected. Needs a connection of `turns`.
     """
 
-    def disclose() -> None:
+    def write(last: Any) -> Mapping[str, Any]:
+        row = next_row(last, draft)
+        connection.execute(_insert, row)
         if draft.disclosures:
             connection.execute(_disclose, draft.disclosures)
+        return row
 
     try:
-        with turn(connection, disclose) as last:
-            row = next_row(last, draft)
-            connection.execute(_insert, row)
-            release(connection)
+        with appended(connection, draft, write) as row:
             entry = finish(row)
             if is_projected(entry.kind):
                 with optional(connection, SQLAlchemyError, KeyError, TypeError, ValueError):

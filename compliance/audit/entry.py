@@ -60,6 +60,11 @@ class Draft:
     raw: bytes
     disclosures: list[dict[str, str]]
 
+    def as_arrays(self) -> dict[str, Any]:
+        """The parameters of PostgreSQL's own append."""
+        fields, strings = [row["field"] for row in self.disclosures], [row["disclosure"] for row in self.disclosures]
+        return {"id": self.id, "body": self.raw, "fields": fields, "strings": strings}
+
 
 def draft(kind: str, body: Mapping[str, Any], *, entry_id: str, private: Mapping[str, Any], at: datetime) -> Draft:
     """Write an entry's body. Raises LogUnavailable when it cannot be an entry (too large, not canonical)."""

@@ -7,14 +7,17 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import Connection, Engine, make_url, text
 from sqlalchemy.exc import DBAPIError
 
+from compliance.audit.entry import Draft
 from compliance.errors import LogUnavailable, Misconfigured
+
+Row = Mapping[str, Any]
 
 log = logging.getLogger(__name__)
 PATIENCE = 2.0  # seconds that an append waits for its turn
@@ -32,14 +35,10 @@ NETWORK = {
     "fuse.sshfs",
     "fuse.glusterfs",
 }
-_KEY = 7_309_1962  # of the advisory lock
+_MIGRATION = 73_091_963  # the advisory lock of migrations; the append's own stands in migration 0001
 
 _LAST = "SELECT pos, leaf_hash, frontier FROM audit_entry ORDER BY pos DESC LIMIT 1"
-_OPEN = (
-    "BEGIN; SELECT set_config('synchronous_commit', 'off', true), set_config('lock_timeout', '2s', true),"
-    " set_config('statement_timeout', '5s', true)"
-)
-_TAKE = f"SELECT pg_advisory_xact_lock({_KEY}); {_LAST}"
+_APPEND = text("SELECT * FROM audit_append(:id, :body, CAST(:fields AS text[]), CAST(:strings AS text[]))")
 _BARRIER = "SELECT pg_logical_emit_message(true, 'audit', '')"
 _PRIVILEGED = text(
     "SELECT rolsuper OR coalesce(pg_has_role(current_user, (SELECT relowner FROM pg_class"
@@ -74,7 +73,7 @@ def alone(connection: Connection) -> None:
     if is_sqlite(connection):
         connection.exec_driver_sql("BEGIN IMMEDIATE")
     else:
-        connection.execute(text(f"SELECT pg_advisory_xact_lock({_KEY + 1})"))
+        connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION})"))
 
 
 def turns(engine: Engine) -> Engine:
@@ -83,55 +82,35 @@ def turns(engine: Engine) -> Engine:
 
 
 @contextmanager
-def turn(connection: Connection, before: Callable[[], None]) -> Iterator[Any]:
-    """A transaction in which nobody else appends; yields the last row. `before` writes what needs no turn.
+def appended(connection: Connection, draft: Draft, write: Callable[[Any], Row]) -> Iterator[Row]:
+    """Append while nobody else does; yields the row, which is durable when the block has ended.
 
-    It ends with the block, and what it wrote is durable then. On PostgreSQL `release` ends it earlier.
+    SQLite: `write` makes and inserts the row that follows the last one, in a turn that the block is part of.
+    PostgreSQL: its function does the same and commits asynchronously, so that no lock is held during an fsync; the
+    block is in a second transaction, the barrier, whose synchronous commit makes all that was appended before durable.
     """
-    if is_sqlite(connection):
-        with _file_lock(str(connection.engine.url.database)), _undone(connection):
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-            before()
-            yield connection.exec_driver_sql(_LAST).one_or_none()
-            connection.exec_driver_sql("COMMIT")
-        return
     with _undone(connection):
-        connection.exec_driver_sql(_OPEN)
-        before()
-        yield _taken(connection)
+        if is_sqlite(connection):
+            with _file_lock(str(connection.engine.url.database)):
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+                yield write(connection.exec_driver_sql(_LAST).one_or_none())
+                connection.exec_driver_sql("COMMIT")
+            return
+        row = connection.execute(_APPEND, draft.as_arrays()).mappings().one()
+        connection.exec_driver_sql(f"BEGIN; {_BARRIER}")
+        yield dict(row)
         connection.exec_driver_sql("COMMIT")
 
 
-def _taken(connection: Connection) -> Any:
-    """Wait for the lock and read the last row in one message; each statement sees what was committed before it."""
-    cursor = connection.exec_driver_sql(_TAKE).cursor
-    cursor.nextset()
-    found = cursor.fetchone()
-    return found and LastRow(*found)
-
-
-class LastRow(NamedTuple):
-    pos: int
-    leaf_hash: bytes
-    frontier: bytes
-
-
-def release(connection: Connection) -> None:
-    """PostgreSQL: commit asynchronously, so that no lock is held during an fsync, and begin the barrier: a synchronous
-    transaction whose commit makes all that was appended before it durable. SQLite: the turn goes on to its end."""
-    if not is_sqlite(connection):
-        connection.exec_driver_sql(f"COMMIT; BEGIN; {_BARRIER}")
-
-
 def barrier(connection: Connection) -> None:
-    """Outside a turn: make all that was appended before durable."""
+    """Make all that was appended before durable."""
     if not is_sqlite(connection):
         connection.exec_driver_sql(_BARRIER)
 
 
 @contextmanager
 def optional(connection: Connection, *errors: type[Exception]) -> Iterator[None]:
-    """After `release`: writes that may fail with `errors` without touching the entry. The failure is logged."""
+    """Inside `appended`: writes that may fail with `errors` without touching the entry. The failure is logged."""
     if is_sqlite(connection):
         connection.exec_driver_sql("SAVEPOINT optional")
     try:

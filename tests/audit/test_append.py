@@ -5,19 +5,24 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from multiprocessing import get_context
 
 import pytest
 import rfc8785
+from sqlalchemy import create_engine
 
 from compliance.audit.log import AuditLog
+from compliance.audit.turn import engine_options
+from compliance.audit.verify import verify, verify_checks
 from compliance.errors import LogUnavailable
 from compliance.gate import Recorded
 from compliance.proof.merkle import leaf_hash
 from compliance.proof.note import unb64
 from compliance.proof.receipt import verify_claims, verify_proof
-from tests.audit.conftest import QUESTION
+from config import Settings
+from tests.audit.conftest import PRIVATE, QUESTION, check_body
 from tests.conftest import Clock
 
 Add = Callable[..., Recorded]
@@ -126,3 +131,27 @@ def test_the_last_evidence_is_the_newest_fresh_understood_answer(add: Add, log: 
     assert found.reference == "BPJSTK-1"
     assert log.last_evidence("other", since) is None
     assert log.last_evidence(QUESTION, clock() + timedelta(seconds=1)) is None
+
+
+def write_some(settings: Settings, process: int) -> list[int]:
+    """One process of writers."""
+    engine = create_engine(settings.database_url, **engine_options(settings.database_url))
+    log = AuditLog(engine, settings, lambda: datetime(2026, 11, 20, 8, tzinfo=UTC))
+
+    def write(number: int) -> int:
+        entry_id = f"{process}-{number}"
+        return log.append("check", check_body(), entry_id=entry_id, private=PRIVATE, at=log.clock()).position
+
+    with ThreadPoolExecutor(4) as pool:
+        positions = list(pool.map(write, range(20)))
+    engine.dispose()
+    return positions
+
+
+def test_several_processes_leave_no_gap_and_no_double(log: AuditLog) -> None:
+    with ProcessPoolExecutor(4, mp_context=get_context("spawn")) as pool:
+        jobs = [pool.submit(write_some, log.settings, process) for process in range(4)]
+        positions = [position for job in jobs for position in job.result()]
+    assert sorted(positions) == list(range(80))
+    assert verify(log, {}, lambda size: None)[0] == 80
+    assert verify_checks(log, lambda size: None) == 80

@@ -79,7 +79,7 @@ class Service:
         }
         command = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "wsgi:app"]
         self.master = subprocess.Popen(command, cwd=ROOT, env=env, start_new_session=True)
-        for _ in range(600):
+        for _ in range(1800):
             with contextlib.suppress(requests.RequestException):
                 if requests.get(f"http://127.0.0.1:{self.port}/readyz", timeout=5).status_code == 200:
                     return
@@ -110,7 +110,7 @@ class Service:
 
     def wait_for(self, more: int) -> None:
         wanted = len(self.answers) + more
-        for _ in range(1200):
+        for _ in range(3600):
             if len(self.answers) >= wanted:
                 return
             time.sleep(0.05)

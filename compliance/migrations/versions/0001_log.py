@@ -31,6 +31,45 @@ CREATE FUNCTION audit_entry_refuse() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   RAISE EXCEPTION 'audit_entry: %% is not possible, the log is append-only', TG_OP;
 END $$;
+-- The step of audit/append.py here, so that no message travels while the lock is held; each statement sees what was
+-- committed before it (READ COMMITTED). The commit is asynchronous: audit/turn.py follows it with a synchronous one.
+CREATE FUNCTION audit_append(new_id text, new_body bytea, fields text[], strings text[])
+RETURNS TABLE (pos bigint, body bytea, leaf_hash bytea, root bytea, frontier bytea) LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+  last audit_entry;
+  here bigint := 0;
+  leaf bytea := sha256('\\x00'::bytea || new_body);
+  top bytea := leaf;
+  stack bytea := '';
+  rest bytea;
+  size bigint;
+  at int;
+BEGIN
+  PERFORM set_config('synchronous_commit', 'off', true), set_config('lock_timeout', '2s', true);
+  INSERT INTO audit_disclosure SELECT new_id, pair.field, pair.string FROM unnest(fields, strings) pair(field, string);
+  PERFORM pg_advisory_xact_lock(73091962);
+  SELECT * INTO last FROM audit_entry ORDER BY pos DESC LIMIT 1;
+  IF FOUND THEN
+    here := last.pos + 1;
+    size := last.pos;
+    stack := last.frontier;
+    rest := last.leaf_hash;
+    WHILE size & 1 = 1 LOOP
+      rest := sha256('\\x01'::bytea || substr(stack, length(stack) - 31) || rest);
+      stack := substr(stack, 1, length(stack) - 32);
+      size := size >> 1;
+    END LOOP;
+    stack := stack || rest;
+  END IF;
+  at := length(stack) - 31;
+  WHILE at > 0 LOOP
+    top := sha256('\\x01'::bytea || substr(stack, at, 32) || top);
+    at := at - 32;
+  END LOOP;
+  INSERT INTO audit_entry VALUES (here, new_id, new_body, leaf, top, stack);
+  RETURN QUERY SELECT here, new_body, leaf, top, stack;
+END $$;
 CREATE TRIGGER audit_entry_next BEFORE INSERT ON audit_entry FOR EACH ROW EXECUTE FUNCTION audit_entry_next();
 CREATE TRIGGER audit_entry_kept BEFORE UPDATE OR DELETE ON audit_entry
   FOR EACH ROW EXECUTE FUNCTION audit_entry_refuse();
