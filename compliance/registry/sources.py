@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -65,10 +66,11 @@ def http(settings: Settings, clock: Callable[[], datetime]) -> HttpSource:
 
 
 def _breaker_file(settings: Settings) -> Path:
-    """One per deployment and upstream, beside the database if that is a file."""
+    """One per deployment and upstream: beside the database if that is a file, else beside the log's key."""
     url = make_url(settings.database_url)
     beside = url.database if url.get_backend_name() == "sqlite" else None
-    folder = Path(beside).parent if beside and beside != ":memory:" else INSTANCE
+    folder = Path(beside).parent if beside and beside != ":memory:" else settings.log_signing_key.parent
+    folder = folder if os.access(folder, os.W_OK) else INSTANCE  # a key may lie on a read-only mount
     folder.mkdir(parents=True, exist_ok=True)
     key = f"{url.render_as_string(hide_password=True)} {settings.registry_url}"
     return folder / f"breaker-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
