@@ -42,10 +42,7 @@ def past_policies(log: AuditLog) -> Policies:
 def replay_checks(
     log: AuditLog, since: datetime, until: datetime, *, by: str, progress: Callable[[int], None] = lambda done: None
 ) -> tuple[int, list[Differing], str]:
-    """Replay all checks of [since, until), aware moments, and record the outcome as `log.replayed`.
-
-    Returns the number of checks, those that differ, and the id of that entry.
-    """
+    """Replay all checks of [since, until), aware moments: their number, those that differ, the id of its own entry."""
     policies, done, differing = past_policies(log), 0, []
     at, pos = check_record.c.checked_at, check_record.c.pos
     with log.engine.connect() as connection:

@@ -1,7 +1,8 @@
-"""`flask policy …`: lint, show and compare the law, draft holidays, and try a draft on the checks of the past."""
+"""`flask policy …`: lint, show, compare the law, draft holidays, try a draft, explain; `flask log replay`."""
 
 from __future__ import annotations
 
+import json
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -13,15 +14,18 @@ import click
 from flask import Flask
 from flask.cli import AppGroup
 
+from compliance.audit.replays import past_policies, replay_checks
+from compliance.cli.log import by_option, log
 from compliance.deployment import deployment
 from compliance.errors import BadPolicy, LawNotInForce, UnknownRegion
-from compliance.law.codec import to_json
-from compliance.law.facts import Action
-from compliance.law.loading import CITED, LATER, Entry
+from compliance.law.codec import from_json, to_json
+from compliance.law.explain import explain
+from compliance.law.facts import Action, Facts
+from compliance.law.loading import CITED, LATER
 from compliance.law.policy import Policy
-from compliance.law.replay import Flip, flips
+from compliance.law.replay import flips
 
-policy = AppGroup("policy", help="The law as dated data: check, show, diff, holidays, flips.")
+policy = AppGroup("policy", help="The law as dated data: check, show, diff, holidays, flips, explain.")
 PATH = click.Path(exists=True, path_type=Path)
 DAY = click.DateTime(formats=["%Y-%m-%d"])
 SECTIONS = ("gate", "value", "service", "programmes", "due", "pension_age", "legal_form", "finding")
@@ -48,9 +52,7 @@ def check(folder: Path | None) -> None:
     loaded, today = _load(folder or deployment().settings.policy_dir), deployment().clock().date()
     years, old = loaded.calendar.years, loaded.unlooked(today - timedelta(days=365))
     missing = [year for year in (today.year, today.year + 1) if year not in years]
-    lines = [
-        f"{region.code} {region.name}, since {region.first_day}, {region.sha256}" for region in loaded.regions.values()
-    ]
+    lines = [f"{one.code} {one.name}, since {one.first_day}, {one.sha256}" for one in loaded.regions.values()]
     lines += [f"not looked at since {one.looked_at}: {one.where} ({' '.join((one.kind, *one.key))})" for one in old]
     lines += [f"no table of holidays for {year}: flask policy holidays {year}" for year in missing]
     lines += [f"the holidays of {year} are not confirmed" for year in sorted(years) if not years[year].confirmed]
@@ -72,25 +74,21 @@ def show(day: datetime | None, region: str) -> None:
     click.echo(f"{law.region} {law.region_name} on {chosen}: version {law.version}\nsha256 {law.sha256}")
     for kind in SECTIONS:
         held = [entry for (found, _), entry in sorted(law.entries.items()) if found == kind]
-        rows = [(" ".join(e.key) or "-", _says(e), str(e.since), _basis(e), str(e.looked_at)) for e in held]
-        rows = [("about", "says", "since", "legal basis", "looked at"), *rows]
+        rows = [(" ".join(e.key) or "-", _says(e.data), str(e.since), _cites(e.basis), str(e.looked_at)) for e in held]
+        rows = [("about", "says", "since", "legal basis", "looked at"), *rows] if rows else []
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-        click.echo("\n  ".join([f"\n{kind}", *lines]) if held else "", nl=bool(held))
+        for line in [f"\n{kind}"] * bool(rows) + ["  " + "  ".join(map(str.ljust, row, widths)) for row in rows]:
+            click.echo(line.rstrip())
 
 
-def _says(entry: Entry) -> str:
-    return "; ".join(f"{name} {_plain(value)}" for name, value in entry.data.items() if name not in NAMES)
-
-
-def _plain(value: Any) -> str:
+def _says(value: Any) -> str:
     if isinstance(value, Mapping):
-        return ", ".join(f"{name} {_plain(part)}" for name, part in value.items() if name != "basis")
+        return "; ".join(f"{name} {_says(part)}" for name, part in value.items() if name not in NAMES)
     return " ".join(map(str, value)) if isinstance(value, tuple) else str(to_json(value))
 
 
-def _basis(entry: Entry) -> str:
-    return "; ".join(f"{basis.cite} [{basis.certainty}]" for basis in entry.basis)
+def _cites(basis: Any) -> str:
+    return "; ".join(f"{row['cite']} [{row['certainty']}]" for row in to_json(basis))
 
 
 @policy.command("diff")
@@ -98,14 +96,9 @@ def _basis(entry: Entry) -> str:
 @click.argument("new", type=PATH)
 def diff(old: Path, new: Path) -> None:
     """Compare two folders or files of regional policies, each with the shipped law. Ends with 1 when they differ."""
-    then, now = _dated(_load(old)), _dated(_load(new))
-    changed = sorted(key for key in {*then, *now} if then.get(key) != now.get(key))
-    lines = [
-        f"{sign} {' '.join(key)}: {law[key]}"
-        for key in changed
-        for sign, law in (("-", then), ("+", now))
-        if key in law
-    ]
+    signed = (("-", _dated(_load(old))), ("+", _dated(_load(new))))
+    changed = sorted({key for key, _ in signed[0][1].items() ^ signed[1][1].items()})
+    lines = [f"{sign} {' '.join(key)}: {law[key]}" for key in changed for sign, law in signed if key in law]
     click.echo("\n".join(lines) or "no difference")
     sys.exit(1 if lines else 0)
 
@@ -113,7 +106,7 @@ def diff(old: Path, new: Path) -> None:
 def _dated(loaded: Policy) -> dict[tuple[str, ...], str]:
     """What every entry says, by region, kind, what it is about and its first day."""
     return {
-        (region.code, e.kind, *e.key, "since", str(e.since)): f"{_says(e)} | {_basis(e)} | until {e.until}"
+        (region.code, e.kind, *e.key, "since", str(e.since)): f"{_says(e.data)} | {_cites(e.basis)} | until {e.until}"
         for region in loaded.regions.values()
         for group in (loaded.national | region.groups).values()
         for e in group
@@ -129,14 +122,12 @@ def holidays(year: int) -> None:
     found: dict[date, tuple[str, str]] = {}
     for kind, category in (("cuti_bersama", GOVERNMENT), ("national", PUBLIC)):
         named = country_holidays("ID", years=year, language="id", categories=(category,))
-        found |= {day: (kind, name.translate({ord(mark): None for mark in '\\"'})) for day, name in named.items()}
+        found |= {day: (kind, name.replace("\\", "").replace('"', "")) for day, name in named.items()}
     click.echo(f"# Holidays of {year}: a draft by the package `holidays`. Compare each line with the decree, name it,")
     click.echo("# set certainty and confirmed, and keep the file as holidays/YEAR.toml in POLICY_DIR.")
-    click.echo(f'year = {year}\nconfirmed = false\ncertainty = "unverified"')
-    click.echo('decree = "draft, no decree compared"\ndays = [')
-    for day, (kind, name) in sorted(found.items()):
-        click.echo(f'    {{ date = {day}, kind = "{kind}", name = "{name}" }},')
-    click.echo("]")
+    click.echo(f'year = {year}\nconfirmed = false\ncertainty = "unverified"\ndecree = "draft, no decree compared"')
+    rows = [f'{{ date = {day}, kind = "{kind}", name = "{name}" }}' for day, (kind, name) in sorted(found.items())]
+    click.echo("days = [\n    " + ",\n    ".join(rows) + ",\n]")
 
 
 @policy.command("flips")
@@ -146,19 +137,20 @@ def holidays(year: int) -> None:
 @click.option("--to", "last", type=DAY, default="9999-12-31", help="Last day, inclusive.")
 def try_draft(file: Path, region: str | None, first: datetime, last: datetime) -> None:
     """Decide the logged checks of a period again under the draft in FILE; ends with 1 when a decision would change."""
-    draft, running = _load(file), deployment().policy.regions
-    changed = [
-        code for code, known in draft.regions.items() if known.sha256 != getattr(running.get(code), "sha256", "")
-    ]
-    if not region and len(changed) != 1:
-        raise click.UsageError(f"the draft changes {', '.join(changed) or 'nothing'}; name one with --region")
-    region = region or changed[0]
-    if region not in draft.regions:
-        raise click.UsageError(f"{file} has no policy of {region}")
-    judged: Counter[str] = Counter()
-    for flip in flips(_bodies(region, first.date(), last.date(), judged), draft, region):
+    draft, judged = _load(file), Counter[str]()
+    running = {code: known.sha256 for code, known in deployment().policy.regions.items()}
+    changed = [region] if region else [c for c, known in draft.regions.items() if known.sha256 != running.get(c)]
+    if len(changed) != 1 or changed[0] not in draft.regions:
+        raise click.UsageError(f"{file} has no policy of just one region: {', '.join(changed)}; name one with --region")
+    for flip in flips(_bodies(changed[0], first.date(), last.date(), judged), draft, changed[0]):
         judged.update(changed=1, stopped=flip.stopped, unknown=flip.now is None)
-        click.echo(_told(flip))
+        told = "unknown: the agency was not asked then"
+        if flip.now:
+            codes = ", ".join(f"{found.code} ({found.effect})" for found in flip.now.findings) or "no finding"
+            stop = " STOPPED" if flip.now.action is Action.STOP else ""
+            told = f"{flip.now.verdict}/{flip.now.action}{stop}: {codes}"
+        then = f"{flip.then['verdict']}/{flip.then['action']}"
+        click.echo(f"{flip.as_at} {flip.reference} {flip.entry_id}: {then} -> {told}")
     click.echo(
         f"{judged['checks']} checks looked at: {judged['changed']} would change, {judged['stopped']} of them stopped;"
         f" {judged['unknown']} cannot be known, for the agency was not asked"
@@ -173,14 +165,55 @@ def _bodies(region: str, first: date, last: date, judged: Counter[str]) -> Itera
         if known and first <= running.policy.today(region, entry.at) <= last:
             judged["checks"] += 1
             if judged["checks"] % 1000 == 0:
-                click.echo(f"{judged['checks']} checks …", err=True)
+                _progress(judged["checks"])
             yield entry.body
 
 
-def _told(flip: Flip) -> str:
-    head = f"{flip.as_at} {flip.reference} {flip.entry_id}: {flip.then['verdict']}/{flip.then['action']}"
-    if flip.now is None:
-        return f"{head} -> unknown: the agency was not asked then"
-    codes = ", ".join(f"{found.code} ({found.effect})" for found in flip.now.findings)
-    stop = " STOPPED" if flip.now.action is Action.STOP else ""
-    return f"{head} -> {flip.now.verdict}/{flip.now.action}{stop}: {codes or 'no finding'}"
+def _progress(done: int) -> None:
+    click.echo(f"{done} checks …", err=True)
+
+
+@log.command("replay")
+@click.option("--from", "first", type=DAY, required=True, help="First day in the regions' zone, yyyy-mm-dd.")
+@click.option("--to", "last", type=DAY, required=True, help="Last day, inclusive.")
+@by_option
+def replay(first: datetime, last: datetime, by: str) -> None:
+    """Decide all checks of a period again, from the log alone; ends with 1 when any differs."""
+    zones = [region.zone for region in deployment().policy.regions.values()]
+    since = min(first.replace(tzinfo=zone) for zone in zones)  # of several zones, the whole day in each
+    until = max(last.replace(tzinfo=zone) for zone in zones) + timedelta(days=1)
+    checks, differing, entry_id = replay_checks(deployment().log, since, until, by=by, progress=_progress)
+    for found in differing:
+        click.echo("\n  ".join((f"{found.position} {found.id}", *found.why)))
+    click.echo(f"{checks} checks decided again, {len(differing)} differ; entry {entry_id}")
+    sys.exit(1 if differing else 0)
+
+
+@policy.command("explain")
+@click.argument("check_id")
+@click.option("--json", "raw", is_flag=True, help="As the API gives it.")
+def why(check_id: str, raw: bool) -> None:
+    """Explain a logged check rule by rule, by the law that it names."""
+    entry = deployment().log.entry(check_id)
+    if entry is None or entry.kind != "check":
+        raise click.UsageError(f"there is no check {check_id}")
+    facts: Facts = from_json(Facts, entry.body["facts"])
+    law = past_policies(deployment().log).get(entry.body["policy"]["sha256"])
+    told = explain(facts, law.on(facts.application.as_at, facts.application.region))
+    click.echo(json.dumps(told, indent=1, ensure_ascii=False) if raw else "\n".join(_lines(told)))
+
+
+def _lines(told: dict[str, Any]) -> Iterator[str]:
+    law, decision = told["policy"], told["decision"]
+    yield f"{law['region']} on {told['as_at']}, policy {law['version']}, sha256 {law['sha256']}"
+    for rule in told["rules"]:
+        yield f"\n{rule['rule']}: {rule['question'].get('id', '')}"
+        known = [("looked at", *said) for said in rule["looked_at"].items()]
+        for head, name, value in known + [("owed", *said) for said in rule["owed"].items()]:
+            if value is not None:
+                yield f"  {head} {name}: {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
+        yield from (f"  law {row['what']} since {row['since']}: {_cites(row['legal_basis'])}" for row in rule["law"])
+        for found in rule["found"]:
+            yield f"  found {found['code']} ({found['effect']}): {found['message']['id']}\n    {_cites(found['basis'])}"
+        yield from ["  the judgement ends here"] * rule["ended_here"]
+    yield f"\n{decision['verdict']} ({decision['label']['id']}): {decision['summary']['id']}"

@@ -1,17 +1,15 @@
 """What dated law must hold together: complete, no text without a filler, no gate that reaches beyond what it may."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from datetime import date
 from itertools import chain
 from string import Formatter
 
 from compliance.errors import BadPolicy
-from compliance.law.case import RANK
-from compliance.law.facts import Scale, Verdict
+from compliance.law.facts import Certainty, Scale, Verdict
 from compliance.law.grounds import RULES
 from compliance.law.loading import VALUES, Entry, Groups, Key
+from compliance.law.rules import RANK
 
 _CODES = """
     TMP2T_IN_FORCE TMP2T_OTHER_REGION TMP2T_UNDOCUMENTED TMP2T_LIFTED WARNING_RUNNING PERMIT_NOT_GATED NIB_NOT_ACTIVE
@@ -48,7 +46,7 @@ def check_national(groups: Groups) -> None:
     _check_texts(chain.from_iterable(groups.values()))
 
 
-def check_region(groups: Groups, national: Groups, first_day: date) -> None:
+def check_region(groups: Groups, national: Groups, first_day: date, *, shipped: bool) -> None:
     """Raises BadPolicy when a region's rule reaches beyond what a region may decide."""
     for (kind, key), group in groups.items():
         if kind == "text" and ("text", key) not in national:
@@ -56,6 +54,9 @@ def check_region(groups: Groups, national: Groups, first_day: date) -> None:
         for entry in group:
             if entry.since < first_day:
                 raise BadPolicy(f"{entry.where}.since", f"lies before the region's first day, {first_day}")
+            cited = (*entry.basis, *entry.data.get("arrears", {}).get("basis", ()))
+            if not shipped and any(basis.certainty is Certainty.EXAMPLE for basis in cited):
+                raise BadPolicy(f"{entry.where}.basis", "certainty example is only for files shipped with the program")
             for code, effect in entry.data.get("effects", {}).items():
                 where, standard = f"{entry.where}.effects.{code}", national.get(("finding", (code,)), [])
                 if not standard or "ground" not in standard[-1].data:

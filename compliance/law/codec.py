@@ -4,8 +4,6 @@ Fields that hold their default are left out; `from_json` puts them back. Sets ar
 KeyError: an entry that this code does not understand must not be replayed as if it did.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import types
 import typing

@@ -1,17 +1,14 @@
 """From facts and law to a decision: pure, and the same for ever."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
-from compliance.law.case import LANGUAGES, RANK, Case
 from compliance.law.facts import Action, Cure, Decision, Effect, Facts, Finding, RuleStage, Verdict
 from compliance.law.grounds import RULES
 from compliance.law.law import Law, Words
-from compliance.law.rules import Rule
+from compliance.law.rules import LANGUAGES, RANK, Case, Rule
 
 ASK_AGAIN = timedelta(hours=1)  # when the agency named no time, or was misunderstood and somebody must repair that
 VERDICTS = {Effect.NOTE: Verdict.MET_WITH_NOTE, Effect.OK: Verdict.MET}  # of the others the names are the same
@@ -92,7 +89,7 @@ def _undertaken(case: Case, found: list[Finding]) -> list[Finding]:
     """An accepted undertaking turns what it names into a note until its due day, inclusive."""
     # A source that may be incomplete refuses nobody.
     refusing = Effect.NOT_MET if case.evidence.complete else Effect.OFFICER_REVIEW
-    for undertaking in case.facts.undertakings if case.law.undertakings else ():
+    for undertaking in case.facts.undertakings if case.law.values["undertakings"] else ():
         promised = (Effect.NOT_MET, Effect.OFFICER_REVIEW)
         named = [f for f in found if f.code in undertaking.codes and f.effect in promised]
         if not named:

@@ -1,17 +1,15 @@
 """Rule by rule: which facts were looked at, what was owed, what was found, and which day of which law applied."""
 
-from __future__ import annotations
-
 from functools import reduce
 from typing import Any
 
-from compliance.law.case import Case
 from compliance.law.codec import to_json
 from compliance.law.decide import decide, judge
 from compliance.law.facts import Facts
 from compliance.law.grounds import RULES
 from compliance.law.law import Law
 from compliance.law.loading import CITED, LATER, Entry
+from compliance.law.rules import Case
 
 
 def explain(facts: Facts, law: Law) -> dict[str, Any]:

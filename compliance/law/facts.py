@@ -4,8 +4,6 @@ Plain frozen values without behaviour. Days are `date` in the region's zone; mon
 moments are aware `datetime` in UTC. `None` always means *unknown*, never "no".
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
@@ -20,9 +18,7 @@ Programme = StrEnum("Programme", {"JKK": "JKK", "JKM": "JKM", "JHT": "JHT", "JP"
 Action = StrEnum("Action", {"PROCEED": "PROCEED", "STOP": "STOP", "HOLD": "HOLD"})
 
 
-class Effect(StrEnum):
-    """What one finding does to the verdict; in the contract's order, worst first."""
-
+class Effect(StrEnum):  # what one finding does to the verdict; worst first, in the contract's order
     BLOCKED = "BLOCKED"
     UNDETERMINED = "UNDETERMINED"
     NOT_MET = "NOT_MET"
@@ -43,9 +39,7 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Workforce:
-    """Headcounts as stated; all others are part of `declared`."""
-
+class Workforce:  # headcounts as stated; all others are part of `declared`
     employs_workers: bool | None = None
     declared: int | None = None
     foreign: int = 0
@@ -56,34 +50,28 @@ class Workforce:
 
 
 @dataclass(frozen=True, slots=True)
-class Contract:
-    """A construction contract; `region` is where the project stands, `number` 13 digits."""
-
+class Contract:  # of construction; `region` is where the project stands, `number` 13 digits
     contract_date: date
     region: str
     number: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Application:
-    """What is judged; it names nobody. `given`: which of nib, npwp, npp, nik were stated; `stage`: new or renewal."""
-
+class Application:  # what is judged, without a name or number of anybody: safe to log
     permit_type: str
     region: str
     as_at: date
-    stage: str = "new"
+    stage: str = "new"  # or renewal
     scale: Scale | None = None
     legal_form: str | None = None
     nib_status: str | None = None
     workforce: Workforce = Workforce()
     contract: Contract | None = None
-    given: tuple[str, ...] = ()
+    given: tuple[str, ...] = ()  # which of nib, npwp, npp, nik
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
-    """The applicant's names and numbers in canonical form (NPWP 16 digits, NPP upper case). Never logged as it is."""
-
+class Identity:  # in canonical form (NPWP 16 digits, NPP upper case); never logged as it is
     name: str | None = None
     nib: str | None = None
     npwp: str | None = None
@@ -93,9 +81,7 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
-    """One call: an employer by nib, npwp, npp or nik; a participant by nik; a project by number, or npp and region."""
-
+class Ask:  # one call: an employer by nib, npwp, npp, nik; a participant by nik; a project by number, or npp and region
     subject: Subject
     by: str
     value: str
@@ -103,9 +89,7 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
-    """One membership (NPP). What a source does not give is None and leads to no finding; `region` is `kd_daerah`."""
-
+class Account:  # one membership (NPP); what a source does not give is None and leads to no finding
     npp: str
     active: bool
     programmes: frozenset[Programme] | None = None
@@ -117,13 +101,11 @@ class Account:
     partial_workers: bool | None = None
     partial_wages: bool | None = None
     partial_programmes: bool | None = None
-    region: str | None = None
+    region: str | None = None  # where it is kept (`kd_daerah`)
 
 
 @dataclass(frozen=True, slots=True)
-class Sanction:
-    """A TMP2T letter, from the agency's answer or the region's register. `lifted` is the day it ended."""
-
+class Sanction:  # a TMP2T letter, of the agency's answer or the region's register; `lifted` is the day it ended
     region: str
     letter: str | None = None
     dated: date | None = None
@@ -137,9 +119,7 @@ class Warned:
 
 
 @dataclass(frozen=True, slots=True)
-class Employer:
-    """One employer's record as the agency gave it. Stays between source and inquiry; never logged as it is."""
-
+class Employer:  # the agency's record as it gave it: stays between source and inquiry, never logged as it is
     name: str | None
     nib: str | None
     npwp: str | None
@@ -149,9 +129,7 @@ class Employer:
 
 
 @dataclass(frozen=True, slots=True)
-class Participant:
-    """A self-employed (BPU) or waged (PU) member; `covered_until` is `berlaku_sampai`."""
-
+class Participant:  # BPU (self-employed) or PU (waged); `covered_until` is `berlaku_sampai`
     segment: str
     active: bool
     covered_until: date | None
@@ -168,21 +146,17 @@ class Project:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """An understood answer; `record` None is *not found*. Not `complete`: what the source lacks proves nothing."""
-
+class Answer:  # understood; `record` None is *not found*
     record: Employer | Participant | Project | None
     source: str
     as_of: datetime
     reference: str | None = None
-    complete: bool = True
+    complete: bool = True  # False: it proves what it contains, never what it lacks (a snapshot)
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
-    """A failed call; `kind`: unavailable or misunderstood. Of an outage: `since` when, and the latest `tries`."""
-
-    kind: str
+class Failure:  # of a call that was needed; of an outage: `since` when, and the latest `tries`, this one the last
+    kind: str  # unavailable or misunderstood
     detail: str
     retry_at: datetime | None = None
     since: datetime | None = None
@@ -191,20 +165,16 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What the agency's answers come to for this application: comparisons made, strangers' facts left out.
-
-    Safe to log: no name, and no number but the applicant's own NPP. `found_by` None: every identifier was answered *not
-    found* (if no failure). Only a `match` that AGREES has accounts, sanction or warning. `age_hours`: a stored answer
-    stands in during an outage.
-    """
+    """What the agency's answers come to for this application: comparisons made, strangers' facts left out. Safe to log:
+    it holds no name, and no number but the applicant's own NPP."""
 
     source: str
     received_at: datetime
     as_of: datetime | None = None
     reference: str | None = None
     complete: bool = True
-    found_by: str | None = None
-    match: Match = Match.AGREES
+    found_by: str | None = None  # None: every identifier was answered *not found*, if none failed
+    match: Match = Match.AGREES  # any other: no accounts, sanction or warning
     name_equal: bool | None = None
     npwp_equal: bool | None = None
     nib_equal: bool | None = None
@@ -216,22 +186,18 @@ class Evidence:
     projects_asked: bool = False
     projects: tuple[Project, ...] = ()
     failure: Failure | None = None
-    age_hours: int | None = None
+    age_hours: int | None = None  # of a stored answer that stands in during an outage
     cached: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Undertaking:
-    """An accepted *surat pernyataan* on the findings with these codes, until its due day, inclusive."""
-
+class Undertaking:  # an accepted *surat pernyataan* on the findings with these codes, until its due day, inclusive
     codes: tuple[str, ...]
     due: date
 
 
 @dataclass(frozen=True, slots=True)
-class OfficerDecision:
-    """What an officer decided on a case; it replaces the findings with these codes until a day, inclusive."""
-
+class OfficerDecision:  # replaces the findings with these codes until a day, inclusive
     effect: Effect
     codes: tuple[str, ...]
     ground: str
@@ -239,12 +205,10 @@ class OfficerDecision:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """All that `decide` may look at. `today` is the region's day; `register`: its own sanctions on the applicant."""
-
+class Facts:  # all that `decide` may look at
     application: Application
-    today: date
-    register: tuple[Sanction, ...] = ()
+    today: date  # of asking, in the region's zone
+    register: tuple[Sanction, ...] = ()  # the region's own sanctions on this applicant
     undertakings: tuple[Undertaking, ...] = ()
     decision: OfficerDecision | None = None
     evidence: Evidence | None = None  # None: the agency was not asked
@@ -258,9 +222,7 @@ class Basis:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """One reason. `message` and `remedy` are texts by language ("id", "en"); `facts` are JSON values, days as ISO."""
-
+class Finding:  # one reason; texts by language ("id", "en"), `facts` as JSON values, days as ISO
     code: str
     effect: Effect
     message: dict[str, str]
@@ -270,17 +232,13 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Cure:
-    """The least set of steps that would satisfy the gate, by language, and the first day that asking again helps."""
-
+class Cure:  # the least set of steps, by language, and the first day on which asking again helps
     steps: dict[str, list[str]]
     recheck_after: date | None
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
-    """The outcome. `stage` is the rule's; `retry_at` is set if and only if UNDETERMINED."""
-
+class Decision:  # `stage` is the rule's; `retry_at` is set if and only if UNDETERMINED
     verdict: Verdict
     action: Action
     enforced: bool

@@ -1,17 +1,14 @@
 """The grounds of a region's rule: every active account is judged alone, with the scale of the business."""
 
-from __future__ import annotations
-
 from datetime import date
 from typing import Any
 
-from compliance.law.case import Case
 from compliance.law.facts import Effect, Programme, Scale
 from compliance.law.identifiers import INDIVIDUAL
 from compliance.law.inquiry import registers
 from compliance.law.law import add_months
 from compliance.law.rules import RULES as RULES
-from compliance.law.rules import Findings, owner, rule
+from compliance.law.rules import Case, Findings, owner, rule
 
 COUNTED = "gate value.several_accounts value.other_grounds"
 
@@ -80,7 +77,7 @@ def programmes(case: Case) -> Findings:
 
 
 def _headcount(case: Case) -> dict[str, object]:
-    most, spared = liable(case), case.application.workforce.hired_last_30_days + case.law.headcount_tolerance
+    most, spared = liable(case), case.application.workforce.hired_last_30_days + case.law.values["headcount_tolerance"]
     return {"most": most, "least": None if most is None else most - spared}
 
 
@@ -95,7 +92,7 @@ def workers(case: Case) -> Findings:
     if partial or expected is None or not counts or None in counts:
         return
     active = sum(count or 0 for count in counts)
-    spared = case.application.workforce.hired_last_30_days + case.law.headcount_tolerance
+    spared = case.application.workforce.hired_last_30_days + case.law.values["headcount_tolerance"]
     if not expected - spared <= active <= expected:
         code = "HEADCOUNT_DIFFERS" if active < expected else "HEADCOUNT_STALE"
         declared = case.application.workforce.declared
@@ -159,7 +156,7 @@ def _consequence(case: Case, months: int, certain: int) -> Effect:
 
 def _registration(case: Case) -> dict[str, object]:
     contract = case.law.contract_in_force(case.application)
-    days = case.law.project_days
+    days = case.law.values["project_days"]
     return {"deadline": case.law.working_day_after(contract.contract_date, days)[0]} if contract else {}
 
 
@@ -169,7 +166,7 @@ def project(case: Case) -> Findings:
     if contract is None:
         return
     good = [found for found in case.evidence.projects if registers(found, contract, case.application)]
-    deadline, confirmed = case.law.working_day_after(contract.contract_date, case.law.project_days)
+    deadline, confirmed = case.law.working_day_after(contract.contract_date, case.law.values["project_days"])
     if good:
         own = {account.npp for account in case.accounts}
         other = not any(found.npp in own for found in good)

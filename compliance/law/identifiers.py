@@ -4,8 +4,6 @@ Every reader takes the text as written and returns the canonical form, or raises
 example. Only ASCII digits and letters count, and the whole text must match (a trailing newline does not).
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 

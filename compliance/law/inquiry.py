@@ -1,26 +1,12 @@
 """What the agency is asked, in which order, and what is kept of its answers. Knows no transport."""
 
-from __future__ import annotations
-
 from collections.abc import Generator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from compliance.errors import RegistryError, RegistryUnavailable
-from compliance.law.facts import (
-    Answer,
-    Application,
-    Ask,
-    Contract,
-    Employer,
-    Evidence,
-    Failure,
-    Identity,
-    Match,
-    Participant,
-    Project,
-    Subject,
-)
+from compliance.law import facts
+from compliance.law.facts import Answer, Application, Ask, Contract, Evidence, Identity, Match, Project, Subject
 from compliance.law.identifiers import same_npwp
 from compliance.law.law import Law
 from compliance.law.names import normal, same_name
@@ -46,9 +32,9 @@ def inquire(
             yield from asking.projects(contract)
         return asking.evidence
     except RegistryUnavailable as error:
-        failure = Failure("unavailable", error.detail, error.retry_at)
+        failure = facts.Failure("unavailable", error.detail, error.retry_at)
     except RegistryError as error:
-        failure = Failure("misunderstood", error.detail)
+        failure = facts.Failure("misunderstood", error.detail)
     return replace(asking.evidence, failure=failure, as_of=None, reference=None)
 
 
@@ -85,7 +71,7 @@ class _Asking:
             if value := getattr(self.identity, key):
                 answer = yield Ask(Subject.EMPLOYER, key, value)
                 self.heard(answer, record=answer.record is not None)
-                if isinstance(answer.record, Employer):
+                if isinstance(answer.record, facts.Employer):
                     self.keep(key, answer.record)
                     return
 
@@ -95,10 +81,10 @@ class _Asking:
         if self.evidence.found_by is None:
             answer = yield Ask(Subject.PARTICIPANT, "nik", nik)
             self.heard(answer, record=answer.record is not None)
-            participant = answer.record if isinstance(answer.record, Participant) else None
+            participant = answer.record if isinstance(answer.record, facts.Participant) else None
             self.note(participant_asked=True, participant=participant)
 
-    def keep(self, key: str, record: Employer) -> None:
+    def keep(self, key: str, record: facts.Employer) -> None:
         """Compare, and keep the record only when it is the applicant's."""
         mine, form = self.identity, self.application.legal_form
         nib_equal = record.nib == mine.nib if record.nib and mine.nib else None

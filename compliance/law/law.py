@@ -1,32 +1,44 @@
 """The law of one region in one period, compiled for judging."""
 
-from __future__ import annotations
-
 from calendar import monthrange
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from compliance.errors import NoCalendar
-from compliance.law.facts import (
-    Application,
-    Basis,
-    Contract,
-    Effect,
-    Facts,
-    Programme,
-    RuleStage,
-    Scale,
-    Verdict,
-    Workforce,
-)
-from compliance.law.loading import Entry, Key
+from compliance.law.facts import Application, Basis, Contract, Effect, Facts, Programme, RuleStage, Scale, Verdict
+from compliance.law.loading import Entry, Groups, Key
 from compliance.law.workdays import Calendar
 
 FROZEN_NIB = ("05", "06")
+GATE = ("stage", "basis", "grounds", "programmes", "scales", "effects", "arrears")
 Words = Mapping[str, str]  # by language: id, en
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A region that has a policy."""
+
+    code: str
+    name: str
+    zone: ZoneInfo
+    first_day: date  # on which anything can be decided there
+    groups: Groups = field(repr=False)  # its own dated entries
+    starts: list[date] = field(repr=False)  # the days on which its law changes
+    texts: Mapping[str, str] = field(repr=False)  # all that decide, by hash
+
+    @property
+    def sha256(self) -> str:
+        """The hash of the list of all texts, which names the policy."""
+        return list(self.texts)[-1]
+
+    @property
+    def last_change(self) -> date:
+        """The day on which the region's own rules change for the last time, as far as its file says."""
+        return max((group[-1].since for group in self.groups.values()), default=self.first_day)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,49 +57,63 @@ class GateRule:
 
 @dataclass(frozen=True, slots=True)
 class FindingRule:
-    """What national law says of one finding, and its words by variant."""
+    """What national law says of one finding; message and remedy by variant."""
 
     effect: Effect
     ground: str | None
     basis: tuple[Basis, ...]
-    words: Mapping[str, tuple[Words, Words]]  # variant → message, remedy
+    words: Mapping[str, tuple[Words, Words]]
 
 
-@dataclass(frozen=True, slots=True)
 class Law:
-    """The law of one region from `since` until it next changes; build it with `Policy.on`.
+    """The law of one region from `since` until it next changes; ask `Policy.on` for it, and change nothing.
 
-    `sha256` names the list of all texts that decide for this region, `texts` holds them by hash. `entries` is every
-    dated entry in force. Ages are how old an imported report, and a stored answer in an outage, may be.
+    `sha256` names the list of all `texts` that decide here; `entries` is every dated entry in force, `values` what it
+    says by name. Ages are how old an imported report, and a stored answer in an outage, may be.
     """
 
-    region: str
-    region_name: str
-    since: date
-    version: str
-    sha256: str
-    texts: Mapping[str, str] = field(repr=False)
-    entries: Mapping[tuple[str, Key], Entry] = field(repr=False)
-    gates: Mapping[tuple[str, str], GateRule] = field(repr=False)
-    findings: Mapping[str, FindingRule] = field(repr=False)
-    labels: Mapping[Verdict, Words] = field(repr=False)
-    summaries: Mapping[Verdict, Words] = field(repr=False)
-    pension_age: int | None
-    calendar: Calendar = field(repr=False)
-    due_days: tuple[tuple[date, int], ...] = field(repr=False)
-    snapshot_age: timedelta
-    stored_answer_age: timedelta
-    valid_days: int
-    key_order: tuple[str, ...]
-    several_accounts: str
-    headcount_tolerance: int
-    project_days: int
-    lifted_days: int
-    other_name: Effect
-    other_grounds: str
-    undertakings: bool
-    branch: Words
-    _due: dict[date, tuple[date, bool]] = field(default_factory=dict, repr=False, compare=False)
+    def __init__(
+        self,
+        region: Region,
+        since: date,
+        entries: Mapping[tuple[str, Key], Entry],
+        due: list[Entry],
+        calendar: Calendar,
+    ) -> None:
+        kinds: dict[str, dict[Key, Entry]] = defaultdict(dict)
+        words: dict[str, dict[str, tuple[Words, Words]]] = defaultdict(dict)
+        for (kind, key), entry in entries.items():
+            kinds[kind][key] = entry
+            if kind == "text":
+                words[key[0]][key[1]] = (entry.data["message"], entry.data["remedy"])
+        self.values: dict[str, Any] = {name: entry.data["value"] for (name,), entry in kinds["value"].items()}
+        verdicts = {Verdict(name): entry.data for (name,), entry in kinds["verdict"].items()}
+        self.region, self.region_name, self.since = region.code, region.name, since
+        self.sha256, self.texts = region.sha256, region.texts
+        self.version = f"{since.isoformat()}.{self.sha256[:8]}"
+        self.entries, self.calendar, self._due_rules = entries, calendar, due
+        self._due: dict[date, tuple[date, bool]] = {}
+        self.gates = {
+            about: GateRule(**{name: value for name, value in entry.data.items() if name in GATE})
+            for about, entry in kinds["gate"].items()
+        }
+        promised = kinds["value"]["undertakings",].basis
+        self.findings = {
+            code: FindingRule(
+                entry.data["effect"],
+                entry.data.get("ground"),
+                tuple(dict.fromkeys((promised if code.startswith("UNDERTAKING_") else ()) + entry.basis)),
+                words[code],
+            )
+            for (code,), entry in kinds["finding"].items()
+        }
+        self.labels: dict[Verdict, Words] = {verdict: data["label"] for verdict, data in verdicts.items()}
+        self.summaries: dict[Verdict, Words] = {verdict: data["summary"] for verdict, data in verdicts.items()}
+        self.pension_age: int | None = self.says("pension_age").get("age")
+        self.snapshot_age = timedelta(days=self.values["snapshot_days"])
+        self.stored_answer_age = timedelta(hours=self.values["stored_answer_hours"])
+        self.valid_days: int = self.values["valid_days"]
+        self.key_order: tuple[str, ...] = self.values["key_order"]
 
     def says(self, kind: str, *key: str) -> Mapping[str, Any]:
         """What the entry in force says about something; empty when there is none."""
@@ -111,17 +137,17 @@ class Law:
     def contract_in_force(self, application: Application) -> Contract | None:
         """The construction contract whose project must be looked at, if any."""
         contract, rule = application.contract, self.gate(application)
-        if contract is None or rule is None or "project" not in rule.grounds or says_no_workers(application.workforce):
+        if contract is None or rule is None or "project" not in rule.grounds or says_no_workers(application):
             return None
         return contract if contract.contract_date <= application.as_at else None
 
     def due_day(self, month: date) -> tuple[date, bool]:
         """When the contributions of a month (its first day) fall due, and whether its holidays are confirmed."""
         if month not in self._due:
-            _, stated = max((row for row in self.due_days if row[0] <= month), default=self.due_days[0])
+            rule = ([entry for entry in self._due_rules if entry.since <= month] or self._due_rules[:1])[-1]
             after = add_months(month, 1)
-            last = monthrange(after.year, after.month)[1]
-            self._due[month] = self.working_day_after(after.replace(day=min(stated, last)) - timedelta(days=1), 1)
+            day = min(rule.data["day"], monthrange(after.year, after.month)[1])
+            self._due[month] = self.working_day_after(after.replace(day=day) - timedelta(days=1), 1)
         return self._due[month]
 
     def working_day_after(self, day: date, number: int) -> tuple[date, bool]:
@@ -139,62 +165,12 @@ class Law:
 
 
 def add_months(month: date, number: int) -> date:
+    """The first day of the month so many months later."""
     year, index = divmod(month.year * 12 + month.month - 1 + number, 12)
     return date(year, index + 1, 1)
 
 
-def says_no_workers(workforce: Workforce) -> bool:
+def says_no_workers(application: Application) -> bool:
     """Whether the applicant states that nobody is employed."""
-    return workforce.employs_workers is False or (workforce.employs_workers is None and workforce.declared == 0)
-
-
-def compile_law(
-    region: str,
-    region_name: str,
-    since: date,
-    entries: Mapping[tuple[str, Key], Entry],
-    texts: Mapping[str, str],
-    calendar: Calendar,
-    due_days: tuple[tuple[date, int], ...],
-) -> Law:
-    """Put the entries in force into the form in which rules read them. The last of `texts` names this policy."""
-    kinds: dict[str, dict[Key, Entry]] = defaultdict(dict)
-    words: dict[str, dict[str, tuple[Words, Words]]] = defaultdict(dict)
-    for (kind, key), entry in entries.items():
-        kinds[kind][key] = entry
-        if kind == "text":
-            words[key[0]][key[1]] = (entry.data["message"], entry.data["remedy"])
-    values: dict[str, Any] = {name: entry.data["value"] for (name,), entry in kinds["value"].items()}
-    promised, sha256 = kinds["value"]["undertakings",].basis, list(texts)[-1]
-    return Law(
-        region,
-        region_name,
-        since,
-        version=f"{since.isoformat()}.{sha256[:8]}",
-        sha256=sha256,
-        texts=texts,
-        entries=entries,
-        gates={(permit, stage): _gate(entry) for (permit, stage), entry in kinds["gate"].items()},
-        findings={
-            code: FindingRule(
-                entry.data["effect"],
-                entry.data.get("ground"),
-                tuple(dict.fromkeys((*(promised if code.startswith("UNDERTAKING_") else ()), *entry.basis))),
-                words[code],
-            )
-            for (code,), entry in kinds["finding"].items()
-        },
-        labels={Verdict(name): entry.data["label"] for (name,), entry in kinds["verdict"].items()},
-        summaries={Verdict(name): entry.data["summary"] for (name,), entry in kinds["verdict"].items()},
-        pension_age=kinds["pension_age"][()].data["age"] if kinds["pension_age"] else None,
-        calendar=calendar,
-        due_days=due_days,
-        snapshot_age=timedelta(days=values.pop("snapshot_days")),
-        stored_answer_age=timedelta(hours=values.pop("stored_answer_hours")),
-        **values,
-    )
-
-
-def _gate(entry: Entry) -> GateRule:
-    said = ("stage", "grounds", "programmes", "scales", "effects", "arrears")
-    return GateRule(basis=entry.basis, **{name: entry.data[name] for name in said if name in entry.data})
+    stated = application.workforce
+    return stated.employs_workers is False or (stated.employs_workers is None and stated.declared == 0)

@@ -1,7 +1,5 @@
 """Reads dated law strictly: whatever is unknown, uncited, overlapping, gapped or impossible is refused by name."""
 
-from __future__ import annotations
-
 import tomllib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
@@ -17,7 +15,6 @@ Check = Callable[[Any, str], Any]
 Checks = dict[str, Check]
 Sections = dict[str, tuple[str, Check]]
 Key = tuple[str, ...]
-Groups = dict[tuple[str, Key], "list[Entry]"]
 
 GROUNDS = ("registered", "programmes", "workers", "wages", "arrears", "project")
 SERVICES = ("business_licensing", "permit_to_tender", "foreign_workers", "labour_supplier", "building_approval")
@@ -38,6 +35,9 @@ class Entry:
     looked_at: date | None
     data: Mapping[str, Any]
     where: str
+
+
+Groups = dict[tuple[str, Key], list[Entry]]
 
 
 def must(rule: str, holds: Callable[[Any], bool], make: Callable[[Any], Any] = lambda value: value) -> Check:

@@ -1,7 +1,5 @@
 """When two written names of a business are the same name."""
 
-from __future__ import annotations
-
 import re
 import unicodedata
 

@@ -1,23 +1,20 @@
 """The law in force on a day in a region, compiled from dated files; every text by the hash that decisions name."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import date, datetime
 from itertools import chain
 from pathlib import Path, PurePath
+from typing import NamedTuple, Self
 from zoneinfo import ZoneInfo
 
 from compliance.errors import BadIdentifier, BadPolicy, LawNotInForce, UnknownRegion
 from compliance.law import identifiers
 from compliance.law.checks import ALWAYS_IN_FORCE, check_national, check_region
-from compliance.law.facts import Certainty
-from compliance.law.law import Law, compile_law
-from compliance.law.loading import NATIONAL, REGION, REGION_HEAD, Entry, Groups, entries, in_order, parse
+from compliance.law.law import Law, Region
+from compliance.law.loading import NATIONAL, REGION, REGION_HEAD, Entry, entries, in_order, parse
 from compliance.law.workdays import Calendar, read_year
 
 __all__ = ["Law", "Policy", "Region"]
@@ -25,34 +22,7 @@ __all__ = ["Law", "Policy", "Region"]
 DATA = Path(__file__).parent / "data"
 
 
-@dataclass(frozen=True, slots=True)
-class Region:
-    """A region that has a policy; `first_day` is the first day on which anything can be decided there.
-
-    `groups` are its own dated entries, `starts` the days on which its law changes, `texts` all that decide, by hash.
-    """
-
-    code: str
-    name: str
-    zone: ZoneInfo
-    first_day: date
-    groups: Groups = field(repr=False)
-    starts: list[date] = field(repr=False)
-    texts: Mapping[str, str] = field(repr=False)
-
-    @property
-    def sha256(self) -> str:
-        """The hash of the list of all texts, which names the policy."""
-        return list(self.texts)[-1]
-
-    @property
-    def last_change(self) -> date:
-        """The day on which the region's own rules change for the last time, as far as its file says."""
-        return max((group[-1].since for group in self.groups.values()), default=self.first_day)
-
-
-@dataclass(frozen=True, slots=True)
-class _Source:
+class _Source(NamedTuple):
     """One file: its text, where it stands, and whether it came with the program."""
 
     text: str
@@ -64,20 +34,21 @@ class Policy:
     """All law that this deployment knows. Thread-safe once loaded."""
 
     def __init__(self, sources: Mapping[str, _Source], *, complete: bool = True) -> None:
-        self._sources = dict(sorted(sources.items()))
+        files = sorted(sources.items())
+        regional = [(path, source) for path, source in files if path.startswith("regions/")]
+        holidays = [(path, source) for path, source in files if path.startswith("holidays/")]
+        national = [source for path, source in files if "/" not in path]
         self._laws: dict[tuple[str, date], Law] = {}
-        holidays = [(path, source) for path, source in self._sources.items() if path.startswith("holidays/")]
+        self._everywhere = {path: source.text for path, source in files if not path.startswith("regions/")}
         self.calendar = Calendar(read_year(source.text, source.where, PurePath(path).stem) for path, source in holidays)
-        national = [source for path, source in self._sources.items() if "/" not in path]
         rows = (entries(parse(source.text, source.where), NATIONAL, source.where) for source in national)
         self.national = in_order(chain.from_iterable(rows))
         if complete:  # what was complete once need not know what rules ask today
             check_national(self.national)
-        regional = [(path, source) for path, source in self._sources.items() if path.startswith("regions/")]
         self.regions = {one.code: one for one in (self._read_region(path, source) for path, source in regional)}
 
     @classmethod
-    def load(cls, extra: Path | None = None) -> Policy:
+    def load(cls, extra: Path | None = None) -> Self:
         """Read the shipped law and the regional files and holidays of `extra`, which replace shipped ones.
 
         Raises BadPolicy naming file, place and the rule broken.
@@ -88,14 +59,16 @@ class Policy:
             raise BadPolicy(str(extra), "is no folder and no file")
         for path in sorted(extra.rglob("*.toml") if extra.is_dir() else [extra]) if extra else ():
             text = path.read_text(encoding="utf-8")
-            name = f"holidays/{path.name}" if path.parent.name == "holidays" else _region_path(text, str(path))
+            name = f"holidays/{path.name}"
+            if path.parent.name != "holidays":
+                name = f"regions/{parse(text, str(path)).get('region')}.toml"
             if name in sources and not sources[name].shipped:
                 raise BadPolicy(str(path), f"says the same as {sources[name].where}")
             sources[name] = _Source(text, str(path), shipped=False)
         return cls(sources)
 
     @classmethod
-    def from_texts(cls, sha256: str, text_of: Callable[[str], str | None]) -> Policy:
+    def from_texts(cls, sha256: str, text_of: Callable[[str], str | None]) -> Self:
         """The policy of one region as it was, from stored texts. Raises BadPolicy when one is missing or changed."""
 
         def stored(name: str) -> str:
@@ -121,9 +94,7 @@ class Policy:
                 for entry in group
                 if entry.since <= start
             }
-            due = tuple((entry.since, entry.data["day"]) for entry in self.national["due", ()])
-            law = compile_law(region, known.name, start, held, known.texts, self.calendar, due)
-            self._laws[region, start] = law
+            self._laws[region, start] = Law(known, start, held, self.national["due", ()], self.calendar)
         return self._laws[region, start]
 
     def today(self, region: str, now: datetime) -> date:
@@ -140,8 +111,7 @@ class Policy:
         """Entries, still in force or to come, that nobody has looked at since a day."""
         every = [self.national, *(region.groups for region in self.regions.values())]
         last = [group[-1] for groups in every for group in groups.values()]
-        distinct = {entry.where: entry for entry in last if entry.looked_at and entry.looked_at < before}
-        return list(distinct.values())
+        return list({entry.where: entry for entry in last if entry.looked_at and entry.looked_at < before}.values())
 
     def _read_region(self, path: str, source: _Source) -> Region:
         data = parse(source.text, source.where)
@@ -158,32 +128,12 @@ class Policy:
         begun = max(group[0].since for (kind, _), group in self.national.items() if kind in ALWAYS_IN_FORCE)
         first_day = max(head["since"], begun)
         groups = in_order(entries(tables, REGION, source.where))
-        check_region(groups, self.national, first_day)
-        if not source.shipped:
-            _no_examples(groups)
+        check_region(groups, self.national, first_day, shipped=source.shipped)
         dated = chain.from_iterable([*self.national.values(), *groups.values()])
         starts = sorted({first_day, *(entry.since for entry in dated if entry.since > first_day)})
-        return Region(code, head["name"], zone, first_day, groups, starts, self._hashed(path))
-
-    def _hashed(self, region_path: str) -> dict[str, str]:
-        """Texts by hash; the last one is the list of all, whose hash names this policy."""
-        every = self._sources.items()
-        named = {path: one.text for path, one in every if path == region_path or not path.startswith("regions/")}
+        named = dict(sorted((self._everywhere | {path: source.text}).items()))
         hashes = {path: hashlib.sha256(text.encode()).hexdigest() for path, text in named.items()}
         listed = json.dumps({"files": hashes}, sort_keys=True, separators=(",", ":"))
         texts = {hashes[path]: text for path, text in named.items()}
-        return texts | {hashlib.sha256(listed.encode()).hexdigest(): listed}
-
-
-def _region_path(text: str, where: str) -> str:
-    code = parse(text, where).get("region")
-    if not isinstance(code, str):
-        raise BadPolicy(f"{where}: region", "is missing: only regional policies, and holidays/YEAR.toml, may be added")
-    return f"regions/{code}.toml"
-
-
-def _no_examples(groups: Groups) -> None:
-    for entry in chain.from_iterable(groups.values()):
-        arrears = entry.data.get("arrears", {})
-        if any(cited.certainty is Certainty.EXAMPLE for cited in (*entry.basis, *arrears.get("basis", ()))):
-            raise BadPolicy(f"{entry.where}.basis", "certainty example is only for files shipped with the program")
+        texts[hashlib.sha256(listed.encode()).hexdigest()] = listed
+        return Region(code, head["name"], zone, first_day, groups, starts, texts)

@@ -1,10 +1,9 @@
 """Deciding again, years later or under a draft: from the entry alone."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from typing import Any
 
 from compliance.law.codec import from_json, to_json
@@ -35,18 +34,11 @@ class Replay:
         return not self.differences
 
 
-@dataclass(slots=True)
 class Policies:
-    """The policies of the past, read from stored texts. `text_of` returns the text of a SHA-256, or None."""
+    """The policies of the past by hash, from stored texts; `text_of` returns None for one that is not stored."""
 
-    text_of: Callable[[str], str | None]
-    _known: dict[str, Policy] = field(default_factory=dict)
-
-    def get(self, sha256: str) -> Policy:
-        """Raises BadPolicy when a text is not stored, or is not what its hash says."""
-        if sha256 not in self._known:
-            self._known[sha256] = Policy.from_texts(sha256, self.text_of)
-        return self._known[sha256]
+    def __init__(self, text_of: Callable[[str], str | None]) -> None:
+        self.get: Callable[[str], Policy] = cache(lambda sha256: Policy.from_texts(sha256, text_of))
 
 
 def replay(body: Mapping[str, Any], policies: Policies) -> Replay:

@@ -1,18 +1,112 @@
-"""The rules in the contract's order, up to the grounds: sanctions, gating, who is asked about, no workers.
+"""One case and how a finding is made of it; the rules in the contract's order, up to the grounds.
 
 Each rule looks at a case and yields findings. Where a rule `stops`, a finding of it ends the judgement.
 """
 
-from __future__ import annotations
-
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import timedelta
-from typing import Any
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Self
 
-from compliance.law.case import NOT_GATED, Case
-from compliance.law.facts import Effect, Finding, Match, Sanction
-from compliance.law.law import FROZEN_NIB, says_no_workers
+from compliance.law.facts import Account, Application, Effect, Evidence, Facts, Finding, Match, RuleStage, Sanction
+from compliance.law.law import FROZEN_NIB, GateRule, Law, Words, says_no_workers
+
+RANK = {effect: rank for rank, effect in enumerate(Effect)}
+LANGUAGES = ("id", "en")
+MONTHS: Words = {
+    "id": "Januari Februari Maret April Mei Juni Juli Agustus September Oktober November Desember",
+    "en": "January February March April May June July August September October November December",
+}
+MONTH_NAMES = {language: names.split() for language, names in MONTHS.items()}
+NOT_ASKED = Evidence("", datetime.min.replace(tzinfo=UTC))
+NOT_GATED = GateRule(RuleStage.OFF, ())
+
+
+@dataclass(slots=True)
+class Case:
+    """What every rule looks at. `accounts` and `active` are in the order of their NPP, whatever order they came in."""
+
+    facts: Facts
+    law: Law
+    application: Application
+    gate: GateRule
+    evidence: Evidence
+    accounts: tuple[Account, ...]
+    active: tuple[Account, ...]
+
+    @classmethod
+    def of(cls, facts: Facts, law: Law) -> Self:
+        evidence = facts.evidence if law.asks(facts) else NOT_ASKED
+        if evidence is None:
+            raise ValueError("the agency must be asked to judge this, and was not")
+        accounts = tuple(sorted(evidence.accounts, key=lambda account: account.npp))
+        active = tuple(account for account in accounts if account.active)
+        gate = law.gate(facts.application) or NOT_GATED
+        return cls(facts, law, facts.application, gate, evidence, accounts, active)
+
+    def judged(self) -> tuple[Account, ...]:
+        """The active accounts that the region counts: all, or the local ones where there are any."""
+        if self.law.values["several_accounts"] == "worst":
+            return self.active
+        return tuple(a for a in self.active if a.region == self.application.region) or self.active
+
+    def find(
+        self,
+        code: str,
+        effect: Effect | None = None,
+        *,
+        variant: str = "",
+        anywhere: bool = False,
+        words: Mapping[str, object] | None = None,
+        **facts: object,
+    ) -> Iterator[Finding]:
+        """One finding, or none where the region does not list other grounds.
+
+        `effect` replaces the law's; `anywhere` says that no ground is judged, so that the region's rule has no say;
+        `words` are filled into the texts only, `facts` into both. Days are `date`; `paid_through` is a month.
+        """
+        rule, gate = self.law.findings[code], self.gate
+        effect, basis = effect or rule.effect, rule.basis
+        if rule.ground in gate.grounds and not anywhere:
+            effect = milder(effect, gate.effects.get(code, effect))
+            basis = (gate.arrears["basis"] if rule.ground == "arrears" else gate.basis) + basis
+        elif rule.ground and not anywhere:
+            if self.law.values["other_grounds"] == "hidden":
+                return
+            effect = milder(effect, Effect.NOTE)
+        filled = {language: self._filled(language, {**facts, **(words or {})}) for language in LANGUAGES}
+        message, remedy = (
+            {language: text[language].format_map(filled[language]) for language in LANGUAGES}
+            for text in rule.words[variant]
+        )
+        told = {name: _json(name, value) for name, value in facts.items() if value is not None}
+        yield Finding(code, effect, message, remedy, basis, told)
+
+    def _filled(self, language: str, words: Mapping[str, object]) -> dict[str, str]:
+        return {name: _spell(value, language) for name, value in words.items()} | {
+            "permit_type": self.application.permit_type,
+            "region_name": self.law.region_name,
+            "branch": self.law.values["branch"][language],
+        }
+
+
+def milder(one: Effect, other: Effect) -> Effect:
+    return max(one, other, key=RANK.__getitem__)
+
+
+def _spell(value: object, language: str) -> str:
+    if isinstance(value, date):
+        return f"{value.day} {MONTH_NAMES[language][value.month - 1]} {value.year}"
+    if isinstance(value, (tuple, list)):
+        return ", ".join(str(item) for item in value)
+    return "—" if value is None else str(value)
+
+
+def _json(name: str, value: object) -> object:
+    if isinstance(value, date):
+        return value.isoformat()[: 7 if name == "paid_through" else 10]
+    return [str(item) for item in value] if isinstance(value, (tuple, list)) else value
+
 
 Findings = Iterator[Finding]
 Judge = Callable[[Case], Findings]
@@ -94,7 +188,7 @@ def answer(case: Case) -> Findings:
     if case.evidence.age_hours is not None:
         yield from case.find("REGISTRY_STALE", age_hours=case.evidence.age_hours)
     if case.evidence.name_equal is False:
-        yield from case.find("NAME_DIFFERS", case.law.other_name)
+        yield from case.find("NAME_DIFFERS", case.law.values["other_name"])
 
 
 @rule("evidence.sanction evidence.warning", "service value.lifted_days")
@@ -109,7 +203,7 @@ def sanctions(case: Case) -> Findings:
 @rule("application.workforce evidence.accounts evidence.participant evidence.participant_asked", stops=True)
 def no_workers(case: Case) -> Findings:
     """Who says that he employs nobody owes nothing as an employer, unless the agency knows workers of his."""
-    if not says_no_workers(case.application.workforce):
+    if not says_no_workers(case.application):
         return
     active = sum(account.active_workers or 0 for account in case.active)
     if active:
@@ -154,7 +248,7 @@ def _sanctions(case: Case, letters: Iterable[Sanction]) -> Findings:
             continue
         told: dict[str, Any] = {"letter": letter.letter, "dated": letter.dated, "region": letter.region}
         if letter.lifted and letter.lifted <= as_at:
-            if as_at - letter.lifted <= timedelta(days=case.law.lifted_days):
+            if as_at - letter.lifted <= timedelta(days=case.law.values["lifted_days"]):
                 yield from case.find("TMP2T_LIFTED", lifted=letter.lifted, **told)
         elif not letter.letter or not letter.dated:
             yield from case.find("TMP2T_UNDOCUMENTED", **told)

@@ -1,11 +1,10 @@
 """Working days by dated tables of holidays: Monday to Friday, neither national holiday nor cuti bersama."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Self
 
 from compliance.errors import BadPolicy, NoCalendar
 from compliance.law.loading import day, flag, many, one_of, parse, table, text, whole
@@ -50,7 +49,7 @@ class Calendar:
         self.years = {year.year: year for year in years}
 
     @classmethod
-    def load(cls, folder: Path) -> Calendar:
+    def load(cls, folder: Path) -> Self:
         """All tables `YYYY.toml` of a folder. Raises BadPolicy, also when a file's name is not its year."""
         return cls(read_year(path.read_text("utf-8"), path.name, path.stem) for path in sorted(folder.glob("*.toml")))
 
