@@ -114,21 +114,24 @@ import sys
 from pathlib import Path
 from compliance.registry.resilient import Breaker
 breaker = Breaker(Path(sys.argv[1]))
-for _ in range(int(sys.argv[2])):
+print("ready", flush=True)
+sys.stdin.readline()
+for _ in range(2000):
     breaker.unavailable()
-print(breaker.state().failures, breaker.wait() > 0)
 """
 
 
 def test_all_processes_share_it_and_no_failure_is_lost(file: Path) -> None:
-    workers = [
-        subprocess.Popen(
-            [sys.executable, "-c", OTHER_PROCESS, file, "200"], cwd=HERE, stdout=subprocess.PIPE, text=True
-        )
-        for _ in range(3)
-    ]
-    assert all(worker.communicate()[0].endswith("True\n") for worker in workers)
-    assert Breaker(file).state().failures == 600
+    pipe = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    workers = [subprocess.Popen([sys.executable, "-c", OTHER_PROCESS, file], cwd=HERE, **pipe) for _ in range(3)]
+    for worker in workers:
+        assert worker.stdout.readline() == "ready\n"
+    for worker in workers:
+        worker.stdin.write("go\n")
+        worker.stdin.flush()
+    for worker in workers:
+        worker.communicate(timeout=60)
+    assert Breaker(file).state().failures == 6000
     assert play(Resilient(Scripted(""), Breaker(file), now), 1) == "-"
 
 
