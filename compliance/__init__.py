@@ -28,6 +28,7 @@ def create_app(
     """Put the gate together. Raises Misconfigured with one clear line when it must not start."""
     from flask import Flask
     from flask_migrate import Migrate
+    from werkzeug.middleware.proxy_fix import ProxyFix
 
     from compliance import api, cli, projections, web
     from compliance.audit.log import AuditLog
@@ -44,6 +45,9 @@ def create_app(
         SQLALCHEMY_DATABASE_URI=settings.database_url,
         SQLALCHEMY_ENGINE_OPTIONS=engine_options(settings.database_url),
     )
+    if settings.trusted_proxies:
+        hops = settings.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
     db.init_app(app)
     Migrate(app, db, directory="compliance/migrations", render_as_batch=True)
     with app.app_context():
