@@ -12,12 +12,8 @@ from compliance.law.rules import LANGUAGES, RANK, Case, Rule
 
 ASK_AGAIN = timedelta(hours=1)  # when the agency named no time, or was misunderstood and somebody must repair that
 VERDICTS = {Effect.NOTE: Verdict.MET_WITH_NOTE, Effect.OK: Verdict.MET}  # of the others the names are the same
-ACTIONS = {
-    Verdict.NOT_MET: Action.STOP,
-    Verdict.BLOCKED: Action.STOP,
-    Verdict.OFFICER_REVIEW: Action.HOLD,
-    Verdict.UNDETERMINED: Action.HOLD,
-}
+STOPPED = (Verdict.NOT_MET, Verdict.BLOCKED)
+HELD = (Verdict.OFFICER_REVIEW, Verdict.UNDETERMINED)
 BEYOND_OFFICERS = (Effect.BLOCKED, Effect.UNDETERMINED)
 IN_THE_WAY = (*BEYOND_OFFICERS, Effect.NOT_MET, Effect.OFFICER_REVIEW)
 
@@ -32,23 +28,25 @@ def decide(facts: Facts, law: Law) -> Decision:
     worst = findings[0].effect if findings else Effect.OK
     verdict = VERDICTS.get(worst) or Verdict(worst)
     stage, blocked = case.gate.stage, verdict is Verdict.BLOCKED
+    action = Action.STOP if verdict in STOPPED else Action.HOLD if verdict in HELD else Action.PROCEED
     trial = stage in (RuleStage.SHADOW, RuleStage.ADVISE) and not blocked
     permit, texts = facts.application.permit_type, law.summaries[verdict]
     reasons = findings[0].message if findings else dict.fromkeys(LANGUAGES, "")
     summary = {language: texts[language].format(permit_type=permit, reason=reasons[language]) for language in LANGUAGES}
+    as_at, promised = case.application.as_at, [_deadline(f) for f in findings if f.code == "UNDERTAKING_OPEN"]
     retry_at = None
     if verdict is Verdict.UNDETERMINED and case.evidence.failure:
         retry_at = case.evidence.failure.retry_at or case.evidence.received_at + ASK_AGAIN
     return Decision(
         verdict,
-        Action.PROCEED if trial else ACTIONS.get(verdict, Action.PROCEED),
+        Action.PROCEED if trial else action,
         blocked or stage is RuleStage.ENFORCE,
         stage,
         dict(law.labels[verdict]),
         summary,
         findings,
         _cure(case, verdict, judged),
-        None if verdict in ACTIONS else _valid_until(case, findings),
+        min([as_at + timedelta(days=law.valid_days), *promised]) if action is Action.PROCEED else None,
         retry_at,
     )
 
@@ -75,10 +73,9 @@ def _decided(case: Case, found: list[Finding]) -> list[Finding]:
     decision = case.facts.decision
     if decision is None or decision.effect in BEYOND_OFFICERS:
         return found
-    if decision.until and decision.until < case.application.as_at:
-        return found
+    ended = decision.until is not None and decision.until < case.application.as_at
     replaced = [f for f in found if f.code in decision.codes and f.effect is not Effect.BLOCKED]
-    if not replaced:
+    if ended or not replaced:
         return found
     codes = sorted({finding.code for finding in replaced})
     made = case.find("OFFICER_DECISION", decision.effect, codes=codes, until=decision.until)
@@ -106,10 +103,8 @@ def _undertaken(case: Case, found: list[Finding]) -> list[Finding]:
 
 def _doubted(case: Case, found: list[Finding]) -> list[Finding]:
     """While the agency's answers look doubtful, an officer looks before anybody is refused."""
-    if not case.facts.doubtful:
-        return found
-    why = case.law.says("phrase", "doubtful")["text"]
-    return [finding if finding.code == "OFFICER_DECISION" else _softened(finding, why) for finding in found]
+    why = case.law.says("phrase", "doubtful")["text"] if case.facts.doubtful else None
+    return [_softened(finding, why) if why and finding.code != "OFFICER_DECISION" else finding for finding in found]
 
 
 def _softened(finding: Finding, why: Words | None = None) -> Finding:
@@ -134,12 +129,6 @@ def _weight(finding: Finding) -> tuple[int, int]:
     missing, months = finding.facts.get("missing", ()), finding.facts.get("months", 0)
     extent = len(missing) if isinstance(missing, list) else 0
     return RANK[finding.effect], -extent - (months if isinstance(months, int) else 0)
-
-
-def _valid_until(case: Case, findings: tuple[Finding, ...]) -> date:
-    """The policy's days, but never beyond an open undertaking."""
-    promised = [_deadline(finding) for finding in findings if finding.code == "UNDERTAKING_OPEN"]
-    return min([case.application.as_at + timedelta(days=case.law.valid_days), *promised])
 
 
 def _deadline(finding: Finding) -> date:

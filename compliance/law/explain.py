@@ -8,20 +8,21 @@ from compliance.law.decide import decide, judge
 from compliance.law.facts import Facts
 from compliance.law.grounds import RULES
 from compliance.law.law import Law
-from compliance.law.loading import CITED, LATER, Entry
+from compliance.law.loading import CITED, LATER
 from compliance.law.rules import Case
 
 
 def explain(facts: Facts, law: Law) -> dict[str, Any]:
     """The whole judgement as JSON values. Raises ValueError when the agency must be asked and was not."""
     case, stated = Case.of(facts, law), to_json(facts)
+    law_of = _cited(case)
     rules = [
         {
             "rule": rule.name,
             "question": to_json(law.says("rule", rule.name).get("question", {})),
             "looked_at": {path: reduce(_part, path.split("."), stated) for path in rule.reads},
             "owed": to_json(rule.owed(case)),
-            "law": [_cited(entry) for entry in map(_about(case).get, rule.rests_on) if entry],
+            "law": [law_of[name] for name in rule.rests_on if name in law_of],
             "found": to_json(found),
             "ended_here": rule.stops and bool(found),
         }
@@ -40,26 +41,18 @@ def _part(value: Any, name: str) -> Any:
     return value.get(name) if isinstance(value, dict) else None
 
 
-def _about(case: Case) -> dict[str, Entry]:
+def _cited(case: Case) -> dict[str, dict[str, Any]]:
     """The dated entries that a rule can rest on, by what the application is about."""
-    application, entries = case.application, case.law.entries
-    about = {
-        "gate": (application.permit_type, application.stage),
-        "service": (application.permit_type,),
-        "programmes": (application.scale or "micro",),
-        "legal_form": (application.legal_form or "",),
-        "due": (),
-        "pension_age": (),
-    }
-    named = {f"value.{key[0]}": entry for (kind, key), entry in entries.items() if kind == "value"}
-    return named | {kind: entries[kind, key] for kind, key in about.items() if (kind, key) in entries}
-
-
-def _cited(entry: Entry) -> dict[str, Any]:
-    return {
-        "what": " ".join((entry.kind, *entry.key)),
-        "says": to_json({name: said for name, said in entry.data.items() if name not in CITED | LATER}),
-        "since": entry.since.isoformat(),
-        "legal_basis": to_json(entry.basis),
-        "where": entry.where,
-    }
+    application, found = case.application, {}
+    about = {"gate": (application.permit_type, application.stage), "service": (application.permit_type,)}
+    about |= {"programmes": (application.scale or "micro",), "legal_form": (application.legal_form or "",)}
+    for (kind, key), entry in case.law.entries.items():
+        if kind == "value" or key == about.get(kind, ()):
+            found[f"value.{key[0]}" if kind == "value" else kind] = {
+                "what": " ".join((kind, *key)),
+                "says": to_json({name: said for name, said in entry.data.items() if name not in CITED | LATER}),
+                "since": entry.since.isoformat(),
+                "legal_basis": to_json(entry.basis),
+                "where": entry.where,
+            }
+    return found

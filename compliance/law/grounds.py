@@ -76,7 +76,7 @@ def programmes(case: Case) -> Findings:
             yield from case.find("SCALE_UNKNOWN", missing=doubtful, npp=account.npp)
 
 
-def _headcount(case: Case) -> dict[str, object]:
+def _headcount(case: Case) -> dict[str, int | None]:
     most, spared = liable(case), case.application.workforce.hired_last_30_days + case.law.values["headcount_tolerance"]
     return {"most": most, "least": None if most is None else most - spared}
 
@@ -88,15 +88,13 @@ def workers(case: Case) -> Findings:
     for account in partial:
         yield from case.find("WORKERS_PARTIAL", npp=account.npp)
     counts = [account.active_workers for account in case.active]
-    expected = liable(case)
-    if partial or expected is None or not counts or None in counts:
+    most, least = _headcount(case).values()
+    if partial or most is None or least is None or not counts or None in counts:
         return
-    active = sum(count or 0 for count in counts)
-    spared = case.application.workforce.hired_last_30_days + case.law.values["headcount_tolerance"]
-    if not expected - spared <= active <= expected:
-        code = "HEADCOUNT_DIFFERS" if active < expected else "HEADCOUNT_STALE"
-        declared = case.application.workforce.declared
-        yield from case.find(code, words={"expected": expected}, declared=declared, active=active)
+    active, declared = sum(count or 0 for count in counts), case.application.workforce.declared
+    if not least <= active <= most:
+        code = "HEADCOUNT_DIFFERS" if active < most else "HEADCOUNT_STALE"
+        yield from case.find(code, words={"expected": most}, declared=declared, active=active)
 
 
 @rule("evidence.accounts", COUNTED)
@@ -119,11 +117,12 @@ def arrears(case: Case) -> Findings:
     as_at, month_due = case.application.as_at, add_months(case.application.as_at, -1)
     for account in case.judged():
         paid = account.paid_through if account.first_payment is not False else None
+        through = paid.isoformat()[:7] if paid else None
         late, confirmed = _late(case, paid, month_due) if paid else (0, 0)
         months = max(late, account.months_in_arrears or 0)
         if months:
             first = case.law.due_day(add_months(paid, 1))[0] if paid and late else None
-            facts: dict[str, Any] = {"months": months, "paid_through": paid, "due": first, "npp": account.npp}
+            facts: dict[str, Any] = {"months": months, "paid_through": through, "due": first, "npp": account.npp}
             certain = max(confirmed, account.months_in_arrears or 0)
             if account.instalment_plan:
                 yield from case.find("INSTALMENT_PLAN", **facts)
@@ -131,7 +130,7 @@ def arrears(case: Case) -> Findings:
                 yield from case.find("ARREARS", _consequence(case, months, certain), **facts)
         due = case.law.due_day(month_due)[0]
         if paid and paid < month_due and as_at <= due:
-            yield from case.find("NOT_YET_DUE", paid_through=paid, due=due, npp=account.npp)
+            yield from case.find("NOT_YET_DUE", paid_through=through, due=due, npp=account.npp)
 
 
 def _late(case: Case, paid: date, month_due: date) -> tuple[int, int]:

@@ -5,7 +5,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
+from enum import StrEnum
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 from compliance.errors import BadPolicy
@@ -13,14 +15,7 @@ from compliance.law.facts import Basis, Certainty, Effect, Programme, RuleStage,
 
 Check = Callable[[Any, str], Any]
 Checks = dict[str, Check]
-Sections = dict[str, tuple[str, Check]]
 Key = tuple[str, ...]
-
-GROUNDS = ("registered", "programmes", "workers", "wages", "arrears", "project")
-SERVICES = ("business_licensing", "permit_to_tender", "foreign_workers", "labour_supplier", "building_approval")
-IDENTIFIERS = ("nib", "npwp", "npp")
-APPLIED_FOR = ("new", "renewal")
-LOWERED = (Effect.NOT_MET, Effect.OFFICER_REVIEW, Effect.NOTE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,93 +88,42 @@ def table(required: Checks, optional: Checks | None = None, make: Callable[..., 
 
 
 basis = many(table({"cite": text, "certainty": one_of(Certainty, Certainty)}, make=Basis))
-BOTH = table({"id": text, "en": text})
 COMMON: Checks = {"since": day}
 CITED: Checks = COMMON | {"basis": basis, "looked_at": day}
 LATER: Checks = {"until": day, "note": text}
-
-# Values that a region may set, and those that it may not (national).
-REGIONAL_VALUES: Checks = {
-    "valid_days": whole(1, 366),
-    "stored_answer_hours": whole(1, 720),
-    "snapshot_days": whole(1, 366),
-    "key_order": many(one_of(IDENTIFIERS), least=len(IDENTIFIERS)),
-    "several_accounts": one_of(("worst", "local")),
-    "headcount_tolerance": whole(0, 1000),
-    "project_days": whole(1, 60),
-    "other_name": one_of((Effect.NOTE, Effect.OFFICER_REVIEW), Effect),
-    "other_grounds": one_of(("note", "hidden")),
-    "undertakings": flag,
-    "branch": BOTH,
-}
-VALUES = REGIONAL_VALUES | {"lifted_days": whole(1, 3650)}
-
-
-def value(values: Checks) -> Check:
-    """A named value of one of these kinds."""
-    named = table(CITED | {"name": one_of(values), "value": lambda item, where: item}, LATER)
-
-    def check(row: Any, where: str) -> dict[str, Any]:
-        found: dict[str, Any] = named(row, where)
-        return found | {"value": values[found["name"]](found["value"], f"{where}.value")}
-
-    return check
-
-
-def gate(row: Any, where: str) -> dict[str, Any]:
-    """A rule of a region for permit types; what it says must be consistent."""
-    found: dict[str, Any] = _GATE(row, where)
-    grounds = found.get("grounds", ())
-    if found["stage"] is not RuleStage.OFF and not grounds:
-        raise BadPolicy(f"{where}.grounds", "is missing: a rule that is on names what counts")
-    if ("arrears" in grounds) != ("arrears" in found):
-        raise BadPolicy(f"{where}.arrears", "ground and threshold with its own legal basis belong together")
-    return found
-
-
-def effects(value: Any, where: str) -> dict[str, Effect]:
-    """Findings by code that a rule treats more mildly than the nation does."""
-    check = one_of(LOWERED, Effect)
-    return {code: check(effect, f"{where}.{code}") for code, effect in _a_table(value, where).items()}
-
-
-_GATE = table(
-    CITED | {"permit_types": many(text), "stage": one_of(RuleStage, RuleStage)},
-    LATER
-    | {
-        "applied_for": many(one_of(APPLIED_FOR)),
-        "scales": many(one_of(Scale, Scale)),
-        "grounds": many(one_of(GROUNDS)),
-        "programmes": many(one_of([p for p in Programme if p is not Programme.JKP], Programme)),
-        "arrears": table({"months": whole(1, 120), "effect": one_of(LOWERED, Effect), "basis": basis}),
-        "effects": effects,
-    },
-)
-_PROGRAMMES = {"scales": many(one_of(Scale)), "owed": many(one_of(Programme, Programme))}
-_FINDING = {"code": text, "effect": one_of(Effect, Effect)}
-_TEXT: Checks = {"code": text, "message": BOTH, "remedy": BOTH}
-_NO_EMPLOYER = one_of((Effect.NOT_REQUIRED, Effect.OFFICER_REVIEW), Effect)
-# By kind, the columns that say what a row is about (where they list several things, it says the same of each).
-NATIONAL: Sections = {
-    "programmes": ("scales", table(CITED | _PROGRAMMES, LATER)),
-    "due": ("", table(CITED | {"day": whole(1, 31)}, LATER)),
-    "pension_age": ("", table(CITED | {"age": whole(50, 70)}, LATER)),
-    "service": ("permit_types", table(CITED | {"service": one_of(SERVICES), "permit_types": many(text)}, LATER)),
-    "legal_form": ("forms", table(CITED | {"forms": many(text), "effect": _NO_EMPLOYER}, LATER)),
-    "value": ("name", value(VALUES)),
-    "finding": ("code", table(CITED | _FINDING, LATER | {"ground": one_of(GROUNDS)})),
-    "text": ("code variant", table(COMMON | _TEXT, LATER | {"variant": text})),
-    "verdict": ("verdict", table(COMMON | {"verdict": one_of(Verdict), "label": BOTH, "summary": BOTH}, LATER)),
-    "phrase": ("name", table(COMMON | {"name": text, "text": BOTH}, LATER)),
-    "rule": ("name", table(COMMON | {"name": text, "question": BOTH}, LATER)),
-}
+SCHEMA = tomllib.loads(Path(__file__).with_name("schema.toml").read_text(encoding="utf-8"))
+NATIONAL, REGION, VALUES = SCHEMA["national"], SCHEMA["region"], SCHEMA["values"]
+UNSAID = {"variant": "", "applied_for": ("new", "renewal")}
+ENUMS: dict[str, type[StrEnum]] = {"scale": Scale, "programme": Programme, "effect": Effect, "stage": RuleStage}
+ENUMS |= {"verdict": Verdict}
+NAMED: Checks = {"text": text, "flag": flag, "day": day, "basis": basis, "both": table({"id": text, "en": text})}
+NAMED |= {"value": one_of(VALUES), "any": lambda value, where: value}
 REGION_HEAD = table({"region": text, "name": text, "zone": text, "since": day})
-REGION: Sections = {
-    "value": ("name", value(REGIONAL_VALUES)),
-    "gate": ("permit_types applied_for", gate),
-    "text": ("code variant", table(CITED | _TEXT, LATER | {"variant": text})),
-}
-UNSAID = {"variant": "", "applied_for": APPLIED_FOR}
+
+
+def described(said: Any) -> Check:
+    """The check that schema.toml describes: of a value by its word, of a row by its columns."""
+    if isinstance(said, dict):
+        columns = {name: described(what) for name, what in said.items() if name not in ("about", "uncited")}
+        dates = {} if "about" not in said else COMMON if "uncited" in said else CITED
+        optional = {name[:-1]: check for name, check in columns.items() if name.endswith("?")}
+        required = {name: check for name, check in columns.items() if not name.endswith("?")}
+        return table(dates | required, LATER | optional if dates else optional)
+    match said.split():
+        case ["whole", least, most]:
+            return whole(int(least), int(most))
+        case ["one", *words]:
+            return one_of(words)
+        case ["order", *words]:
+            return many(one_of(words), least=len(words))
+        case ["many", *words]:
+            return many(described(" ".join(words)))
+        case ["each", *words]:
+            check = described(" ".join(words))
+            return lambda value, where: {name: check(value[name], f"{where}.{name}") for name in _a_table(value, where)}
+        case [name, *words] if name in ENUMS:
+            return one_of(words or ENUMS[name], ENUMS[name])
+    return NAMED[said]
 
 
 def parse(source: str, where: str) -> dict[str, Any]:
@@ -190,7 +134,7 @@ def parse(source: str, where: str) -> dict[str, Any]:
         raise BadPolicy(where, f"is not TOML: {error}") from error
 
 
-def entries(data: Mapping[str, Any], sections: Sections, where: str) -> list[Entry]:
+def entries(data: Mapping[str, Any], sections: Mapping[str, Any], where: str) -> list[Entry]:
     """All dated entries of a file's tables. Raises BadPolicy naming the place, like `national.toml: due[2].day`."""
     found = []
     for kind, rows in data.items():
@@ -198,15 +142,26 @@ def entries(data: Mapping[str, Any], sections: Sections, where: str) -> list[Ent
             raise BadPolicy(f"{where}: {kind}", f"is an unknown key; known are {', '.join(sections)}")
         if not isinstance(rows, list):
             raise BadPolicy(f"{where}: {kind}", f"must be a list of tables, [[{kind}]]")
-        columns, check = sections[kind]
+        columns, check = sections[kind]["about"].split(), described(sections[kind])
         for number, raw in enumerate(rows, 1):
             at = f"{where}: {kind}[{number}]"
             row = check(raw, at)
-            about = [row.get(column, UNSAID.get(column)) for column in columns.split()]
+            if kind == "value":
+                row["value"] = described(VALUES[row["name"]])(row["value"], f"{at}.value")
+            if kind == "gate":
+                _consistent(row, at)
+            about = [row.get(column, UNSAID.get(column)) for column in columns]
             dated = (row["since"], row.get("until"), row.get("basis", ()), row.get("looked_at"), row, at)
             keys = product(*([part] if isinstance(part, str) else part for part in about))
             found += [Entry(kind, key, *dated) for key in keys]
     return found
+
+
+def _consistent(gate: Mapping[str, Any], where: str) -> None:
+    if gate["stage"] is not RuleStage.OFF and "grounds" not in gate:
+        raise BadPolicy(f"{where}.grounds", "is missing: a rule that is on names what counts")
+    if ("arrears" in gate.get("grounds", ())) != ("arrears" in gate):
+        raise BadPolicy(f"{where}.arrears", "ground and threshold with its own legal basis belong together")
 
 
 def in_order(found: Iterable[Entry]) -> Groups:
@@ -216,20 +171,10 @@ def in_order(found: Iterable[Entry]) -> Groups:
         groups[entry.kind, entry.key].append(entry)
     for group in groups.values():
         for entry, follower in zip(group, [*group[1:], None], strict=True):
-            _follows(entry, follower)
+            if follower and follower.since == entry.since:
+                raise BadPolicy(follower.where, f"begins on {entry.since}, the same day as {entry.where}")
+            if entry.until and (follower is None or follower.since != entry.until + timedelta(days=1)):
+                rule = "overlaps" if follower and follower.since <= entry.until else "leaves a gap after"
+                where = (follower or entry).where
+                raise BadPolicy(where, f"{rule} {entry.where}, which ends on {entry.until}; a gate ends with stage off")
     return dict(groups)
-
-
-def _follows(entry: Entry, follower: Entry | None) -> None:
-    if follower and follower.since == entry.since:
-        raise BadPolicy(follower.where, f"begins on {entry.since}, the same day as {entry.where}")
-    if entry.until is None:
-        return
-    if entry.until < entry.since:
-        raise BadPolicy(entry.where, "ends before it begins")
-    if follower is None:
-        rule = f"leaves a gap after {entry.until}: say what holds then (a gate ends with stage off)"
-        raise BadPolicy(entry.where, rule)
-    if follower.since != entry.until + timedelta(days=1):
-        rule = "overlaps" if follower.since <= entry.until else "leaves a gap after"
-        raise BadPolicy(follower.where, f"{rule} {entry.where}, which ends on {entry.until}")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Self
 
+from compliance.law.codec import to_json
 from compliance.law.facts import Account, Application, Effect, Evidence, Facts, Finding, Match, RuleStage, Sanction
 from compliance.law.law import FROZEN_NIB, GateRule, Law, Words, says_no_workers
 
@@ -20,6 +21,9 @@ MONTHS: Words = {
 MONTH_NAMES = {language: names.split() for language, names in MONTHS.items()}
 NOT_ASKED = Evidence("", datetime.min.replace(tzinfo=UTC))
 NOT_GATED = GateRule(RuleStage.OFF, ())
+Findings = Iterator[Finding]
+Judge = Callable[["Case"], Findings]
+Owed = Callable[["Case"], Mapping[str, object]]
 
 
 @dataclass(slots=True)
@@ -57,41 +61,31 @@ class Case:
         *,
         variant: str = "",
         anywhere: bool = False,
-        words: Mapping[str, object] | None = None,
+        words: dict[str, object] | None = None,
         **facts: object,
-    ) -> Iterator[Finding]:
+    ) -> Findings:
         """One finding, or none where the region does not list other grounds.
 
         `effect` replaces the law's; `anywhere` says that no ground is judged, so that the region's rule has no say;
-        `words` are filled into the texts only, `facts` into both. Days are `date`; `paid_through` is a month.
+        `words` are filled into the texts only, `facts` into both.
         """
         rule, gate = self.law.findings[code], self.gate
         effect, basis = effect or rule.effect, rule.basis
         if rule.ground in gate.grounds and not anywhere:
-            effect = milder(effect, gate.effects.get(code, effect))
+            effect = max(effect, gate.effects.get(code, effect), key=RANK.__getitem__)  # the milder of both
             basis = (gate.arrears["basis"] if rule.ground == "arrears" else gate.basis) + basis
         elif rule.ground and not anywhere:
             if self.law.values["other_grounds"] == "hidden":
                 return
-            effect = milder(effect, Effect.NOTE)
-        filled = {language: self._filled(language, {**facts, **(words or {})}) for language in LANGUAGES}
-        message, remedy = (
-            {language: text[language].format_map(filled[language]) for language in LANGUAGES}
-            for text in rule.words[variant]
-        )
-        told = {name: _json(name, value) for name, value in facts.items() if value is not None}
+            effect = max(effect, Effect.NOTE, key=RANK.__getitem__)
+        fixed = {"permit_type": self.application.permit_type, "region_name": self.law.region_name}
+        message, remedy = {}, {}
+        for language in LANGUAGES:
+            filled = {name: _spell(value, language) for name, value in (facts | (words or {})).items()}
+            filled |= fixed | {"branch": self.law.values["branch"][language]}
+            message[language], remedy[language] = (text[language].format_map(filled) for text in rule.words[variant])
+        told = {name: to_json(value) for name, value in facts.items() if value is not None}
         yield Finding(code, effect, message, remedy, basis, told)
-
-    def _filled(self, language: str, words: Mapping[str, object]) -> dict[str, str]:
-        return {name: _spell(value, language) for name, value in words.items()} | {
-            "permit_type": self.application.permit_type,
-            "region_name": self.law.region_name,
-            "branch": self.law.values["branch"][language],
-        }
-
-
-def milder(one: Effect, other: Effect) -> Effect:
-    return max(one, other, key=RANK.__getitem__)
 
 
 def _spell(value: object, language: str) -> str:
@@ -100,17 +94,6 @@ def _spell(value: object, language: str) -> str:
     if isinstance(value, (tuple, list)):
         return ", ".join(str(item) for item in value)
     return "—" if value is None else str(value)
-
-
-def _json(name: str, value: object) -> object:
-    if isinstance(value, date):
-        return value.isoformat()[: 7 if name == "paid_through" else 10]
-    return [str(item) for item in value] if isinstance(value, (tuple, list)) else value
-
-
-Findings = Iterator[Finding]
-Judge = Callable[[Case], Findings]
-Owed = Callable[[Case], dict[str, object]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +112,7 @@ class Rule:
 RULES: list[Rule] = []  # asked in the order in which they stand, in this file and then in grounds
 
 
-def rule(
-    reads: str, rests_on: str = "", *, stops: bool = False, owed: Owed = lambda case: {}
-) -> Callable[[Judge], Judge]:
+def rule(reads: str, rests_on: str = "", stops: bool = False, owed: Owed = lambda case: {}) -> Callable[[Judge], Judge]:
     """Makes a function the next rule; facts and law are named in one line, parted by spaces."""
 
     def add(judge: Judge) -> Judge:

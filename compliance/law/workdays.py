@@ -11,15 +11,13 @@ from compliance.law.loading import day, flag, many, one_of, parse, table, text, 
 
 ONE_DAY = timedelta(days=1)
 _DAY = {"date": day, "kind": one_of(("national", "cuti_bersama")), "name": text}
-_YEAR = table(
-    {
-        "year": whole(2000, 2100),
-        "confirmed": flag,
-        "certainty": one_of(("text", "reported", "unverified")),
-        "decree": text,
-        "days": many(table(_DAY, make=lambda date, kind, name: (date, name))),
-    }
-)
+_YEAR = {
+    "year": whole(2000, 2100),
+    "confirmed": flag,
+    "certainty": one_of(("text", "reported", "unverified")),
+    "decree": text,
+    "days": many(table(_DAY, make=lambda date, kind, name: (date, name))),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +31,7 @@ class HolidayYear:
 
 def read_year(source: str, where: str, stem: str = "") -> HolidayYear:
     """Read one table, whose file's name, if said, must be its year. Raises BadPolicy naming `where` and the rule."""
-    data = _YEAR(parse(source, where), where)
+    data = table(_YEAR)(parse(source, where), where)
     days = [found for found, _ in data["days"]]
     if days != sorted(set(days)) or {found.year for found in days} != {data["year"]}:
         raise BadPolicy(f"{where}.days", f"must be days of {data['year']}, in order, each once")
