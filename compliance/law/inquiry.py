@@ -50,9 +50,7 @@ def question_text(application: Application, identity: Identity, law: Law) -> str
 
 
 @dataclass(slots=True)
-class _Asking:
-    """The evidence so far."""
-
+class _Asking:  # the evidence so far
     application: Application
     identity: Identity
     evidence: Evidence

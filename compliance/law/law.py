@@ -19,9 +19,7 @@ Words = Mapping[str, str]  # by language: id, en
 
 
 @dataclass(frozen=True, slots=True)
-class Region:
-    """A region that has a policy."""
-
+class Region:  # one that has a policy
     code: str
     name: str
     zone: ZoneInfo
@@ -42,27 +40,22 @@ class Region:
 
 
 @dataclass(frozen=True, slots=True)
-class GateRule:
-    """What a region requires for a permit type. `programmes` are owed on top of the national table; `arrears`: from how
-    many months on, with which effect and basis; empty where they are no ground."""
-
+class GateRule:  # what a region requires for a permit type
     stage: RuleStage
     basis: tuple[Basis, ...]
     grounds: tuple[str, ...] = ()
-    programmes: tuple[Programme, ...] = ()
+    programmes: tuple[Programme, ...] = ()  # owed on top of the national table
     scales: tuple[Scale, ...] | None = None
     effects: Mapping[str, Effect] = field(default_factory=dict)
-    arrears: Mapping[str, Any] = field(default_factory=dict)
+    arrears: Mapping[str, Any] = field(default_factory=dict)  # as a ground: from how many months, effect, basis
 
 
 @dataclass(frozen=True, slots=True)
-class FindingRule:
-    """What national law says of one finding; message and remedy by variant."""
-
+class FindingRule:  # what national law says of one finding
     effect: Effect
     ground: str | None
     basis: tuple[Basis, ...]
-    words: Mapping[str, tuple[Words, Words]]
+    words: Mapping[str, tuple[Words, Words]]  # message and remedy by variant
 
 
 class Law:

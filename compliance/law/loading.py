@@ -19,17 +19,15 @@ Key = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """One dated piece of law. `where` says in which file and table it stands; `kind` and `key` what it is about."""
-
+class Entry:  # one dated piece of law
     kind: str
-    key: Key
+    key: Key  # what it is about
     since: date
     until: date | None
     basis: tuple[Basis, ...]
     looked_at: date | None
     data: Mapping[str, Any]
-    where: str
+    where: str  # file and table
 
 
 Groups = dict[tuple[str, Key], list[Entry]]

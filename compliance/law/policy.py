@@ -23,11 +23,9 @@ DATA = Path(__file__).parent / "data"
 
 
 class _Source(NamedTuple):
-    """One file: its text, where it stands, and whether it came with the program."""
-
     text: str
     where: str
-    shipped: bool = True
+    shipped: bool = True  # it came with the program
 
 
 class Policy:

@@ -13,20 +13,16 @@ from compliance.law.policy import Policy
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
-    """Where a decision no longer comes out as it was recorded. `path` is a JSON pointer into the decision."""
-
-    path: str
+class Difference:  # where a decision no longer comes out as it was recorded
+    path: str  # a JSON pointer into the decision
     then: Any
     now: Any
 
 
 @dataclass(frozen=True, slots=True)
-class Replay:
-    """A decision made again; `differences` is empty when it came out the same to the letter."""
-
+class Replay:  # a decision made again
     decision: Decision
-    differences: tuple[Difference, ...]
+    differences: tuple[Difference, ...]  # none when it came out the same to the letter
     policy_sha256: str
 
     @property
@@ -65,14 +61,12 @@ def differences(then: Any, now: Any, path: str = "") -> Iterator[Difference]:
 
 
 @dataclass(frozen=True, slots=True)
-class Flip:
-    """A logged check that a draft would decide otherwise; `now` None: the agency was not asked then."""
-
+class Flip:  # a logged check that a draft would decide otherwise
     entry_id: str
     reference: str
     as_at: date
     then: Mapping[str, Any]
-    now: Decision | None
+    now: Decision | None  # None: the agency was not asked then
 
     @property
     def stopped(self) -> bool:

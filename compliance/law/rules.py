@@ -27,15 +27,13 @@ Owed = Callable[["Case"], Mapping[str, object]]
 
 
 @dataclass(slots=True)
-class Case:
-    """What every rule looks at. `accounts` and `active` are in the order of their NPP, whatever order they came in."""
-
+class Case:  # what every rule looks at
     facts: Facts
     law: Law
     application: Application
     gate: GateRule
     evidence: Evidence
-    accounts: tuple[Account, ...]
+    accounts: tuple[Account, ...]  # in the order of their NPP, whatever order they came in
     active: tuple[Account, ...]
 
     @classmethod
@@ -97,16 +95,13 @@ def _spell(value: object, language: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
-    """One question of the law. `reads` are the facts it looks at, `rests_on` the dated law it applies (a kind, or
-    `value.` and a name), `owed` what it measures the facts against."""
-
+class Rule:  # one question of the law
     name: str
     judge: Judge
-    reads: tuple[str, ...]
-    rests_on: tuple[str, ...]
+    reads: tuple[str, ...]  # the facts it looks at
+    rests_on: tuple[str, ...]  # the dated law it applies: a kind, or `value.` and a name
     stops: bool
-    owed: Owed
+    owed: Owed  # what it measures the facts against
 
 
 RULES: list[Rule] = []  # asked in the order in which they stand, in this file and then in grounds

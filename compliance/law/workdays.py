@@ -21,12 +21,10 @@ _YEAR = {
 
 
 @dataclass(frozen=True, slots=True)
-class HolidayYear:
-    """One year's days off. `confirmed` says that a person compared it with the decree; `names` is name by day."""
-
+class HolidayYear:  # one year's days off
     year: int
-    confirmed: bool
-    names: dict[date, str] = field(repr=False)
+    confirmed: bool  # a person compared it with the decree
+    names: dict[date, str] = field(repr=False)  # by day
 
 
 def read_year(source: str, where: str, stem: str = "") -> HolidayYear:
