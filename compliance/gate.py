@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -143,6 +144,7 @@ class Gate:
         self.clock, self.timeout, self.cache_ttl, self.standby = clock, timeout, cache_ttl, standby
         self._secret, self.outages, self.brake = secret, outages, brake
         self._stored_laws: set[str] = set()
+        self._storing = threading.Lock()
 
     def check(self, question: Question) -> Recorded:
         """Make one check and return it with its durable entry.
@@ -166,7 +168,11 @@ class Gate:
 
     def _store(self, law: Law, now: datetime) -> None:
         """The texts of a policy go into the log once, before the first decision that names them; ids make it so."""
-        if law.sha256 not in self._stored_laws:
+        if law.sha256 in self._stored_laws:
+            return
+        with self._storing:  # one thread writes them; hundreds may come at once after a start
+            if law.sha256 in self._stored_laws:
+                return
             for name, text in law.texts.items():
                 body = {"sha256": name, "text": text}
                 self.log.append("policy.text", body, entry_id=f"policy.text.{name}", private={}, at=now)
