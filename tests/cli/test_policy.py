@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Callable, Iterator
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -150,8 +150,8 @@ def test_flips_of_a_draft_that_changes_nothing_say_so(run: Run, draft: Callable[
     assert run("flips", draft("since", "since"), "--region", "99.99").exit_code == 2
 
 
-def replayed(app: Flask) -> Result:
-    words = ["log", "replay", "--from", "2026-11-20", "--to", "2026-11-20", "--by", "test"]
+def replayed(app: Flask, day: str = "2026-11-20") -> Result:
+    words = ["log", "replay", "--from", day, "--to", day, "--by", "test"]
     return app.test_cli_runner().invoke(args=words)
 
 
@@ -163,6 +163,19 @@ def test_a_replay_from_the_log_alone_comes_out_the_same_and_is_an_entry(app: Fla
     with app.app_context():
         entry = next(deployment().log.entries(kinds=("log.replayed",)))
     assert (entry.body["checks"], entry.body["differing"], entry.body["by"]) == (3, 0, "test")
+
+
+def test_days_of_a_replay_are_days_of_the_region(app: Flask, clock: Clock) -> None:
+    """16:00 UTC is midnight in Makassar."""
+    with app.app_context():
+        gate = deployment().gate
+        clock.now = datetime(2026, 11, 20, 15, 59, tzinfo=UTC)
+        gate.check(question(NIB, "RESTORAN"))
+        clock.now = datetime(2026, 11, 20, 16, 0, tzinfo=UTC)
+        gate.check(question(NIB, "PEMAKAMAN"))
+        gate.check(question(UNKNOWN_NIB, "KAPAL"))
+    assert replayed(app, "2026-11-20").output.startswith("1 checks decided again, 0 differ")
+    assert replayed(app, "2026-11-21").output.startswith("2 checks decided again, 0 differ")
 
 
 def test_a_rule_that_was_changed_is_found_by_the_replay(
