@@ -52,7 +52,7 @@ def main() -> int:
         )
     )
     print("Starting the sandbox agency and the gate …", flush=True)
-    command = [BIN / "honcho", "start", "-f", HERE / "Procfile"]
+    command = [str(BIN / "honcho"), "start", "-f", str(HERE / "Procfile")]
     servers = subprocess.Popen(command, cwd=HERE, env=env, start_new_session=True)
     try:
         _wait_until_ready(servers)
