@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 
-from flask import Response, g
+from flask import Response, g, send_file
 from flask_smorest import Blueprint
 from ulid import ULID
 
@@ -19,6 +20,7 @@ from compliance.proof import tiles
 from compliance.proof.note import b64
 
 PLAIN, BYTES = "text/plain; charset=utf-8", "application/octet-stream"
+PAGE = Path(tiles.__file__).parent / "receipt.html"
 FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable"}
 blueprint = Blueprint("log", __name__, url_prefix="/api/v1/log", description="The append-only log (C2SP tlog-tiles)")
 
@@ -69,6 +71,13 @@ def inclusion(index: int, size: int) -> Response:
         return _hashes(deployment().log.inclusion(index, size))
     except LogBroken as error:
         raise Problem(404, str(error)) from error
+
+
+@blueprint.get("/receipt.html")
+@blueprint.response(200, {"type": "string"}, content_type="text/html", description="A page to keep")
+def receipt_page() -> Response:
+    """A page that verifies receipts offline; it loads nothing and sends nothing."""
+    return send_file(PAGE, as_attachment=True, download_name="bukti-receipt.html", max_age=3600)
 
 
 def _hashes(proof: Sequence[bytes]) -> Response:

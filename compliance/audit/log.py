@@ -55,6 +55,12 @@ class AuditLog(LogReads, CheckReads):
         self._remember_at = 0.0
         open_for_service(self)
 
+    def check_ready(self) -> None:
+        """Read the newest entry and sign it: database, tables and key are there. Raises LogUnavailable when closed."""
+        if self.closed:
+            raise LogUnavailable(f"the log takes no entries: {self.closed}")
+        self.checkpoint()
+
     def remember(self, size: int, root: bytes) -> None:
         """Tell the signer's memory of a head, at most once a second."""
         now = time.monotonic()

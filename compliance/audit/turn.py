@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, Engine, make_url, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from compliance.audit.entry import Draft
 from compliance.errors import LogUnavailable, Misconfigured
@@ -50,9 +50,10 @@ _local: dict[str, threading.Lock] = {}
 def engine_options(database_url: str) -> dict[str, Any]:
     """SQLAlchemy's options for the service's engine: a pool for more than a hundred threads, pragmas at each connect.
 
-    A thread that finds no free connection waits 10 s. Nobody holds a connection while the agency is asked.
+    Errors do not repeat what was written: it may be personal. A thread that finds no free connection waits 10 s; nobody
+    holds one while the agency is asked.
     """
-    pool = {"pool_size": 16, "max_overflow": 16, "pool_timeout": 10}
+    pool = {"pool_size": 16, "max_overflow": 16, "pool_timeout": 10, "hide_parameters": True}
     if make_url(database_url).get_backend_name() == "sqlite":
         args = {"isolation_level": "IMMEDIATE", "timeout": 10}
         return {**pool, "connect_args": args, "pool_events": [(_pragmas, "connect")]}
@@ -126,10 +127,11 @@ def _undone(connection: Connection) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        try:
-            connection.exec_driver_sql("ROLLBACK")
-        except DBAPIError:
-            connection.invalidate()
+        if not connection.invalidated:
+            try:
+                connection.exec_driver_sql("ROLLBACK")
+            except SQLAlchemyError:
+                connection.invalidate()
         raise
 
 

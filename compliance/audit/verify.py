@@ -13,6 +13,7 @@ from compliance.audit.projection import check_row
 from compliance.audit.reads import BATCH, LogReads
 from compliance.audit.table import audit_entry, check_record
 from compliance.errors import LogBroken
+from compliance.proof.package import disclosed_by
 from compliance.proof.tally import Tally
 
 Progress = Callable[[int], None]
@@ -57,9 +58,11 @@ def _batches(log: LogReads) -> Iterator[list[Row[int, str, bytes, bytes, bytes, 
 
 
 def verify_checks(log: LogReads, progress: Progress) -> int:
-    """Compare what pages and lists show of each check with its entry. Returns their number; raises LogBroken."""
+    """Compare what pages and lists show of each check, and what is disclosed of it, with its entry. Returns their number; raises LogBroken."""
     seen = 0
     for entry in log.entries(kinds=("check",)):
+        for string in log.disclosures([entry.id]).get(entry.id, []):
+            disclosed_by(entry.body.get("sd", {}), string)
         with log.engine.connect() as connection:
             _compare(connection, entry)
         seen += 1
