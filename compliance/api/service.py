@@ -15,7 +15,6 @@ from sqlalchemy.exc import SQLAlchemyError
 from compliance.api.problems import CODES
 from compliance.deployment import deployment
 from compliance.errors import GateError
-from compliance.proof.receipt import jwk
 from compliance.registry.brake import brake_states
 from compliance.registry.sources import breaker_state
 
@@ -38,7 +37,7 @@ def healthz() -> Response:
 def readyz() -> Response:
     """Ready to check. Reasons are told to callers with METRICS_TOKEN only."""
     try:
-        deployment().log.checkpoint()  # reads the newest entry and signs it: database, tables and key are there
+        deployment().log.check_ready()
     except (GateError, SQLAlchemyError) as error:
         reason = f"{type(error).__name__}: {str(error).splitlines()[0]}" if _operator() else "not ready"
         return Response(f"{reason}\n", 503, content_type=PLAIN)
@@ -71,7 +70,7 @@ def _operator() -> bool:
 @blueprint.response(200, {"type": "object"}, description="RFC 7517")
 def jwks() -> Response:
     """The public keys that sign receipts."""
-    text = json.dumps({"keys": [jwk(key) for key in deployment().log.keyring.keys]})
+    text = json.dumps(deployment().log.keyring.jwks())
     return Response(text, content_type="application/json", headers={"Cache-Control": "public, max-age=300"})
 
 
