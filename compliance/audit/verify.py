@@ -58,7 +58,10 @@ def _batches(log: LogReads) -> Iterator[list[Row[int, str, bytes, bytes, bytes, 
 
 
 def verify_checks(log: LogReads, progress: Progress) -> int:
-    """Compare what pages and lists show of each check, and what is disclosed of it, with its entry. Returns their number; raises LogBroken."""
+    """Compare what pages and lists show of each check, and what is disclosed of it, with its entry.
+
+    Returns their number; raises LogBroken.
+    """
     seen = 0
     for entry in log.entries(kinds=("check",)):
         for string in log.disclosures([entry.id]).get(entry.id, []):

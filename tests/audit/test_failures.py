@@ -89,8 +89,7 @@ def test_p1_a_full_disk_gives_no_answer(log: AuditLog, add: Add) -> None:
 
     event.listen(log.engine, "checkout", small)
     with pytest.raises(LogUnavailable):
-        for number in range(200):
-            add(f"check-{number}")
+        [add(f"check-{number}") for number in range(200)]
     size = log.head()[0]
     assert verify(log, {}, lambda done: None)[0] == size
     event.remove(log.engine, "checkout", small)
