@@ -9,19 +9,18 @@ from sqlalchemy import Engine
 from compliance import work as work
 from compliance.audit.log import AuditLog
 from compliance.audit.projection import projects
-from compliance.registry.brake import BRAKES, SIGHTINGS, Brake, record_brake, record_sighting
-from compliance.registry.imports import record_import
-from compliance.registry.outages import FAILURES, OUTAGES, Outages, record_failure, record_outage
+from compliance.registry import brake, imports, outages, snapshot
 from compliance.registry.port import Source
-from compliance.registry.snapshot import IMPORTS
 
-projects("registry.imported", into=(IMPORTS,))(record_import)
-projects("registry.outage_began", "registry.outage_ended", into=(OUTAGES,))(record_outage)
-projects("registry.brake_opened", "registry.brake_closed", into=(BRAKES,))(record_brake)
-projects("check", into=(FAILURES,))(record_failure)
-projects("check", into=(SIGHTINGS,))(record_sighting)
+projects("registry.imported", into=(snapshot.IMPORTS,))(imports.record_import)
+projects("registry.outage_began", "registry.outage_ended", into=(outages.OUTAGES,))(outages.record_outage)
+projects("registry.brake_opened", "registry.brake_closed", into=(brake.BRAKES,))(brake.record_brake)
+projects("check", into=(outages.FAILURES,))(outages.record_failure)
+projects("check", into=(brake.SIGHTINGS,))(brake.record_sighting)
 
 
-def watchers(engine: Engine, log: AuditLog, source: Source, sentinels: Mapping[str, str]) -> tuple[Outages, Brake]:
+def watchers(
+    engine: Engine, log: AuditLog, source: Source, known: Mapping[str, str]
+) -> tuple[outages.Outages, brake.Brake]:
     """What the gate tells of the agency's answers."""
-    return Outages(engine, log), Brake(engine, log, source, sentinels)
+    return outages.Outages(engine, log), brake.Brake(engine, log, source, known)

@@ -59,12 +59,7 @@ _handlers: dict[str, Handler] = {}
 
 def handles(kind: str) -> Callable[[Handler], Handler]:
     """Register what does rows of a kind; it returns when the row is due again, or None when it is done."""
-
-    def register(handler: Handler) -> Handler:
-        _handlers[kind] = handler
-        return handler
-
-    return register
+    return lambda handler: _handlers.setdefault(kind, handler)
 
 
 def add(connection: Connection, kind: str, key: str, due_at: datetime) -> None:
@@ -73,50 +68,40 @@ def add(connection: Connection, kind: str, key: str, due_at: datetime) -> None:
     connection.execute(row.on_conflict_do_nothing(index_elements=["id"]))
 
 
-def drop(connection: Connection, kind: str, key: str) -> None:
-    connection.execute(delete(WORK).where(WORK.c.id == f"{kind}:{key}"))
-
-
-def claim(engine: Engine, now: datetime, limit: int = BATCH, lease: timedelta = LEASE) -> list[Row]:
+def claim(engine: Engine, now: datetime, limit: int = BATCH) -> list[Row]:
     """Take rows that are due, for the time of a lease; no two workers get the same one."""
     c = WORK.c
     due = select(c.id).where(c.due_at <= now).order_by(c.due_at).limit(limit).with_for_update(skip_locked=True)
-    taken = update(WORK).where(c.id.in_(due)).values(due_at=now + lease, tries=c.tries + 1).returning(c.id, c.tries)
+    taken = update(WORK).where(c.id.in_(due)).values(due_at=now + LEASE, tries=c.tries + 1).returning(c.id, c.tries)
     with engine.begin() as connection:
-        rows = [(row.id.partition(":"), row.tries) for row in connection.execute(taken)]
-    return [Row(kind, key, tries) for (kind, _, key), tries in rows]
+        rows = [(row.id.split(":", 1), row.tries) for row in connection.execute(taken)]
+    return [Row(kind, key, tries) for (kind, key), tries in rows]
 
 
 def do_due(here: Deployment) -> int:
-    """Do one batch of what is due; returns how many rows."""
+    """Do one batch of what is due; returns how many rows. One that fails is tried again, the others go on."""
     rows = claim(here.log.engine, here.clock())
     for row in rows:
-        again = _do(here, row)
+        try:
+            again = _handlers[row.kind](here, row)
+        except GateError as error:
+            log.warning("%s %s: %s", row.kind, row.key, error)
+            again = _later(here.clock(), row)
+        except Exception:
+            log.exception("%s %s failed", row.kind, row.key)
+            again = _later(here.clock(), row)
+        this = WORK.c.id == f"{row.kind}:{row.key}"
         with here.log.engine.begin() as connection:
-            if again:
-                connection.execute(update(WORK).where(WORK.c.id == f"{row.kind}:{row.key}").values(due_at=again))
-            else:
-                drop(connection, row.kind, row.key)
+            connection.execute(update(WORK).where(this).values(due_at=again) if again else delete(WORK).where(this))
     return len(rows)
 
 
-def _do(here: Deployment, row: Row) -> datetime | None:
-    """A row that fails is tried again, later and later; the worker goes on with the next."""
-    try:
-        return _handlers[row.kind](here, row)
-    except GateError as error:
-        log.warning("%s %s: %s", row.kind, row.key, error)
-    except Exception:
-        log.exception("%s %s failed", row.kind, row.key)
-    return later(here.clock(), row)
-
-
-def later(now: datetime, row: Row) -> datetime:
+def _later(now: datetime, row: Row) -> datetime:
     """When a row that could not be done is tried again: 5 minutes, 10, 20 … an hour, each row at its own second."""
-    return now + min(RETRY * (1 << min(row.tries - 1, 10)), LONGEST) + spread(row.key)
+    return now + min(RETRY * (1 << min(row.tries - 1, 10)), LONGEST) + _spread(row.key)
 
 
-def spread(key: str) -> timedelta:
+def _spread(key: str) -> timedelta:
     """A delay of a row's own, always the same, so that not all ask at once."""
     return timedelta(seconds=int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "big") % SPREAD)
 
@@ -134,19 +119,16 @@ def ask_sentinels(here: Deployment, row: Row) -> datetime:
     return here.clock() + SENTINEL_EVERY
 
 
-# --- checks that wait for the agency ---------------------------------------------------------------------------------
-
-
 @projects("check")
 def queue(connection: Connection, entry: Entry) -> None:
     """A check that got no answer is due when it said; one that replaces it takes its place."""
     body = entry.body
     failure = (body["facts"].get("evidence") or {}).get("failure", {})
     if body["decision"]["verdict"] == "UNDETERMINED" and failure.get("kind") == "unavailable":
-        retry_at = body["decision"]["retry_at"]
-        add(connection, "reask", entry.id, datetime.fromisoformat(retry_at) + spread(entry.id))
+        retry_at = datetime.fromisoformat(body["decision"]["retry_at"])
+        add(connection, "reask", entry.id, retry_at + _spread(entry.id))
     if "replaces" in body:
-        drop(connection, "reask", body["replaces"])
+        connection.execute(delete(WORK).where(WORK.c.id == f"reask:{body['replaces']}"))
 
 
 @handles("reask")
@@ -158,25 +140,18 @@ def reask(here: Deployment, row: Row) -> datetime | None:
     question = again(entry)
     if question is None:
         return None
-    if not _answers(here, question, now):
-        return later(now, row)
-    here.gate.check(question)
-    return None
-
-
-def _answers(here: Deployment, question: Question, now: datetime) -> bool:
-    """Whether the agency answers at all: a probe with the first call of the question."""
     source, by = here.gate.source, question.application.given[0]
     purpose = Purpose(question.request_id, question.reference)
     try:
         source.ask(Ask(Subject.EMPLOYER, by, getattr(question.identity, by)), purpose)
+        if here.gate.outages:
+            here.gate.outages.saw(Evidence(source.name, now), now)
     except RegistryUnavailable:
-        return False
-    except RegistryError:
-        return True  # the check itself will say what was not understood
-    if here.gate.outages:
-        here.gate.outages.saw(Evidence(source.name, now), now)
-    return True
+        return _later(now, row)
+    except RegistryError as error:
+        log.info("reask %s: %s", row.key, error)  # the check itself will say what was not understood
+    here.gate.check(question)
+    return None
 
 
 def again(entry: Entry) -> Question | None:

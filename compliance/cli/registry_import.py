@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
 
 import click
 from flask.cli import with_appcontext
 
-from compliance import projections  # noqa: F401  its entry becomes a table here, too
 from compliance.database import db
 from compliance.deployment import deployment
 from compliance.errors import GateError
@@ -38,34 +37,30 @@ def import_command(file: Path, region: str | None, older: bool, dated: datetime 
         raise click.ClickException(
             f"Tidak diterima, tidak ada yang disimpan / not taken, nothing stored: {error}"
         ) from error
-    as_of = imported.as_of.astimezone(ZONE)
-    click.echo(
-        f"Laporan berlaku / in force: {imported.period:%Y-%m}, {as_of:%Y-%m-%d %H:%M} WITA, {imported.sha256[:12]}"
-    )
+    as_of = f"{imported.as_of.astimezone(ZONE):%Y-%m-%d %H:%M} WITA"
+    click.echo(f"Laporan berlaku / in force: {imported.period:%Y-%m}, {as_of}, {imported.sha256[:12]}")
     sys.exit(1 if imported.counts["refused"] else 0)
 
 
 def _import(file: Path, region: str, older: bool, dated: datetime | None, brief: bool) -> Imported:
-    here = deployment()
-    day: date | None = dated.date() if dated else None
+    here, day = deployment(), dated.date() if dated else None
     if region:
         here.policy.today(region, here.clock())  # raises UnknownRegion
-    bar = click.progressbar(length=1000, label=file.name, file=sys.stderr)
     with tempfile.TemporaryFile("w+", encoding="utf-8") as notes:
         remarks = Remarks(notes)
-        with bar:
+        with click.progressbar(length=1000, label=file.name, file=sys.stderr) as bar:
             imported = import_report(
                 db.engine,
                 file,
                 remarks,
+                lambda done: bar.update(int(done * 1000) - bar.pos),
                 region=region,
                 now=here.clock(),
                 older=older,
                 dated=day,
-                progress=lambda done: bar.update(int(done * 1000) - bar.pos),
             )
         for note in remarks:
             if not (brief and note.kind is Kind.TAKEN):
                 click.echo(str(note))
-    click.echo(" · ".join(f"{LABEL[kind]}/{kind}: {imported.counts[kind.name.lower()]}" for kind in Kind))
+    click.echo(" · ".join(f"{LABEL[kind]}: {imported.counts[kind]}" for kind in Kind))
     return imported

@@ -14,19 +14,14 @@ from compliance.deployment import deployment
 PAUSE = 5.0  # seconds between two looks at what is due
 
 
-def register(app: Flask) -> None:
-    app.cli.add_command(work_command)
-
-
 @click.command("work")
 @click.option("--loop", is_flag=True, help="Go on until stopped (SIGTERM, Ctrl-C).")
 def work_command(loop: bool) -> None:
     """Ask again for checks that wait for the agency, ask the sentinels, and whatever else is due."""
-    here, stop = deployment(), threading.Event()
+    here, stop, done = deployment(), threading.Event(), 0
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stop.set())
     here.log.check_start()
-    done = 0
     while not stop.is_set():
         work.standing(here)
         while (batch := work.do_due(here)) and not stop.is_set():
@@ -35,3 +30,7 @@ def work_command(loop: bool) -> None:
             break
         stop.wait(PAUSE)
     click.echo(f"{done} dikerjakan / done")
+
+
+def register(app: Flask) -> None:
+    app.cli.add_command(work_command)

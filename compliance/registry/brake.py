@@ -7,7 +7,7 @@ import math
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime, timedelta
 
 from sqlalchemy import Boolean, Column, Connection, Engine, Index, Row, String, Table, func, select
@@ -64,10 +64,8 @@ _NEWER = _added.on_conflict_do_update(
 def record_sighting(connection: Connection, entry: Entry) -> None:
     """Projection of `check`: whether the agency knew the business, if it was asked anew and proves what it lacks."""
     facts, business = entry.body["facts"], _business(entry.body["business"])
-    evidence = facts.get("evidence")
-    if not evidence or not business or not evidence.get("complete", True):
-        return
-    if "failure" in evidence or evidence.get("cached") or evidence.get("age_hours") is not None:
+    evidence = facts.get("evidence") or {"complete": False}
+    if not business or not evidence.get("complete", True) or evidence.keys() & {"failure", "cached", "age_hours"}:
         return
     row = {"region": facts["application"]["region"], "business": business, "pos": entry.position, "at": entry.at}
     row |= {"found": evidence.get("found_by") is not None, "doubtful": facts.get("doubtful", False)}
@@ -81,9 +79,8 @@ def _business(numbers: Mapping[str, str | None]) -> str:
 
 def record_brake(connection: Connection, entry: Entry) -> None:
     """Projection of `registry.brake_opened` and `registry.brake_closed`."""
-    body = entry.body
-    row = {"pos": entry.position, "region": body["region"], "opened": body["opened"], "reason": body["reason"]}
-    connection.execute(insert(BRAKES).values(**row, at=entry.at).on_conflict_do_nothing(index_elements=["pos"]))
+    row = {name: entry.body[name] for name in ("region", "opened", "reason")} | {"pos": entry.position, "at": entry.at}
+    connection.execute(insert(BRAKES).values(row).on_conflict_do_nothing(index_elements=["pos"]))
 
 
 def brake_states(connection: Connection) -> dict[str, State]:
@@ -97,15 +94,6 @@ def at_least(count: int, of: int, share: float) -> float:
     return sum(math.comb(of, k) * share**k * (1 - share) ** (of - k) for k in range(count, of + 1))
 
 
-@dataclass(frozen=True, slots=True)
-class _Word:
-    """The last word on a sentinel: found, not found, or None when it could not be asked. `started` is monotonic."""
-
-    at: datetime
-    started: float
-    found: bool | None
-
-
 class Brake:
     """`sentinels`: by region, the NIB of an employer who is surely registered. Thread-safe.
 
@@ -115,7 +103,8 @@ class Brake:
     def __init__(self, engine: Engine, log: Log, source: Source, sentinels: Mapping[str, str]) -> None:
         self._engine, self._log, self._source, self.sentinels = engine, log, source, sentinels
         self._lock = threading.Lock()
-        self._asked: dict[str, _Word] = {}
+        # The last word on a sentinel: when, when by the monotonic clock, and found, not found or None (not answered).
+        self._asked: dict[str, tuple[datetime, float, bool | None]] = {}
         self._alive: dict[str, bool] = {}
         self._shares: dict[str, tuple[datetime, int, int]] = {}
 
@@ -129,16 +118,21 @@ class Brake:
         arrived = time.monotonic()
         with self._lock:
             state = self._state(region)
-            opened = bool(state and state.opened)
             if not evidence.complete or evidence.cached:
-                return opened
+                return bool(state and state.opened)
             missing = evidence.found_by is None
-            patience = timedelta() if missing and not self._lives(region) else SENTINEL_EVERY
-            sentinel = self._ask(region, purpose, now, SENTINEL_RETRY if opened else patience, arrived)
+            patience = SENTINEL_RETRY if state and state.opened else SENTINEL_EVERY
+            if missing and not (state and state.opened) and not self._lives(region):
+                patience = timedelta()
+            sentinel = self._ask(region, purpose, now, patience, arrived)
             self._alive[region] = self._alive.get(region, False) and not missing
             odds = self._odds(region, _business(asdict(identity)), state, missing, now)
-            if state and opened:
-                return not self._closes(region, state.reason, sentinel, odds, now)
+            if state and state.opened:
+                by_share = odds >= LIKELY_AGAIN and sentinel is not False
+                right = bool(sentinel) if state.reason == "sentinel" else by_share
+                if right:
+                    self._write(region, False, state.reason, now)
+                return not right
             reason = "sentinel" if sentinel is False else "share" if odds < TOO_UNLIKELY and missing else ""
             if reason:
                 self._write(region, True, reason, now)
@@ -163,25 +157,16 @@ class Brake:
                 self._write(region, False, "operator", now)
             return bool(state and state.opened)
 
-    def _closes(self, region: str, reason: str, sentinel: bool | None, odds: float, now: datetime) -> bool:
-        right = bool(sentinel) if reason == "sentinel" else odds >= LIKELY_AGAIN and sentinel is not False
-        if right:
-            self._write(region, False, reason, now)
-        return right
-
     def _write(self, region: str, opened: bool, reason: str, now: datetime) -> None:
-        kind = "registry.brake_opened" if opened else "registry.brake_closed"
-        log.warning("%s: region %s, reason %s", kind, region, reason)
+        word = "opened" if opened else "closed"
+        log.warning("brake %s: region %s, reason %s", word, region, reason)
         body = {"region": region, "opened": opened, "reason": reason}
-        entry_id = f"brake.{region}.{moment(now)}.{'opened' if opened else 'closed'}"
-        self._log.append(kind, body, entry_id=entry_id, private={}, at=now)
+        entry_id = f"brake.{region}.{moment(now)}.{word}"
+        self._log.append(f"registry.brake_{word}", body, entry_id=entry_id, private={}, at=now)
 
     def _state(self, region: str) -> State | None:
-        query = select(BRAKES).where(BRAKES.c.region == region).order_by(BRAKES.c.pos.desc()).limit(1)
         with self._engine.connect() as connection:
-            return connection.execute(query).one_or_none()
-
-    # --- the sentinel ---
+            return brake_states(connection).get(region)
 
     def _lives(self, region: str) -> bool:
         """Whether the newest answer of this region, in any process, was a record."""
@@ -193,20 +178,20 @@ class Brake:
         """Its last word, if younger than `patience` or asked for after the caller arrived; else asked anew."""
         if region not in self.sentinels:
             return True
-        last, started = self._asked.get(region), time.monotonic()
-        if last and last.found is None:
-            patience = SENTINEL_RETRY  # a silent agency is not asked by everybody in turn
-        if last and (now - last.at < patience or last.started >= arrived):
-            return last.found
+        started = time.monotonic()
+        if last := self._asked.get(region):
+            at, began, found = last
+            if found is None:
+                patience = SENTINEL_RETRY  # a silent agency is not asked by everybody in turn
+            if now - at < patience or began >= arrived:
+                return found
         try:
             answer = self._source.ask(Ask(Subject.EMPLOYER, "nib", self.sentinels[region]), purpose)
-            found: bool | None = answer.record is not None or (None if not answer.complete else False)
+            found = True if answer.record else False if answer.complete else None
         except RegistryError:
             found = None
-        self._asked[region] = _Word(now, started, found)
+        self._asked[region] = (now, started, found)
         return found
-
-    # --- the share of the region ---
 
     def _odds(self, region: str, business: str, state: State | None, missing: bool, now: datetime) -> float:
         """How likely so many *not found* among the last distinct businesses are, this one included."""
@@ -231,6 +216,5 @@ class Brake:
             c = SIGHTINGS.c
             query = select(func.count(), func.count().filter(c.found.is_(False)))
             query = query.where(c.region == region, c.at > now - HISTORY, c.doubtful.is_(False))
-            kept = (now, *connection.execute(query).one())
-            self._shares[region] = kept
-        return kept[1], kept[2]
+            kept = self._shares[region] = (now, *connection.execute(query).one())
+        return kept[1:]

@@ -17,6 +17,7 @@ from typing import IO, Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, Engine, delete, func, select
+from sqlalchemy.dialects.postgresql import insert
 from ulid import ULID
 
 from compliance.errors import ImportRefused
@@ -24,14 +25,16 @@ from compliance.law import names
 from compliance.law.codec import moment
 from compliance.law.facts import Programme
 from compliance.registry.outages import Entry
-from compliance.registry.reading.doubts import Member
-from compliance.registry.reading.report import Line, Report, Total
+from compliance.registry.reading.members import Member
+from compliance.registry.reading.report import Report, Total
 from compliance.registry.reading.words import Kind, Note, shown
 from compliance.registry.snapshot import ACCOUNTS, IMPORTS, current_imports, taxpayer
 
 ZONE = ZoneInfo("Asia/Makassar")
 BATCH = 1000
 ORPHANED = timedelta(days=1)  # rows that no entry names after this are left over from an import that broke off
+MADE = {"id", "import_id", "divisi", "taxpayer", "programmes"}
+COPIED = [column.name for column in ACCOUNTS.columns if column.name not in MADE]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +58,11 @@ class Imported:
 
 def record_import(connection: Connection, entry: Entry) -> None:
     """Projection of `registry.imported`: idempotent, in any order."""
-    known = connection.execute(select(IMPORTS.c.pos).where(IMPORTS.c.pos == entry.position)).first()
-    if known is None:
-        body = entry.body
-        row = {"pos": entry.position, "id": entry.id, "region": body["region"], "sha256": body["sha256"]}
-        period, as_of = date.fromisoformat(f"{body['period']}-01"), datetime.fromisoformat(body["as_of"])
-        connection.execute(IMPORTS.insert().values(**row, period=period, as_of=as_of))
+    body = entry.body
+    row = {"pos": entry.position, "id": entry.id, "region": body["region"], "sha256": body["sha256"]}
+    period, as_of = date.fromisoformat(f"{body['period']}-01"), datetime.fromisoformat(body["as_of"])
+    statement = insert(IMPORTS).values(**row, period=period, as_of=as_of)
+    connection.execute(statement.on_conflict_do_nothing(index_elements=["pos"]))
 
 
 @dataclass
@@ -71,18 +73,18 @@ class Remarks:
     counts: Counter[str] = field(default_factory=Counter)
     overruled: dict[str, Note] = field(default_factory=dict)
 
-    def add(self, notes: tuple[Note, ...]) -> None:
+    def add(self, *notes: Note) -> None:
         for note in notes:
-            self.file.write(json.dumps([note.place, note.kind, note.code, note.words]) + "\n")
+            self.file.write(json.dumps([note.place, note.code, note.words]) + "\n")
 
     def __iter__(self) -> Iterator[Note]:
         """Every note; counts the lines of each kind on the way."""
         self.file.seek(0)
         self.counts.clear()
-        notes = (Note(p, Kind(k), code, words) for p, k, code, words in map(json.loads, self.file))
+        notes = (Note(*json.loads(line)) for line in self.file)
         for place, group in itertools.groupby(notes, key=lambda note: note.place):
             told = [self.overruled[place]] if place in self.overruled else list(group)
-            self.counts.update({note.kind.name.lower() for note in told})
+            self.counts.update({note.kind.value for note in told})
             yield from told
 
 
@@ -90,61 +92,54 @@ def import_report(
     engine: Engine,
     path: Path,
     remarks: Remarks,
+    progress: Callable[[float], None],
     *,
     region: str,
     now: datetime,
     older: bool = False,
     dated: date | None = None,
-    progress: Callable[[float], None] = lambda done: None,
 ) -> Imported:
     """Read a file, store its rows, fill `remarks`. `region` "" is the whole deployment; `dated` overrides PER TANGGAL.
 
     Nothing is in force until `Imported.body()` is appended to the log. `progress` is told 0 to 1. Raises ImportRefused,
     and then no row stays.
     """
-    sha256 = _digest(path)
     with engine.connect() as connection:
-        current = next((row for row in current_imports(connection) if row.region == region), None)
-    _sweep(engine, now)
+        in_force = current_imports(connection)
+    orphaned = ACCOUNTS.c.import_id < str(ULID.from_datetime(now - ORPHANED))
+    _drop(engine, orphaned & ACCOUNTS.c.import_id.not_in([row.id for row in in_force]))
     import_id = str(ULID.from_datetime(now))
     report = Report(path, now.astimezone(ZONE).date(), dated)
     try:
         totals = _store(engine, import_id, report, remarks, progress)
         period, as_of = _dates(report, remarks, now)
+        current = next((row for row in in_force if row.region == region), None)
         if current and not older and (period, as_of) < (current.period, current.as_of):
             raise ImportRefused(
                 f"it is of {period:%Y-%m} ({as_of.astimezone(ZONE):%Y-%m-%d}) and older than the report in force, of "
                 f"{current.period:%Y-%m} ({current.as_of.astimezone(ZONE):%Y-%m-%d}); use --older to take it"
             )
         rows_sha256 = _finish(engine, import_id, remarks, totals)
+        with path.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     except BaseException:
         _drop(engine, ACCOUNTS.c.import_id == import_id)
         raise
     for _ in remarks:  # counts
         pass
-    counts = {kind.name.lower(): remarks.counts[kind.name.lower()] for kind in Kind}
+    counts = {kind.value: remarks.counts[kind] for kind in Kind}
     return Imported(import_id, region, sha256, rows_sha256, period, as_of, counts)
-
-
-def _digest(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise ImportRefused(f"{path.name} cannot be read ({error.strerror})") from error
 
 
 def _store(
     engine: Engine, import_id: str, report: Report, remarks: Remarks, progress: Callable[[float], None]
-) -> list[Line]:
+) -> list[tuple[str, Total]]:
     """Write every member; returns the total lines."""
     lines, totals = report.lines(), []
     while batch := list(itertools.islice(lines, BATCH)):
-        totals += [line for line in batch if line.total]
-        for line in batch:
-            remarks.add(line.notes)
-        rows = [_row(import_id, line.member) for line in batch if line.member]
-        if rows:
+        totals += [(line.place, line.total) for line in batch if line.total]
+        remarks.add(*itertools.chain.from_iterable(line.notes for line in batch))
+        if rows := [_row(import_id, line.member) for line in batch if line.member]:
             with engine.begin() as connection:
                 connection.execute(ACCOUNTS.insert(), rows)
         progress(batch[-1].done)
@@ -152,23 +147,12 @@ def _store(
 
 
 def _row(import_id: str, member: Member) -> dict[str, Any]:
-    programmes = member.programmes
-    return {
+    known = member.programmes
+    return {name: getattr(member, name) for name in COPIED} | {
         "import_id": import_id,
-        "place": member.place,
-        "npp": member.npp,
-        "divisi": member.divisi,
-        "name": member.name,
-        "nib": member.nib,
-        "npwp": member.npwp,
+        "divisi": member.divisi or "",
         "taxpayer": taxpayer(member.npwp) if member.npwp else None,
-        "active": member.active,
-        "programmes": None if programmes is None else ",".join(word for word in Programme if word in programmes),
-        "workers": member.workers,
-        "since": member.since,
-        "pension_since": member.pension_since,
-        "inactive_since": member.inactive_since,
-        "paid_through": member.paid_through,
+        "programmes": None if known is None else ",".join(word for word in Programme if word in known),
     }
 
 
@@ -180,7 +164,7 @@ def _dates(report: Report, remarks: Remarks, now: datetime) -> tuple[date, datet
         if not report.newest:
             raise ImportRefused("no PERIODE, no PER TANGGAL and no month paid: say the report's day with --dated")
         period = report.newest
-        remarks.add((Note("", Kind.DOUBTED, "no_period", {"month": f"{period:%Y-%m}"}),))
+        remarks.add(Note("", "no_period", {"month": f"{period:%Y-%m}"}))
     last = (period.replace(day=28) + timedelta(days=4)).replace(day=1) - timedelta(days=1)
     dated = heading.dated or min(last, today)
     if dated > today or period > today:
@@ -188,35 +172,25 @@ def _dates(report: Report, remarks: Remarks, now: datetime) -> tuple[date, datet
     return period, min(datetime.combine(dated, time(23, 59, 59), ZONE), now)
 
 
-# --- once all rows are there -----------------------------------------------------------------------------------------
-
-
-def _finish(engine: Engine, import_id: str, remarks: Remarks, totals: list[Line]) -> str:
+def _finish(engine: Engine, import_id: str, remarks: Remarks, totals: list[tuple[str, Total]]) -> str:
     """Settle duplicates and totals; returns the digest of the rows that stay."""
     _settle_duplicates(engine, import_id, remarks)
-    own = ACCOUNTS.c.import_id == import_id
+    own, digest, line = ACCOUNTS.c.import_id == import_id, hashlib.sha256(), b""
     with engine.connect() as connection:
         query = select(ACCOUNTS.c.npp).where(own).group_by(ACCOUNTS.c.npp)
         for npp in connection.scalars(query.having(func.count(ACCOUNTS.c.taxpayer.distinct()) > 1)):
-            remarks.add((Note("", Kind.DOUBTED, "two_taxpayers", {"given": npp}),))
-        distinct = connection.scalar(select(func.coalesce(func.sum(ACCOUNTS.c.workers), 0)).where(own))
-        digest = hashlib.sha256()
-        rows = connection.execution_options(yield_per=BATCH).execute(
-            select(ACCOUNTS).where(own).order_by(ACCOUNTS.c.id)
-        )
-        for row in rows:
-            digest.update(json.dumps([str(value) for value in row[2:]]).encode() + b"\n")
-    if digest.digest() == hashlib.sha256().digest():
+            remarks.add(Note("", "two_taxpayers", {"given": npp}))
+        distinct = int(connection.scalar(select(func.coalesce(func.sum(ACCOUNTS.c.workers), 0)).where(own)) or 0)
+        stored = select(ACCOUNTS).where(own).order_by(ACCOUNTS.c.id)
+        for row in connection.execution_options(yield_per=BATCH).execute(stored):
+            line = json.dumps([str(value) for value in row[2:]]).encode() + b"\n"
+            digest.update(line)
+    if not line:
         raise ImportRefused("no line of this report could be taken")
-    for line in totals:
-        remarks.add((_total_note(line.place, line.total, int(distinct or 0)),) if line.total else ())
+    for place, total in totals:
+        words = {"given": str(total.stated), "read": str(distinct)}
+        remarks.add(Note(place, "total_right" if total.stated in (*total.sums, distinct) else "total", words))
     return digest.hexdigest()
-
-
-def _total_note(place: str, total: Total, distinct: int) -> Note:
-    if total.stated in (*total.sums, distinct):
-        return Note(place, Kind.PASSED, "total_right")
-    return Note(place, Kind.DOUBTED, "total", {"given": str(total.stated), "read": str(distinct)})
 
 
 def _settle_duplicates(engine: Engine, import_id: str, remarks: Remarks) -> None:
@@ -226,41 +200,26 @@ def _settle_duplicates(engine: Engine, import_id: str, remarks: Remarks) -> None
     several = select(account.npp).where(own).group_by(account.npp, account.divisi).having(func.count() > 1)
     query = select(ACCOUNTS).where(own, account.npp.in_(several)).order_by(account.npp, account.divisi, account.id)
     with engine.connect() as connection:
-        rows_in_order = connection.execution_options(yield_per=BATCH).execute(query)
-        for _, same in itertools.groupby(rows_in_order, key=lambda row: (row.npp, row.divisi)):
+        in_order = connection.execution_options(yield_per=BATCH).execute(query)
+        for _, same in itertools.groupby(in_order, key=lambda row: (row.npp, row.divisi)):
             rows = list(same)
-            alike = len({_facts(row) for row in rows}) == 1
-            for row in rows[1:] if alike else rows if len(rows) > 1 else []:
-                gone.append(row.id)
-                remarks.overruled[row.place] = _duplicate(row, rows, alike)
+            if len({_facts(row) for row in rows}) == 1:
+                gone += [row.id for row in rows[1:]]
+                remarks.overruled |= {r.place: Note(r.place, "same_again", {"other": rows[0].place}) for r in rows[1:]}
+                continue
+            gone += [row.id for row in rows]
+            for row in rows:
+                others = ", ".join(other.place for other in rows if other is not row)[:80]
+                remarks.overruled[row.place] = Note(row.place, "conflict", {"given": shown(row.npp), "other": others})
     for start in range(0, len(gone), BATCH):
         with engine.begin() as connection:
             connection.execute(delete(ACCOUNTS).where(account.id.in_(gone[start : start + BATCH])))
 
 
-def _duplicate(row: Any, rows: list[Any], alike: bool) -> Note:
-    if alike:
-        return Note(row.place, Kind.CORRECTED, "same_again", {"other": rows[0].place})
-    others = ", ".join(other.place for other in rows if other is not row)
-    return Note(row.place, Kind.REFUSED, "conflict", {"given": shown(row.npp), "other": others[:80]})
-
-
 def _facts(row: Any) -> tuple[Any, ...]:
     """What must be the same: everything but the place, and the name as names are compared."""
-    written = row._asdict()
-    written["name"] = row.name and names.normal(row.name)
-    return tuple(written[column.name] for column in ACCOUNTS.columns if column.name not in ("id", "place"))
-
-
-# --- rows that are no longer needed ----------------------------------------------------------------------------------
-
-
-def _sweep(engine: Engine, now: datetime) -> None:
-    """Delete the rows of reports that are no longer in force, and of imports that broke off."""
-    with engine.connect() as connection:
-        kept = [row.id for row in current_imports(connection)]
-    before = str(ULID.from_datetime(now - ORPHANED))
-    _drop(engine, ACCOUNTS.c.import_id.not_in(kept) & (ACCOUNTS.c.import_id < before))
+    facts = row._asdict() | {"id": None, "place": None, "name": row.name and names.normal(row.name)}
+    return tuple(facts.values())
 
 
 def _drop(engine: Engine, which: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -55,23 +55,18 @@ class Entry(Protocol):
 
 
 class Log(Protocol):
-    """What is needed of the audit log. Raises LogUnavailable."""
+    """What is needed of the audit log: `append(kind, body, *, entry_id, private, at)`. Raises LogUnavailable."""
 
-    def append(
-        self, kind: str, body: Mapping[str, Any], *, entry_id: str, private: Mapping[str, Any], at: datetime
-    ) -> object: ...
+    @property
+    def append(self) -> Callable[..., object]: ...
 
 
 def record_outage(connection: Connection, entry: Entry) -> None:
     """Projection of `registry.outage_began` and `registry.outage_ended`, in any order."""
     body = entry.body
     row = {"id": body["outage"], "source": body["source"], "since": datetime.fromisoformat(body["since"])}
-    if "until" in body:
-        ended = {"ended_at": datetime.fromisoformat(body["until"])}
-        statement = insert(OUTAGES).values(**row, **ended).on_conflict_do_update(index_elements=["id"], set_=ended)
-    else:
-        statement = insert(OUTAGES).values(**row).on_conflict_do_nothing(index_elements=["id"])
-    connection.execute(statement)
+    row |= {"ended_at": datetime.fromisoformat(body["until"])} if "until" in body else {}
+    connection.execute(insert(OUTAGES).values(row).on_conflict_do_update(index_elements=["id"], set_=row))
 
 
 def record_failure(connection: Connection, entry: Entry) -> None:
@@ -108,11 +103,14 @@ class Outages:
         if failure.kind != "unavailable":
             return evidence
         self._failed_at[source] = now
-        since = self.since(source, begin=now, detail=failure.detail)
-        tries = self._tries(source, since or now)
+        since = self.since(source, begin=now, detail=failure.detail) or now
+        c = FAILURES.c
+        query = select(c.at).where(c.source == source, c.at >= since).order_by(c.at.desc(), c.pos.desc())
+        with self._engine.connect() as connection:
+            tries = connection.scalars(query.limit(SHOWN)).all()[::-1]
         if failure.detail != SPARED:
-            tries = (*tries, now)
-        return replace(evidence, failure=replace(failure, since=since, tries=tries[-SHOWN:]))
+            tries = [*tries, now]
+        return replace(evidence, failure=replace(failure, since=since, tries=tuple(tries[-SHOWN:])))
 
     def since(self, source: str, begin: datetime | None = None, detail: str = "") -> datetime | None:
         """Since when a source has not answered; `begin` opens an outage if there is none."""
@@ -122,7 +120,7 @@ class Outages:
                 self._open[source] = self._read(source)
                 self._read_at[source] = time.monotonic()
             if begin and not self._open[source]:
-                self._open[source] = self._begin(source, begin, detail)
+                self._begin(source, begin, detail)
             known = self._open[source]
         return known[1] if known else None
 
@@ -133,27 +131,21 @@ class Outages:
             row = connection.execute(query.limit(1)).one_or_none()
         return (row.id, row.since) if row else None
 
-    def _begin(self, source: str, now: datetime, detail: str) -> tuple[str, datetime]:
+    def _begin(self, source: str, now: datetime, detail: str) -> None:
         """The number in the name lets several processes begin the same outage once."""
         with self._engine.connect() as connection:
             count = connection.scalar(select(func.count()).where(OUTAGES.c.source == source))
         name = f"outage.{source}.{(count or 0) + 1}"
-        body = {"outage": name, "source": source, "since": moment(now), "detail": detail}
-        self._log.append("registry.outage_began", body, entry_id=f"{name}.began", private={}, at=now)
-        return self._read(source) or (name, now)
+        self._write("began", now, {"outage": name, "source": source, "since": moment(now), "detail": detail})
+        self._open[source] = self._read(source) or (name, now)
 
     def _end(self, source: str, now: datetime) -> None:
         with self._lock:
-            known = self._open[source] = self._read(source)
-            if known:
-                name, since = known
-                body = {"outage": name, "source": source, "since": moment(since), "until": moment(now)}
-                self._log.append("registry.outage_ended", body, entry_id=f"{name}.ended", private={}, at=now)
-                self._open[source] = None
+            if known := self._read(source):
+                body = {"outage": known[0], "source": source, "since": moment(known[1]), "until": moment(now)}
+                self._write("ended", now, body)
+            self._open[source] = None
 
-    def _tries(self, source: str, since: datetime) -> tuple[datetime, ...]:
-        """The latest tries that the log holds, oldest first."""
-        c = FAILURES.c
-        query = select(c.at).where(c.source == source, c.at >= since).order_by(c.at.desc(), c.pos.desc())
-        with self._engine.connect() as connection:
-            return tuple(reversed(connection.scalars(query.limit(SHOWN)).all()))
+    def _write(self, what: str, now: datetime, body: dict[str, str]) -> None:
+        entry_id = f"{body['outage']}.{what}"
+        self._log.append(f"registry.outage_{what}", body, entry_id=entry_id, private={}, at=now)

@@ -5,19 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    Column,
-    Date,
-    Index,
-    Integer,
-    Row,
-    String,
-    Table,
-    func,
-    select,
-)
+from sqlalchemy import BigInteger, Boolean, Column, Date, Index, Integer, Row, String, Table, func, select
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -92,8 +80,8 @@ class SnapshotSource:
             raise RegistryUnavailable("the imported report cannot be read") from error
         if not reports:
             raise RegistryUnavailable("no report imported")
-        age = {key: rank for rank, key in enumerate(reports)}
-        newest = {(row.npp, row.divisi): row for row in sorted(rows, key=lambda row: age[row.import_id])}
+        ages = list(reports)
+        newest = {(row.npp, row.divisi): row for row in sorted(rows, key=lambda row: ages.index(row.import_id))}
         used = [reports[row.import_id] for row in newest.values()] or list(reports.values())
         oldest = min(used, key=lambda report: report.as_of)
         record = _employer(list(newest.values()), ask) if newest else None
@@ -119,32 +107,24 @@ def _rows(connection: Connection, ask: Ask, reports: list[str]) -> Sequence[Row[
         raise RegistryMisunderstood(f"the imported report names several taxpayers for one {ask.by.upper()}")
     if not payers:
         return found
-    payer = payers.pop()
-    own = connection.execute(query.where(account.taxpayer == payer)).all()
-    numbers = {row.npp for row in own}
-    strays = connection.execute(query.where(account.taxpayer.is_(None), account.npp.in_(numbers))).all() if own else []
-    return [*own, *strays]
+    own = connection.execute(query.where(account.taxpayer == payers.pop())).all()
+    strays = query.where(account.taxpayer.is_(None), account.npp.in_({row.npp for row in own}))
+    return [*own, *connection.execute(strays)]
 
 
 def _employer(rows: Sequence[Row[Any]], ask: Ask) -> Employer:
+    """What the report says of each account. A month paid proves the first payment; a blank proves nothing."""
     own = [row for row in rows if getattr(row, ask.by) == ask.value] or rows
-    named = next((row.name for row in own if row.name), None)
-    npwp = next((row.npwp for row in own if row.npwp), None)
-    nib = next((row.nib for row in own if row.nib), None)
-    return Employer(named, nib, npwp, tuple(_account(row) for row in rows))
-
-
-def _account(row: Row[Any]) -> Account:
-    """What the report says of one account. A month paid proves the first payment; a blank proves nothing."""
-    return Account(
-        npp=row.npp,
-        active=row.active,
-        programmes=_programmes(row.programmes),
-        active_workers=row.workers,
-        first_payment=True if row.paid_through else None,
-        paid_through=row.paid_through,
+    name, nib, npwp = (next(filter(None, (getattr(row, it) for row in own)), None) for it in ("name", "nib", "npwp"))
+    accounts = (
+        Account(
+            npp=row.npp,
+            active=row.active,
+            programmes=None if row.programmes is None else frozenset(map(Programme, row.programmes.split(","))),
+            active_workers=row.workers,
+            first_payment=True if row.paid_through else None,
+            paid_through=row.paid_through,
+        )
+        for row in rows
     )
-
-
-def _programmes(text: str | None) -> frozenset[Programme] | None:
-    return None if text is None else frozenset(Programme(word) for word in text.split(",") if word)
+    return Employer(name, nib, npwp, tuple(accounts))

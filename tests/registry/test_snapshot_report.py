@@ -340,7 +340,7 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("cell", ["=1+1", "+62", "-x", "@SUM", "\x1b[31mred", "a\nb", "x" * 500])
 def test_what_is_printed_of_a_cell_is_one_short_harmless_line(cell: str) -> None:
-    printed = str(Note("1", Kind.DOUBTED, "unclear", {"column": "C", "given": shown(cell)}))
+    printed = str(Note("1", "unclear", {"column": "C", "given": shown(cell)}))
     assert printed.isprintable()
     assert shown(cell)[0] not in "=+-@"
     assert len(shown(cell)) <= 41

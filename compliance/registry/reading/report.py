@@ -4,22 +4,41 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 from compliance.errors import ImportRefused
 from compliance.registry.reading import values
-from compliance.registry.reading.doubts import Member, doubts
-from compliance.registry.reading.header import Columns, Heading, columns, columns_known, is_header
-from compliance.registry.reading.sheets import HEAD, Row, Sheet, sheets
+from compliance.registry.reading.members import Member, doubts
+from compliance.registry.reading.sheets import HEAD, Row, sheets
 from compliance.registry.reading.values import Cell, Unclear
-from compliance.registry.reading.words import Kind, Note, shown
+from compliance.registry.reading.words import Note, shown
 
+MEANING = {written: fact for fact, names in values.NOTATIONS["columns"].items() for written in names.split()}
+LEAST_COLUMNS = 3
+LABEL = re.compile(r"\b(PERIODE|BULAN LAPORAN|PER[ -]?(?:TANGGAL|TGL)|POSISI|KEADAAN)\b\.?(?:\s*:)?", re.IGNORECASE)
+UNTIL = re.compile(r"\bS[/.]?D\.?(?=\s|\d)|\bSAMPAI(?: DENGAN)?\b|\s[-–]\s", re.IGNORECASE)
 TOTAL = re.compile(r"(GRAND |SUB[ -]?)?(TOTAL|JUMLAH)( \w+){0,3}\s*[:=]?", re.IGNORECASE)
 LEAST_FACTS = 3  # a line without NPP that states fewer is a signature or a remark
-Value = TypeVar("Value")
+# Facts without which a line is not taken when they cannot be read: wrongly "active" would be a wrong yes.
+NEEDED = ("npp", "divisi", "stated_active", "inactive_since")
+READERS: dict[str, Callable[[Cell], Any]] = {
+    "npp": values.npp,
+    "divisi": values.divisi,
+    "name": values.name,
+    "nib": values.nib,
+    "npwp": values.npwp,
+    "stated_active": values.active,
+    "inactive_since": values.month,
+    "programmes": values.programmes,
+    "workers": values.count,
+    "since": values.month,
+    "pension_since": values.month,
+    "paid_through": values.month,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +46,7 @@ class Total:
     """A total line: what it says, and what the lines before it come to, in all and since the last such line."""
 
     stated: int
-    sums: tuple[int, int]
+    sums: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +58,46 @@ class Line:
     member: Member | None = None
     total: Total | None = None
     done: float = 0.0
+
+
+@dataclass
+class Heading:
+    """What the title lines say: the month reported (its first day) and the day on which the facts held."""
+
+    period: date | None = None
+    dated: date | None = None
+    unclear: list[str] = field(default_factory=list)
+
+    def read(self, cells: tuple[Cell, ...]) -> None:
+        """Take one more title line."""
+        _, *parts = LABEL.split("  ".join(filter(None, map(values.text, cells))))
+        for label, said in zip(map(str.upper, parts[::2]), parts[1::2], strict=True):
+            said = UNTIL.split(said.strip(" :.,;()"))[-1].strip(" :.,;()")
+            day = _first_day(said)
+            if not day:
+                self.unclear.append(f"{label} {said}".strip())
+            elif label.startswith(("PERIODE", "BULAN")):
+                self.period = self.period or day.replace(day=1)
+            else:
+                self.dated = self.dated or day
+
+
+def _first_day(said: str) -> date | None:
+    """The longest beginning of a text that is a day or a month."""
+    words = said.split(" ")
+    for length in range(min(len(words), 4), 0, -1):
+        with suppress(Unclear):
+            return values.day(" ".join(words[:length]))
+    return None
+
+
+def columns(cells: tuple[Cell, ...]) -> dict[str, list[int]]:
+    """Which columns of a header hold which fact (a fact may have several); empty if the row is no header."""
+    found: dict[str, list[int]] = {}
+    for index, cell in enumerate(cells):
+        if isinstance(cell, str) and (fact := MEANING.get(re.sub(r"[\W_]", "", values.text(cell).upper()))):
+            found.setdefault(fact, []).append(index)
+    return found if "npp" in found and len(found) >= LEAST_COLUMNS else {}
 
 
 class Report:
@@ -53,196 +112,125 @@ class Report:
     def lines(self) -> Iterator[Line]:
         """Every line that is not blank. Raises ImportRefused when the file holds no report."""
         found = False
-        for sheet in sheets(self._path, columns_known):
-            lines = self._sheet(sheet)
-            first = next(lines, None)
-            if first is None:
-                if sheet.name:
-                    words = {"given": shown(sheet.name)}
-                    yield Line(sheet.name, (Note(sheet.name[:28], Kind.PASSED, "sheet", words),))
-                continue
-            found = True
-            yield first
-            yield from lines
+        for name, rows in sheets(self._path, lambda cells: len(columns(cells))):
+            lines = self._sheet(rows, ragged=not name)
+            if first := next(lines, None):
+                found = True
+                yield first
+                yield from lines
+            elif name:
+                yield Line(name, (Note(name[:28], "sheet", {"given": shown(name)}),))
         if not found:
             raise ImportRefused(f"{self._path.name}: no header found; a report has at least NPP and two known columns")
 
-    def _sheet(self, sheet: Sheet) -> Iterator[Line]:
-        """The lines below the header; nothing at all if the sheet has none."""
-        heading, reader = Heading(), None
-        for number, row in enumerate(sheet.rows):
-            if reader:
-                yield from self._line(reader, row)
-                continue
-            found = columns(row.cells)
-            if is_header(found):
-                reader = LineReader(row.cells, found, sheet.ragged, self._adopt(heading))
-                yield Line(row.place, tuple(_heading_notes(row.place, heading, found)))
-            elif number < HEAD:
-                heading = heading.read(row.cells)
+    def _sheet(self, rows: Iterator[Row], ragged: bool) -> Iterator[Line]:
+        """The lines below the header; nothing at all if the sheet has none. `ragged`: a short row was cut off."""
+        heading, table = Heading(), None
+        for number, row in enumerate(rows):
+            if table and (line := table.read(row)):
+                yield self._counted(line)
+            elif not table and (found := columns(row.cells)):
+                table = Table(row.cells, found, ragged, self._adopt(heading))
+                notes = [Note(row.place, "title", {"given": shown(said)}) for said in heading.unclear]
+                if heading.period and heading.dated and heading.period > heading.dated:
+                    notes.append(Note(row.place, "period_after"))
+                if "inactive_since" not in found and "stated_active" not in found:
+                    notes.append(Note(row.place, "no_status"))
+                yield Line(row.place, tuple(notes))
+            elif not table and number < HEAD:
+                heading.read(row.cells)
 
-    def _adopt(self, heading: Heading) -> date:
+    def _adopt(self, new: Heading) -> date:
         """Take a sheet's heading; two sheets must not contradict each other. Returns the day of the facts."""
         known = self.heading
-        for ours, theirs in ((known.period, heading.period), (known.dated, heading.dated)):
+        for ours, theirs in ((known.period, new.period), (known.dated, new.dated)):
             if ours and theirs and ours != theirs and self._sum:
                 raise ImportRefused("the sheets of this workbook are of different periods; hand them over one by one")
-        self.heading = replace(known, period=known.period or heading.period, dated=known.dated or heading.dated)
-        return self.heading.dated or self._today
+        known.period, known.dated = known.period or new.period, known.dated or new.dated
+        return known.dated or self._today
 
-    def _line(self, reader: LineReader, row: Row) -> Iterator[Line]:
-        line = reader.read(row)
-        if line is None:
-            return
+    def _counted(self, line: Line) -> Line:
+        """A total line comes back with the sums so far."""
         if line.member:
             self._sum += line.member.workers or 0
             self._sum_since += line.member.workers or 0
-            if line.member.paid_through and line.member.paid_through <= self._today:
-                self.newest = max(self.newest or line.member.paid_through, line.member.paid_through)
+            paid = line.member.paid_through
+            if paid and paid <= self._today:
+                self.newest = max(self.newest or paid, paid)
         if line.total:
             line = replace(line, total=replace(line.total, sums=(self._sum, self._sum_since)))
             self._sum_since = 0
-        yield line
+        return line
 
 
-def _heading_notes(place: str, heading: Heading, found: Columns) -> Iterator[Note]:
-    for said in heading.unclear:
-        yield Note(place, Kind.DOUBTED, "title", {"given": shown(said)})
-    if heading.period and heading.dated and heading.period > heading.dated:
-        yield Note(place, Kind.DOUBTED, "period_after")
-    if "inactive_since" not in found and "active" not in found:
-        yield Note(place, Kind.DOUBTED, "no_status")
-
-
-class LineReader:
+class Table:
     """Reads the lines below one header."""
 
-    def __init__(self, header: tuple[Cell, ...], found: Columns, ragged: bool, facts_of: date) -> None:
+    def __init__(self, header: tuple[Cell, ...], found: dict[str, list[int]], ragged: bool, facts_of: date) -> None:
         self._names = [values.text(cell) for cell in header]
-        self._width = max((i for i, name in enumerate(self._names, 1) if name), default=0)
-        self._found, self._ragged, self._facts_of = found, ragged, facts_of
-        self._last = max(index for indexes in found.values() for index in indexes)
-        self._notes: list[Note] = []
-        self._place = ""
+        self._width = max(index for index, name in enumerate(self._names, 1) if name)
+        self._least = max(map(max, found.values())) + 1 if ragged else 0
+        self._found, self._facts_of = found, facts_of
 
     def read(self, row: Row) -> Line | None:
         """The line, or None when it is blank."""
-        self._notes, self._place = [], row.place
         texts = [values.text(cell) for cell in row.cells]
         if not any(texts):
             return None
-        total = self._total(row.cells, texts)
-        if total is not None:
-            return Line(row.place, (), total=Total(total, (0, 0)) if total >= 0 else None, done=row.done)
-        reason = self._no_member(row.cells, texts)
-        if reason:
-            return Line(row.place, (reason,), done=row.done)
-        try:
-            member = self._member(row.cells)
-        except _Refused as refused:
-            return Line(row.place, (refused.note,), done=row.done)
-        taken = Note(row.place, Kind.TAKEN, "taken", {"facts": str(member)})
-        return Line(row.place, (taken, *self._notes, *doubts(member, self._facts_of)), member, done=row.done)
-
-    def _total(self, cells: tuple[Cell, ...], texts: list[str]) -> int | None:
-        """The workers that a total line states (-1: none that can be read), or None if this is no such line."""
         label = next((text for text in texts if TOTAL.fullmatch(text)), None)
-        if label is None or self._text(texts, "npp") not in ("", label):
-            return None
-        try:
-            stated = self._value(cells, "workers", values.count)
-        except Unclear:
-            return -1
-        return -1 if stated is None else stated
+        if label and self._text(texts, "npp") in ("", label):
+            with suppress(Unclear):
+                if (stated := self._value(row, "workers", [])) is not None:
+                    return Line(row.place, (), total=Total(stated), done=row.done)
+            return Line(row.place, (), done=row.done)
+        if why := self._no_member(row.cells, texts):
+            return Line(row.place, (Note(row.place, why),), done=row.done)
+        facts: dict[str, Any] = {}
+        notes: list[Note] = []
+        for fact in READERS:
+            try:
+                facts[fact] = self._value(row, fact, notes)
+            except Unclear as error:
+                words = {"column": self._names[self._found[fact][0]], "given": shown(error)}
+                if fact in NEEDED:
+                    return Line(row.place, (Note(row.place, "bad", words),), done=row.done)
+                notes.append(Note(row.place, "unclear", words))
+                facts[fact] = None
+            if not facts["npp"]:
+                return Line(row.place, (Note(row.place, "no_npp"),), done=row.done)
+        member = Member(row.place, self._facts_of, **facts)
+        taken = Note(row.place, "taken", {"facts": str(member)})
+        return Line(row.place, (taken, *notes, *doubts(member)), member, done=row.done)
 
-    def _no_member(self, cells: tuple[Cell, ...], texts: list[str]) -> Note | None:
+    def _no_member(self, cells: tuple[Cell, ...], texts: list[str]) -> str:
         """Why a line is no member's, if so."""
         npp = self._text(texts, "npp")
-        if (not npp.isdigit() and is_header(columns(cells))) or (len(npp) < 5 and self._is_numbering(texts)):
-            return Note(self._place, Kind.PASSED, "header")
+        if not npp.isdigit() and columns(cells):
+            return "header"
+        first = [indexes[0] for indexes in self._found.values() if indexes[0] < len(texts)]
+        if len(npp) < 5 and all(texts[index].strip("()") in (str(index), str(index + 1)) for index in first):
+            return "header"  # a line that only numbers the columns
         if not npp:
-            stated = sum(bool(self._text(texts, fact)) for fact in self._found)
-            kind, code = (Kind.REFUSED, "no_npp") if stated >= LEAST_FACTS else (Kind.PASSED, "footer")
-            return Note(self._place, kind, code)
-        if any(texts[self._width :]):
-            return Note(self._place, Kind.REFUSED, "long")
-        if self._ragged and len(texts) <= self._last:
-            return Note(self._place, Kind.REFUSED, "short")
-        return None
+            return "no_npp" if sum(bool(self._text(texts, fact)) for fact in self._found) >= LEAST_FACTS else "footer"
+        return "long" if any(texts[self._width :]) else "short" if len(texts) < self._least else ""
 
-    def _is_numbering(self, texts: list[str]) -> bool:
-        """A line below the header that only numbers the columns."""
-        wanted = [(index, texts[index].strip("()")) for indexes in self._found.values() for index in indexes[:1]
-                  if index < len(texts)]  # fmt: skip
-        return all(text in (str(index), str(index + 1)) for index, text in wanted)
-
-    def _member(self, cells: tuple[Cell, ...]) -> Member:
-        npp = self._needed(cells, "npp", values.npp)
-        if npp is None:
-            raise _Refused(Note(self._place, Kind.REFUSED, "no_npp"))
-        return Member(
-            place=self._place,
-            npp=npp,
-            divisi=self._needed(cells, "divisi", values.divisi) or "",
-            name=self._known(cells, "name", _name),
-            nib=self._known(cells, "nib", values.nib),
-            npwp=self._known(cells, "npwp", values.npwp),
-            stated_active=self._needed(cells, "active", values.active),
-            inactive_since=self._needed(cells, "inactive_since", values.month),
-            programmes=self._known(cells, "programmes", values.programmes),
-            workers=self._known(cells, "workers", values.count),
-            since=self._known(cells, "since", values.month),
-            pension_since=self._known(cells, "pension_since", values.month),
-            paid_through=self._known(cells, "paid_through", values.month),
-            facts_of=self._facts_of,
-        )
-
-    def _needed(self, cells: tuple[Cell, ...], fact: str, parse: Callable[[Cell], Value | None]) -> Value | None:
-        """A fact without which the line is not taken when it cannot be read; wrongly "active" would be a wrong yes."""
-        try:
-            return self._value(cells, fact, parse)
-        except Unclear as error:
-            raise _Refused(self._note(Kind.REFUSED, "bad", fact, given=shown(error))) from error
-
-    def _known(self, cells: tuple[Cell, ...], fact: str, parse: Callable[[Cell], Value | None]) -> Value | None:
-        try:
-            return self._value(cells, fact, parse)
-        except Unclear as error:
-            self._notes.append(self._note(Kind.DOUBTED, "unclear", fact, given=shown(error)))
-            return None
-
-    def _value(self, cells: tuple[Cell, ...], fact: str, parse: Callable[[Cell], Value | None]) -> Value | None:
-        """The first of the fact's columns that is filled. Says what was rewritten, and when two columns differ."""
-        given = [cells[index] for index in self._found.get(fact, ()) if index < len(cells)]
-        read = [(cell, value) for cell in given if (value := parse(cell)) not in (None, "")]
+    def _value(self, row: Row, fact: str, notes: list[Note]) -> Any:
+        """The first of the fact's columns that is filled. Notes what was rewritten, and when two columns differ."""
+        given = [row.cells[index] for index in self._found.get(fact, ()) if index < len(row.cells)]
+        read = [(cell, value) for cell in given if (value := READERS[fact](cell)) is not None]
         if not read:
             return None
         cell, value = read[0]
+        words = {"column": self._names[self._found[fact][0]]}
         if any(other != value for _, other in read[1:]):
-            self._notes.append(self._note(Kind.DOUBTED, "two_columns", fact, read=shown(cell)))
+            notes.append(Note(row.place, "two_columns", words | {"read": shown(cell)}))
         if _rewritten(fact, cell, value):
             given_as = shown(cell) if isinstance(cell, str) else f"{shown(cell)} (angka/number)"
-            self._notes.append(self._note(Kind.CORRECTED, "rewritten", fact, given=given_as, read=shown(value)))
+            notes.append(Note(row.place, "rewritten", words | {"given": given_as, "read": shown(value)}))
         return value
-
-    def _note(self, kind: Kind, code: str, fact: str, **words: str) -> Note:
-        return Note(self._place, kind, code, {"column": self._names[self._found[fact][0]], **words})
 
     def _text(self, texts: list[str], fact: str) -> str:
         return next((texts[i] for i in self._found.get(fact, ()) if i < len(texts) and texts[i]), "")
-
-
-class _Refused(Exception):
-    def __init__(self, note: Note) -> None:
-        super().__init__(note.code)
-        self.note = note
-
-
-def _name(cell: Cell) -> str | None:
-    written = values.text(cell)
-    if written.startswith("#"):  # a spreadsheet's error value
-        raise Unclear(written)
-    return written[:200] or None
 
 
 def _rewritten(fact: str, cell: Cell, value: object) -> bool:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import codecs
 import csv
+import io
 import itertools
 import re
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import openpyxl
 
@@ -30,7 +32,7 @@ NOT_TABLES = {
     b"<": "a web page or XML file",
     b"{": "a JSON file",
 }
-FORMULA_WITHOUT_VALUE = "#FORMULA"
+Known = Callable[[tuple[Cell, ...]], int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +44,8 @@ class Row:
     done: float = 0.0  # how much of the file has been read, 0 to 1
 
 
-@dataclass(frozen=True, slots=True)
-class Sheet:
-    """`ragged`: a short row was cut off, and its missing cells are not blanks (CSV)."""
-
-    name: str
-    rows: Iterator[Row]
-    ragged: bool
-
-
-def sheets(path: Path, columns_known: Callable[[tuple[Cell, ...]], int]) -> Iterator[Sheet]:
-    """The visible sheets of the file. `columns_known` counts known column names in a row: it tells delimiters apart.
+def sheets(path: Path, known: Known) -> Iterator[tuple[str, Iterator[Row]]]:
+    """The visible sheets by name; a CSV file is one sheet "". `known` counts the known column names of a row.
 
     Raises ImportRefused, here or while rows are read, for anything that is no table.
     """
@@ -66,143 +59,62 @@ def sheets(path: Path, columns_known: Callable[[tuple[Cell, ...]], int]) -> Iter
             raise ImportRefused(f"{path.name} is {what}; save it as XLSX or CSV")
     if start == b"PK\x03\x04":
         yield from _workbook(path)
-    else:
-        yield Sheet("", _csv_rows(path, columns_known), ragged=True)
+        return
+    encoding = _encoding(path)
+    yield "", _records(path, encoding, max(DELIMITERS, key=lambda each: _most_known(path, encoding, each, known)))
 
 
 # --- CSV -----------------------------------------------------------------------------------------------------------
 
 
-def _csv_rows(path: Path, columns_known: Callable[[tuple[Cell, ...]], int]) -> Iterator[Row]:
-    encoding, size = _encoding(path), max(path.stat().st_size, 1)
-    try:
-        best = max(DELIMITERS, key=lambda delimiter: _known_columns(path, encoding, delimiter, columns_known))
-        with path.open("rb") as raw:
-            for line, record in _records(raw, encoding, best):
-                yield Row(str(line), tuple(record), min(raw.tell() / size, 1.0))
-    except UnicodeDecodeError as error:
-        raise ImportRefused(f"{path.name} is no text in UTF-8, UTF-16 or Windows-1252") from error
-
-
-def _records(raw: BinaryIO, encoding: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+def _records(path: Path, encoding: str, delimiter: str) -> Iterator[Row]:
     """Each record with the line on which it begins."""
-    lines = codecs.getreader(encoding)(raw)
-    reader = csv.reader(_plain_lines(lines), delimiter=delimiter)
-    line = 1
-    while True:
+    line, size = 1, path.stat().st_size
+    with path.open("rb") as raw, io.TextIOWrapper(raw, encoding) as lines:
+        reader = csv.reader((text.replace("\x00", " ") for text in lines), delimiter=delimiter)
         try:
-            record = next(reader)
-        except StopIteration:
-            return
+            for record in reader:
+                if reader.line_num - line >= LONGEST_RECORD:
+                    raise ImportRefused(f"line {line}: a quotation mark is opened and not closed")
+                if line > 1 or not "".join(record).lower().startswith("sep="):
+                    yield Row(str(line), tuple(record), min(raw.tell() / size, 1.0))
+                line = reader.line_num + 1
         except csv.Error as error:
             raise ImportRefused(f"line {line}: {error}") from error
-        if reader.line_num - line >= LONGEST_RECORD:
-            raise ImportRefused(f"line {line}: a quotation mark is opened and not closed")
-        if not (line == 1 and len(record) <= 2 and record[0:1] and record[0].lower().startswith("sep=")):
-            yield line, record
-        line = reader.line_num + 1
+        except UnicodeDecodeError as error:
+            raise ImportRefused(f"{path.name} is no text in UTF-8, UTF-16 or Windows-1252") from error
 
 
-def _plain_lines(lines: codecs.StreamReader) -> Iterator[str]:
-    """Lines as text editors count them (not at every Unicode separator), without NUL."""
-    rest = ""
-    while piece := lines.read(65536):
-        rest = (rest + piece).replace("\x00", " ")
-        keep = rest.endswith("\r")  # its \n may follow
-        whole = rest[:-1] if keep else rest
-        parts = whole.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-        rest = parts.pop() + ("\r" if keep else "")
-        yield from (part + "\n" for part in parts)
-    yield from (part + "\n" for part in rest.replace("\r", "\n").split("\n") if part)
-
-
-def _known_columns(path: Path, encoding: str, delimiter: str, known: Callable[[tuple[Cell, ...]], int]) -> int:
-    with path.open("rb") as raw:
-        try:
-            head = itertools.islice(_records(raw, encoding, delimiter), HEAD)
-            return max((known(tuple(record)) for _, record in head), default=0)
-        except ImportRefused:
-            return 0
+def _most_known(path: Path, encoding: str, delimiter: str, known: Known) -> int:
+    try:
+        return max((known(row.cells) for row in itertools.islice(_records(path, encoding, delimiter), HEAD)), default=0)
+    except ImportRefused:
+        return 0
 
 
 def _encoding(path: Path) -> str:
     with path.open("rb") as raw:
         start = raw.read(4096)
-        for bom, encoding in BOMS.items():
-            if start.startswith(bom):
-                return encoding
-        if start[1::2].count(0) > len(start) // 4:
-            return "utf-16-le"
-        if start[0::2].count(0) > len(start) // 4:
-            return "utf-16-be"
-        raw.seek(0)
-        decoder = codecs.getincrementaldecoder("utf-8")()
-        try:
-            while piece := raw.read(1 << 20):
-                decoder.decode(piece)
-            decoder.decode(b"", final=True)
-        except UnicodeDecodeError:
-            return "cp1252"
+    for bom, encoding in BOMS.items():
+        if start.startswith(bom):
+            return encoding
+    for first, encoding in ((1, "utf-16-le"), (0, "utf-16-be")):
+        if start[first::2].count(0) > len(start) // 4:
+            return encoding
+    try:
+        with path.open(encoding="utf-8") as text:
+            while text.read(1 << 20):
+                pass
+    except UnicodeDecodeError:
+        return "cp1252"
     return "utf-8"
 
 
 # --- XLSX ----------------------------------------------------------------------------------------------------------
 
 
-def _workbook(path: Path) -> Iterator[Sheet]:
+def _workbook(path: Path) -> Iterator[tuple[str, Iterator[Row]]]:
     """openpyxl meets hostile files with every kind of error; each of them means that this file cannot be read."""
-    _check_size(path)
-    try:
-        values = openpyxl.load_workbook(path, read_only=True, data_only=True)
-        formulas = openpyxl.load_workbook(path, read_only=True, data_only=False)
-        pairs = [(sheet, formulas[sheet.title]) for sheet in values.worksheets if sheet.sheet_state == "visible"]
-    except Exception as error:
-        raise ImportRefused(f"{path.name} is no XLSX workbook that can be read") from error
-    try:
-        for sheet, written in pairs:
-            yield Sheet(sheet.title, _sheet_rows(path, sheet, written), ragged=False)
-    finally:
-        values.close()
-        formulas.close()
-
-
-def _sheet_rows(path: Path, sheet: Any, written: Any) -> Iterator[Row]:
-    total = max(sheet.max_row or 1, 1)
-    try:
-        for each in (sheet, written):
-            each.reset_dimensions()  # what the file says of its own size may be wrong
-        twice = _has_formulas(path, sheet)
-        second: Iterator[Any] = written.iter_rows(values_only=True) if twice else itertools.repeat(())
-        for number, (cells, typed) in enumerate(zip(sheet.iter_rows(values_only=True), second, strict=False), 1):
-            if twice:
-                cells = tuple(map(_with_formula, cells, typed))
-            if number > MOST_ROWS:
-                raise ImportRefused(f"sheet {sheet.title} has more rows than a sheet can have")
-            yield Row(f"{sheet.title[:28]}!{number}", cells, min(number / total, 1.0))
-    except ImportRefused:
-        raise
-    except Exception as error:
-        raise ImportRefused(f"sheet {sheet.title}: cannot be read ({type(error).__name__})") from error
-
-
-def _with_formula(value: Cell, typed: object) -> Cell:
-    """A formula's stored result is what the branch saw; without one the cell says nothing, which is not a blank."""
-    missing = value is None and isinstance(typed, str) and typed.startswith("=")
-    return FORMULA_WITHOUT_VALUE if missing else value
-
-
-def _has_formulas(path: Path, sheet: Any) -> bool:
-    with zipfile.ZipFile(path) as archive, archive.open(sheet._worksheet_path) as xml:
-        tail = b""
-        while piece := xml.read(1 << 16):
-            if re.search(rb"[<:]f[ />]", tail + piece):
-                return True
-            tail = piece[-2:]
-    return False
-
-
-def _check_size(path: Path) -> None:
-    """Before anything is parsed: a small file must not unfold into a huge one."""
     try:
         with zipfile.ZipFile(path) as archive:
             unpacked = sum(entry.file_size for entry in archive.infolist())
@@ -212,3 +124,36 @@ def _check_size(path: Path) -> None:
         raise ImportRefused(
             f"{path.name} unfolds to {unpacked:,} bytes; allowed are {MOST_UNPACKED:,}, and {MOST_RATIO} times its size"
         )
+    try:
+        values = openpyxl.load_workbook(path, read_only=True, data_only=True)
+        formulas = openpyxl.load_workbook(path, read_only=True, data_only=False)
+        pairs = [(sheet, formulas[sheet.title]) for sheet in values.worksheets if sheet.sheet_state == "visible"]
+    except Exception as error:
+        raise ImportRefused(f"{path.name} is no XLSX workbook that can be read") from error
+    with closing(values), closing(formulas):
+        for sheet, written in pairs:
+            yield sheet.title, _sheet_rows(path, sheet, written)
+
+
+def _sheet_rows(path: Path, sheet: Any, written: Any) -> Iterator[Row]:
+    """A formula's stored result is what the branch saw; without one the cell says nothing, which is not a blank."""
+    total = max(sheet.max_row or 1, 1)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            has_formulas = re.search(rb"[<:]f[ />]", archive.read(sheet._worksheet_path))
+        for each in (sheet, written):
+            each.reset_dimensions()  # what the file says of its own size may be wrong
+        second: Iterator[Any] = written.iter_rows(values_only=True) if has_formulas else itertools.repeat(())
+        for number, (cells, typed) in enumerate(zip(sheet.iter_rows(values_only=True), second, strict=False), 1):
+            if number > MOST_ROWS:
+                raise ImportRefused(f"sheet {sheet.title} has more rows than a sheet can have")
+            if has_formulas:
+                pairs = zip(cells, typed, strict=False)
+                cells = tuple(
+                    "#FORMULA" if cell is None and str(text).startswith("=") else cell for cell, text in pairs
+                )
+            yield Row(f"{sheet.title[:28]}!{number}", cells, min(number / total, 1.0))
+    except ImportRefused:
+        raise
+    except Exception as error:
+        raise ImportRefused(f"sheet {sheet.title}: cannot be read ({type(error).__name__})") from error

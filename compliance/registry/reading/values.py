@@ -6,10 +6,12 @@ Each function returns None for a blank and raises Unclear for what it cannot rea
 from __future__ import annotations
 
 import re
+import tomllib
 import unicodedata
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from functools import lru_cache
+from pathlib import Path
 
 from compliance.errors import BadIdentifier
 from compliance.law import identifiers
@@ -17,29 +19,20 @@ from compliance.law.facts import Programme
 
 Cell = str | int | float | bool | date | datetime | None
 
-BLANK = frozenset({"", "-", "--", "---", "–", "—", "NULL", "NIHIL", "KOSONG", "TIDAK ADA", "BELUM ADA"})
+NOTATIONS = tomllib.loads(Path(__file__).with_name("notations.toml").read_text("utf-8"))
+MONTH_NAMES = dict(enumerate(NOTATIONS["months"], 1))
+MONTHS = {name: str(number) for number, names in MONTH_NAMES.items() for name in names.split()}
 FIRST_YEAR, LAST_YEAR = 1970, 2099
 SERIAL_ZERO = date(1899, 12, 30)  # Excel counts days from here
 SERIALS = range(25569, 58441)  # 1970 to 2059
-MONTH_NAMES = {
-    1: "JANUARI JANUARY JAN",
-    2: "FEBRUARI PEBRUARI FEBRUARY FEB PEB",
-    3: "MARET MARCH MAR MRT",
-    4: "APRIL APR",
-    5: "MEI MAY",
-    6: "JUNI JUNE JUN",
-    7: "JULI JULY JUL",
-    8: "AGUSTUS AUGUST AGT AGS AGU AGUST AUG",
-    9: "SEPTEMBER SEPT SEP",
-    10: "OKTOBER OCTOBER OKT OCT",
-    11: "NOVEMBER NOPEMBER NOV NOP",
-    12: "DESEMBER DECEMBER DES DEC",
-}
-MONTHS = {name: number for number, names in MONTH_NAMES.items() for name in names.split()}
-PACKAGES = [Programme.JKK, Programme.JKM, Programme.JHT, Programme.JP, Programme.JKP]
-PACKAGE_WORDS = frozenset({"P", "PROG", "PROGRAM", "PROGRAMME", "PROGRAMMES", "PROGRAMS", "PAKET"})
-FILLERS = PACKAGE_WORDS | {"DAN", "AND", "JPK"}  # JPK, health, left the agency in 2014
-PACKAGE_SIZES = {"DUA": 2, "TIGA": 3, "EMPAT": 4, "LIMA": 5} | {str(size): size for size in range(2, 6)}
+# How dates are written: M the name of a month, Y four digits, n one or two; to which of day, month, year they are.
+SHAPES = {1: "n", 2: "n", 4: "Y"}
+ORDERS = {"MY": "my", "Mn": "my", "YM": "ym", "nY": "my", "nn": "my", "Yn": "ym", "YMn": "ymd", "Ynn": "ymd"}
+ORDERS |= {"nMY": "dmy", "nMn": "dmy", "nnY": "dmy", "nnn": "dmy", "MnY": "mdy"}
+CLOCK = re.compile(r"[ T]\d{1,2}[:.]\d{2}([:.]\d{2}(\.\d+)?)?\s*([AP]M|WIB|WITA|WIT|Z|[+-]\d\d:?\d\d)?$")
+PACKAGE_WORDS, PACKAGE_SIZES = frozenset(NOTATIONS["package"]["words"]), NOTATIONS["package"]["sizes"]
+KNOWN_WORDS = {*PACKAGE_WORDS, *PACKAGE_SIZES, *NOTATIONS["package"]["fillers"], *Programme.__members__}
+STATUS = dict.fromkeys(NOTATIONS["active"], True) | dict.fromkeys(NOTATIONS["closed"], False)
 MOST_WORKERS = 5_000_000
 
 
@@ -47,25 +40,30 @@ class Unclear(ValueError):
     """A cell that holds something, but not what its column is for."""
 
 
-def text(cell: Cell) -> str:
+def text(cell: object) -> str:
     """The cell as one line of printable text; whole numbers without decimals, days as yyyy-mm-dd."""
-    if cell is None:
-        return ""
     if isinstance(cell, float) and cell.is_integer() and abs(cell) < 1e16:
         cell = int(cell)
     if isinstance(cell, datetime):
         cell = cell.date()
-    return _clean(cell if isinstance(cell, str) else str(cell))
+    return _clean("" if cell is None else str(cell))
 
 
 @lru_cache(maxsize=4096)
 def _clean(written: str) -> str:
-    kept = written
     if not (written.isascii() and written.isprintable()):
-        kept = unicodedata.normalize("NFKC", written)
-        kept = "".join(letter if letter.isprintable() else " " for letter in kept)
-    kept = " ".join(kept.split())
-    return "" if kept.upper() in BLANK else kept
+        written = unicodedata.normalize("NFKC", written)
+        written = "".join(letter if letter.isprintable() else " " for letter in written)
+    written = " ".join(written.split())
+    return "" if written.upper() in NOTATIONS["blank"] else written
+
+
+def name(cell: Cell) -> str | None:
+    """At most 200 characters; a spreadsheet's error value is unclear."""
+    written = text(cell)
+    if written.startswith("#"):
+        raise Unclear(written)
+    return written[:200] or None
 
 
 def month(cell: Cell) -> date | None:
@@ -79,101 +77,78 @@ def day(cell: Cell) -> date | None:
     if isinstance(cell, bool):
         raise Unclear(str(cell))
     if isinstance(cell, date):
-        return _day(cell.year, cell.month, cell.day)
-    if isinstance(cell, (int, float)):
-        return _from_number(cell)
-    return _from_text(text(cell).upper())
-
-
-def _from_number(number: float) -> date | None:
-    if number == 0:
+        return _date(f"{cell.year:04}", str(cell.month), str(cell.day))
+    if not isinstance(cell, (int, float)):
+        return _from_text(text(cell).upper())
+    if cell == 0:
         return None
-    if number != number or abs(number) > 1e9:
-        raise Unclear(str(number))
-    whole = int(number)
+    if not abs(cell) <= 1e9:  # nor a NaN
+        raise Unclear(str(cell))
+    whole = int(cell)
     month_first = 1 <= whole // 10_000 <= 9 and FIRST_YEAR <= whole % 10_000 <= LAST_YEAR  # 42012: April 2012?
     if whole in SERIALS and not month_first:
         return SERIAL_ZERO + timedelta(days=whole)
-    if whole in SERIALS or whole != number:
-        raise Unclear(str(number))
+    if whole in SERIALS or whole != cell:
+        raise Unclear(str(cell))
     return _from_digits(f"0{whole}" if month_first else str(whole))
 
 
 @lru_cache(maxsize=4096)
 def _from_text(written: str) -> date | None:
-    if not written or not written.strip("0-/. "):
+    if not written.strip("0-/. "):
         return None
-    written = re.sub(r"[ T]\d{1,2}[:.]\d{2}([:.]\d{2}(\.\d+)?)?\s*([AP]M|WIB|WITA|WIT|Z|[+-]\d\d:?\d\d)?$", "", written)
+    written = CLOCK.sub("", written)
+    parts = re.findall(r"[A-Z]+|[0-9]+", written)
     if re.search(r"[^0-9A-Z\-/., '’_]", written):
         raise Unclear(written)
-    parts = re.findall(r"[A-Z]+|[0-9]+", written)
-    if len(parts) == 1 and parts[0].isdigit():
+    if len(parts) == 1:
         return _from_digits(parts[0])
-    return _from_parts([MONTHS.get(part, 0) if part.isalpha() else part for part in parts], written)
+    sizes = [0 if part.isalpha() else len(part) for part in parts]
+    shape = "".join("M" if part in MONTHS else SHAPES.get(size, "?") for part, size in zip(parts, sizes, strict=True))
+    if shape not in ORDERS:
+        raise Unclear(written)
+    order = "mdy" if ORDERS[shape] == "dmy" and parts[1].isdigit() and int(parts[1]) > 12 else ORDERS[shape]
+    found = dict(zip(order, (MONTHS.get(part, part) for part in parts), strict=True))
+    return _date(found["y"], found["m"], found.get("d", "1"))
 
 
 def _from_digits(digits: str) -> date:
     """202610, 102026, 20261001, 01102026, or five digits: Excel's number of a day."""
-    if len(digits) == 5 and int(digits) in SERIALS:
-        return SERIAL_ZERO + timedelta(days=int(digits))
-    year_first = digits[:2] in ("19", "20")
-    if len(digits) == 6:
-        year, months = (digits[:4], digits[4:]) if year_first else (digits[2:], digits[:2])
-        return _day(year, months, 1)
-    if len(digits) == 8:
-        if year_first and int(digits[4:6]) <= 12:
-            return _day(digits[:4], digits[4:6], digits[6:])
-        return _day(digits[4:], digits[2:4], digits[:2])
+    match len(digits), digits[:2] in ("19", "20"):
+        case 5, _ if digits.isdigit() and int(digits) in SERIALS:
+            return SERIAL_ZERO + timedelta(days=int(digits))
+        case 6, year_first:
+            return _date(digits[:4], digits[4:]) if year_first else _date(digits[2:], digits[:2])
+        case 8, True if digits[4:6] <= "12":
+            return _date(digits[:4], digits[4:6], digits[6:])
+        case 8, _:
+            return _date(digits[4:], digits[2:4], digits[:2])
     raise Unclear(digits)
 
 
-def _from_parts(parts: list[str | int], written: str) -> date:
-    """Two or three parts; a month's name came as int, every number as str."""
-    match parts:
-        case [int() as name, str() as year] if len(year) in (2, 4):
-            return _day(year, name, 1)
-        case [str() as year, int() as name] if len(year) == 4:
-            return _day(year, name, 1)
-        case [str() as year, int() | str() as middle, str() as last] if len(year) == 4 and len(last) <= 2:
-            return _day(year, middle, last)
-        case [str() as first, int() | str() as middle, str() as year] if len(first) <= 2 and len(year) in (2, 4):
-            american = isinstance(middle, str) and int(middle) > 12
-            return _day(year, first, middle) if american else _day(year, middle, first)
-        case [int() as name, str() as first, str() as year] if len(year) == 4:
-            return _day(year, name, first)
-        case [str() as year, str() as last] if len(year) == 4 and len(last) <= 2:
-            return _day(year, last, 1)
-        case [str() as first, str() as year] if len(first) <= 2 and len(year) in (2, 4):
-            return _day(year, first, 1)
-    raise Unclear(written)
-
-
-def _day(year: str | int, months: str | int, days: str | int) -> date:
-    number = int(year)
-    if isinstance(year, str) and len(year) == 2:
-        number += 2000 if number < FIRST_YEAR - 1900 else 1900
-    if not FIRST_YEAR <= number <= LAST_YEAR:
-        raise Unclear(str(year))
+def _date(year: str, months: str, days: str = "1") -> date:
     try:
-        return date(number, int(months), int(days))
+        number = int(year)
+        if len(year) == 2:
+            number += 2000 if number < FIRST_YEAR - 1900 else 1900
+        if FIRST_YEAR <= number <= LAST_YEAR:
+            return date(number, int(months), int(days))
     except ValueError as error:
         raise Unclear(f"{days}-{months}-{year}") from error
+    raise Unclear(year)
 
 
 def count(cell: Cell) -> int | None:
     """A head count: 12, "12", 1.206, 1,206 or 12,00. A fraction is unclear: Excel may have eaten a separator."""
-    if isinstance(cell, (bool, date)):
-        raise Unclear(text(cell))
     written = text(cell)
-    if re.fullmatch(r"[0-9]{1,3}([. ,][0-9]{3})+", written) and isinstance(cell, str):
-        number = int(re.sub(r"[^0-9]", "", written))
-    elif found := re.fullmatch(r"([0-9]{1,9})([.,]0{1,2})?", written):
-        number = int(found[1])
-    elif not written:
+    if not written:
         return None
+    found = re.fullmatch(r"([0-9]{1,9})([.,]0{1,2})?", written)
+    if isinstance(cell, str) and re.fullmatch(r"[0-9]{1,3}([. ,][0-9]{3})+", written):
+        number = int(re.sub(r"[. ,]", "", written))
     else:
-        raise Unclear(written)
-    if number > MOST_WORKERS:
+        number = int(found[1]) if found else -1
+    if isinstance(cell, (bool, date)) or not 0 <= number <= MOST_WORKERS:
         raise Unclear(written)
     return number
 
@@ -190,9 +165,9 @@ def _programmes(written: str) -> frozenset[Programme] | None:
     words = re.findall(r"[^\W\d_]+|\d+", written)
     listed = frozenset(Programme(word) for word in words if word in Programme.__members__)
     sizes = [PACKAGE_SIZES[word] for word in words if word in PACKAGE_SIZES]
-    strange = [w for w in words if w not in Programme.__members__ and w not in PACKAGE_SIZES and w not in FILLERS]
-    package = frozenset(PACKAGES[: sizes[0]]) if len(sizes) == 1 and PACKAGE_WORDS & set(words) else None
-    if strange or (sizes and not package) or (package and listed and package != listed) or not (package or listed):
+    package = frozenset(list(Programme)[: sizes[0]]) if len(sizes) == 1 and PACKAGE_WORDS & set(words) else None
+    contradicts = (sizes and not package) or (package and listed and package != listed)
+    if contradicts or not (package or listed) or not KNOWN_WORDS.issuperset(words):
         raise Unclear(written)
     return listed or package
 
@@ -204,51 +179,44 @@ def npp(cell: Cell) -> str | None:
 
 def nib(cell: Cell) -> str | None:
     """13 digits; Excel drops the leading zero of a number."""
-    if isinstance(cell, (int, float)) and not isinstance(cell, bool) and 10**11 <= cell < 10**13:
-        cell = text(cell).zfill(13)
-    return _number(cell, identifiers.nib)
+    return _number(cell, identifiers.nib, 13, range(10**11, 10**13))
 
 
 def npwp(cell: Cell) -> str | None:
     """Canonical 16 digits. A number cell has lost its leading zeros; one of 16 digits has lost its last digit."""
-    if isinstance(cell, (int, float)) and not isinstance(cell, bool):
-        if 10**11 <= cell < 10**15:
-            cell = text(cell).zfill(16)
-        elif cell:
-            raise Unclear(text(cell))
-    found = _number(cell, identifiers.npwp)
+    found = _number(cell, identifiers.npwp, 16, range(10**11, 10**15))
     return found if found and found.strip("0") else None
 
 
-def _number(cell: Cell, check: Callable[[str], str]) -> str | None:
+def _number(cell: Cell, check: Callable[[str], str], width: int = 0, numbers: range | None = None) -> str | None:
+    """`numbers`: what a number cell may hold, filled up with zeros to `width`."""
     written = text(cell)
-    if isinstance(cell, (bool, date)) or (isinstance(cell, float) and not cell.is_integer()):
+    damaged = re.search(r"[0-9][.,][0-9]+E\+?[0-9]+$", written.upper())
+    if damaged or isinstance(cell, (bool, date)) or (isinstance(cell, float) and not cell.is_integer()):
         raise Unclear(written)
-    if not written or not written.strip("0-. "):
+    if not written.strip("0-. "):
         return None
-    if re.search(r"[0-9][.,][0-9]+E\+?[0-9]+$", written.upper()):
-        raise Unclear(written)
+    if numbers and isinstance(cell, (int, float)):
+        if int(cell) not in numbers:
+            raise Unclear(written)
+        written = written.zfill(width)
     try:
         return check(re.sub(r"[-. /]", "", written))
     except BadIdentifier as error:
         raise Unclear(written) from error
 
 
-def divisi(cell: Cell) -> str:
-    """The suffix of an NPP, three characters; blank is blank."""
+def divisi(cell: Cell) -> str | None:
+    """The suffix of an NPP, three characters."""
     written = text(cell).upper()
     if not re.fullmatch(r"[0-9A-Z]{0,3}", written):
         raise Unclear(written)
-    return written.zfill(3) if written else ""
-
-
-ACTIVE = frozenset({"AKTIF", "ACTIVE"})
-CLOSED = frozenset({"NONAKTIF", "NON AKTIF", "NON-AKTIF", "TIDAK AKTIF", "INACTIVE"})
+    return written.zfill(3) if written else None
 
 
 def active(cell: Cell) -> bool | None:
     """The word of a status column."""
     written = text(cell).upper()
-    if written and written not in ACTIVE | CLOSED:
+    if written not in {"", *STATUS}:
         raise Unclear(written)
-    return written in ACTIVE if written else None
+    return STATUS.get(written)

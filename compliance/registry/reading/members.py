@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from compliance.law.facts import Programme
-from compliance.registry.reading.words import Kind, Note
+from compliance.registry.reading.words import Note
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,8 +15,9 @@ class Member:
     """One account. Months are their first day; None is unknown. `facts_of` is the day of the report."""
 
     place: str
+    facts_of: date
     npp: str
-    divisi: str
+    divisi: str | None
     name: str | None
     nib: str | None
     npwp: str | None
@@ -27,7 +28,6 @@ class Member:
     since: date | None
     pension_since: date | None
     paid_through: date | None
-    facts_of: date
 
     @property
     def active(self) -> bool:
@@ -47,31 +47,26 @@ def _month(value: date | None) -> str:
     return f"{value:%Y-%m}" if value else "?"
 
 
-def doubts(member: Member, facts_of: date) -> Iterator[Note]:
+def doubts(member: Member) -> Iterator[Note]:
     """Every contradiction inside one line."""
-    months = {
-        "KEPS_AWAL": member.since,
-        "KEPS_JP": member.pension_since,
-        "BLTH_NA": member.inactive_since,
-        "BLTH_AKHIR": member.paid_through,
-    }
-    for column, value in months.items():
-        if value and value > facts_of:
-            yet_to_leave = column == "BLTH_NA" and member.active
-            yield _doubt(member, "not_yet" if yet_to_leave else "future", column=column, given=_month(value))
-        if value and member.since and value < member.since:
-            than = f"KEPS_AWAL {_month(member.since)}"
-            yield _doubt(member, "order", column=column, given=_month(value), than=than)
-    if member.inactive_since and member.paid_through and member.paid_through > member.inactive_since:
-        than = f"BLTH_AKHIR {_month(member.paid_through)}"
-        yield _doubt(member, "order", column="BLTH_NA", given=_month(member.inactive_since), than=than)
+    since, left, paid = member.since, member.inactive_since, member.paid_through
+    for column, value in (
+        ("KEPS_AWAL", since),
+        ("KEPS_JP", member.pension_since),
+        ("BLTH_NA", left),
+        ("BLTH_AKHIR", paid),
+    ):
+        words = {"column": column, "given": _month(value)}
+        if value and value > member.facts_of:
+            yield Note(member.place, "not_yet" if column == "BLTH_NA" and member.active else "future", words)
+        if value and since and value < since:
+            yield Note(member.place, "order", words | {"than": f"KEPS_AWAL {_month(since)}"})
+    if left and paid and paid > left:
+        words = {"column": "BLTH_NA", "given": _month(left), "than": f"BLTH_AKHIR {_month(paid)}"}
+        yield Note(member.place, "order", words)
     if member.pension_since and member.programmes and Programme.JP not in member.programmes:
-        yield _doubt(member, "pension")
+        yield Note(member.place, "pension")
     if member.workers and not member.active:
-        yield _doubt(member, "workers_inactive", given=str(member.workers))
+        yield Note(member.place, "workers_inactive", {"given": str(member.workers)})
     if member.stated_active and not member.active:
-        yield _doubt(member, "status_differs")
-
-
-def _doubt(member: Member, code: str, **words: str) -> Note:
-    return Note(member.place, Kind.DOUBTED, code, words)
+        yield Note(member.place, "status_differs")
