@@ -84,11 +84,8 @@ def do_due(here: Deployment) -> int:
     for row in rows:
         try:
             again = _handlers[row.kind](here, row)
-        except GateError as error:
-            log.warning("%s %s: %s", row.kind, row.key, error)
-            again = _later(here.clock(), row)
-        except Exception:
-            log.exception("%s %s failed", row.kind, row.key)
+        except Exception as error:
+            log.warning("%s %s: %s", row.kind, row.key, error, exc_info=not isinstance(error, GateError))
             again = _later(here.clock(), row)
         this = WORK.c.id == f"{row.kind}:{row.key}"
         with here.log.engine.begin() as connection:
@@ -137,8 +134,7 @@ def reask(here: Deployment, row: Row) -> datetime | None:
     known, entry, now = here.log.check(row.key), here.log.entry(row.key), here.clock()
     if known is None or entry is None or known.superseded_by or now - entry.at > REASKED_FOR:
         return None
-    question = again(entry)
-    if question is None:
+    if not (question := again(entry)):
         return None
     source, by = here.gate.source, question.application.given[0]
     purpose = Purpose(question.request_id, question.reference)

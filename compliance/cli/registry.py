@@ -12,8 +12,7 @@ from flask import Flask
 from flask.cli import AppGroup
 from ulid import ULID
 
-from compliance.cli.registry_brake import brake_command
-from compliance.cli.registry_import import import_command
+from compliance.cli.registry_import import brake_command, import_command
 from compliance.deployment import deployment
 from compliance.errors import BadIdentifier, Misconfigured, RegistryError, RegistryUnavailable
 from compliance.law import identifiers

@@ -122,7 +122,7 @@ class Brake:
                 return bool(state and state.opened)
             missing = evidence.found_by is None
             patience = SENTINEL_RETRY if state and state.opened else SENTINEL_EVERY
-            if missing and not (state and state.opened) and not self._lives(region):
+            if missing and not (state and state.opened) and not (self._alive.get(region) and self._found_last(region)):
                 patience = timedelta()
             sentinel = self._ask(region, purpose, now, patience, arrived)
             self._alive[region] = self._alive.get(region, False) and not missing
@@ -168,11 +168,11 @@ class Brake:
         with self._engine.connect() as connection:
             return brake_states(connection).get(region)
 
-    def _lives(self, region: str) -> bool:
+    def _found_last(self, region: str) -> bool:
         """Whether the newest answer of this region, in any process, was a record."""
         query = select(SIGHTINGS.c.found).where(SIGHTINGS.c.region == region).order_by(SIGHTINGS.c.at.desc()).limit(1)
         with self._engine.connect() as connection:
-            return self._alive.get(region, False) and bool(connection.scalar(query))
+            return bool(connection.scalar(query))
 
     def _ask(self, region: str, purpose: Purpose, now: datetime, patience: timedelta, arrived: float) -> bool | None:
         """Its last word, if younger than `patience` or asked for after the caller arrived; else asked anew."""

@@ -10,7 +10,7 @@ import itertools
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import IO, Any
@@ -25,7 +25,6 @@ from compliance.law import names
 from compliance.law.codec import moment
 from compliance.law.facts import Programme
 from compliance.registry.outages import Entry
-from compliance.registry.reading.members import Member
 from compliance.registry.reading.report import Report, Total
 from compliance.registry.reading.words import Kind, Note, shown
 from compliance.registry.snapshot import ACCOUNTS, IMPORTS, current_imports, taxpayer
@@ -35,25 +34,6 @@ BATCH = 1000
 ORPHANED = timedelta(days=1)  # rows that no entry names after this are left over from an import that broke off
 MADE = {"id", "import_id", "divisi", "taxpayer", "programmes"}
 COPIED = [column.name for column in ACCOUNTS.columns if column.name not in MADE]
-
-
-@dataclass(frozen=True, slots=True)
-class Imported:
-    """A report whose rows are stored and wait for their entry. `rows_sha256` is the digest of the rows as stored."""
-
-    id: str
-    region: str
-    sha256: str
-    rows_sha256: str
-    period: date
-    as_of: datetime
-    counts: dict[str, int]
-
-    def body(self) -> dict[str, Any]:
-        """The entry that puts the report in force."""
-        told = asdict(self) | {"period": f"{self.period:%Y-%m}", "as_of": moment(self.as_of)}
-        del told["id"]
-        return told
 
 
 def record_import(connection: Connection, entry: Entry) -> None:
@@ -70,22 +50,15 @@ class Remarks:
     """The notes of an import in the order of the file, kept in `file`; `overruled` replaces those of a few places."""
 
     file: IO[str]
-    counts: Counter[str] = field(default_factory=Counter)
     overruled: dict[str, Note] = field(default_factory=dict)
 
     def add(self, *notes: Note) -> None:
-        for note in notes:
-            self.file.write(json.dumps([note.place, note.code, note.words]) + "\n")
+        self.file.writelines(json.dumps([note.place, note.code, note.words]) + "\n" for note in notes)
 
     def __iter__(self) -> Iterator[Note]:
-        """Every note; counts the lines of each kind on the way."""
         self.file.seek(0)
-        self.counts.clear()
-        notes = (Note(*json.loads(line)) for line in self.file)
-        for place, group in itertools.groupby(notes, key=lambda note: note.place):
-            told = [self.overruled[place]] if place in self.overruled else list(group)
-            self.counts.update({note.kind.value for note in told})
-            yield from told
+        for place, told in itertools.groupby((Note(*json.loads(line)) for line in self.file), lambda note: note.place):
+            yield from [self.overruled[place]] if place in self.overruled else told
 
 
 def import_report(
@@ -93,23 +66,21 @@ def import_report(
     path: Path,
     remarks: Remarks,
     progress: Callable[[float], None],
-    *,
     region: str,
     now: datetime,
     older: bool = False,
     dated: date | None = None,
-) -> Imported:
+) -> tuple[str, dict[str, Any]]:
     """Read a file, store its rows, fill `remarks`. `region` "" is the whole deployment; `dated` overrides PER TANGGAL.
 
-    Nothing is in force until `Imported.body()` is appended to the log. `progress` is told 0 to 1. Raises ImportRefused,
-    and then no row stays.
+    Nothing is in force until the body that is returned is appended to the log under the id that is. `progress` is told
+    0 to 1. Raises ImportRefused, and then no row stays.
     """
     with engine.connect() as connection:
         in_force = current_imports(connection)
     orphaned = ACCOUNTS.c.import_id < str(ULID.from_datetime(now - ORPHANED))
     _drop(engine, orphaned & ACCOUNTS.c.import_id.not_in([row.id for row in in_force]))
-    import_id = str(ULID.from_datetime(now))
-    report = Report(path, now.astimezone(ZONE).date(), dated)
+    import_id, report = str(ULID.from_datetime(now)), Report(path, now.astimezone(ZONE).date(), dated)
     try:
         totals = _store(engine, import_id, report, remarks, progress)
         period, as_of = _dates(report, remarks, now)
@@ -125,10 +96,10 @@ def import_report(
     except BaseException:
         _drop(engine, ACCOUNTS.c.import_id == import_id)
         raise
-    for _ in remarks:  # counts
-        pass
-    counts = {kind.value: remarks.counts[kind] for kind in Kind}
-    return Imported(import_id, region, sha256, rows_sha256, period, as_of, counts)
+    lines = itertools.groupby(remarks, lambda note: note.place)
+    counts = Counter(kind for _, notes in lines for kind in {note.kind for note in notes})
+    body = {"region": region, "sha256": sha256, "rows_sha256": rows_sha256, "period": f"{period:%Y-%m}"}
+    return import_id, body | {"as_of": moment(as_of), "counts": {kind.value: counts[kind] for kind in Kind}}
 
 
 def _store(
@@ -139,21 +110,18 @@ def _store(
     while batch := list(itertools.islice(lines, BATCH)):
         totals += [(line.place, line.total) for line in batch if line.total]
         remarks.add(*itertools.chain.from_iterable(line.notes for line in batch))
-        if rows := [_row(import_id, line.member) for line in batch if line.member]:
+        rows = [
+            {name: getattr(member, name) for name in COPIED}
+            | {"import_id": import_id, "divisi": member.divisi or "", "taxpayer": member.npwp and taxpayer(member.npwp)}
+            | {"programmes": member.programmes and ",".join(each for each in Programme if each in member.programmes)}
+            for member in (line.member for line in batch)
+            if member
+        ]
+        if rows:
             with engine.begin() as connection:
                 connection.execute(ACCOUNTS.insert(), rows)
         progress(batch[-1].done)
     return totals
-
-
-def _row(import_id: str, member: Member) -> dict[str, Any]:
-    known = member.programmes
-    return {name: getattr(member, name) for name in COPIED} | {
-        "import_id": import_id,
-        "divisi": member.divisi or "",
-        "taxpayer": taxpayer(member.npwp) if member.npwp else None,
-        "programmes": None if known is None else ",".join(word for word in Programme if word in known),
-    }
 
 
 def _dates(report: Report, remarks: Remarks, now: datetime) -> tuple[date, datetime]:

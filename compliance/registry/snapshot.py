@@ -36,20 +36,12 @@ ACCOUNTS = Table(
     Column("place", String(40), nullable=False),
     Column("npp", String(20), nullable=False),
     Column("divisi", String(3), nullable=False),
-    Column("name", String(200)),
-    Column("nib", String(13)),
-    Column("npwp", String(16)),
-    Column("taxpayer", String(16)),
+    *(Column(name, String(size)) for name, size in (("name", 200), ("nib", 13), ("npwp", 16), ("taxpayer", 16))),
     Column("active", Boolean, nullable=False),
     Column("programmes", String(40)),
     Column("workers", Integer),
-    Column("since", Date),
-    Column("pension_since", Date),
-    Column("inactive_since", Date),
-    Column("paid_through", Date),
-    Index(None, "import_id", "npp"),
-    Index(None, "import_id", "taxpayer"),
-    Index(None, "import_id", "nib"),
+    *(Column(name, Date) for name in ("since", "pension_since", "inactive_since", "paid_through")),
+    *(Index(None, "import_id", name) for name in ("npp", "taxpayer", "nib")),
 )
 
 

@@ -107,7 +107,7 @@ class Report:
         self.heading = Heading(dated=dated)
         self.newest: date | None = None
         self._path, self._today = path, today
-        self._sum = self._sum_since = 0
+        self._sums = 0, 0
 
     def lines(self) -> Iterator[Line]:
         """Every line that is not blank. Raises ImportRefused when the file holds no report."""
@@ -128,7 +128,14 @@ class Report:
         heading, table = Heading(), None
         for number, row in enumerate(rows):
             if table and (line := table.read(row)):
-                yield self._counted(line)
+                if line.member:
+                    workers, paid = line.member.workers or 0, line.member.paid_through
+                    self._sums = self._sums[0] + workers, self._sums[1] + workers
+                    self.newest = max(self.newest or paid, paid) if paid and paid <= self._today else self.newest
+                if line.total:
+                    line = replace(line, total=replace(line.total, sums=self._sums))
+                    self._sums = self._sums[0], 0
+                yield line
             elif not table and (found := columns(row.cells)):
                 table = Table(row.cells, found, ragged, self._adopt(heading))
                 notes = [Note(row.place, "title", {"given": shown(said)}) for said in heading.unclear]
@@ -144,23 +151,10 @@ class Report:
         """Take a sheet's heading; two sheets must not contradict each other. Returns the day of the facts."""
         known = self.heading
         for ours, theirs in ((known.period, new.period), (known.dated, new.dated)):
-            if ours and theirs and ours != theirs and self._sum:
+            if ours and theirs and ours != theirs and self._sums[0]:
                 raise ImportRefused("the sheets of this workbook are of different periods; hand them over one by one")
         known.period, known.dated = known.period or new.period, known.dated or new.dated
         return known.dated or self._today
-
-    def _counted(self, line: Line) -> Line:
-        """A total line comes back with the sums so far."""
-        if line.member:
-            self._sum += line.member.workers or 0
-            self._sum_since += line.member.workers or 0
-            paid = line.member.paid_through
-            if paid and paid <= self._today:
-                self.newest = max(self.newest or paid, paid)
-        if line.total:
-            line = replace(line, total=replace(line.total, sums=(self._sum, self._sum_since)))
-            self._sum_since = 0
-        return line
 
 
 class Table:
@@ -191,7 +185,7 @@ class Table:
             try:
                 facts[fact] = self._value(row, fact, notes)
             except Unclear as error:
-                words = {"column": self._names[self._found[fact][0]], "given": shown(error)}
+                words = {"column": self._names[self._found[fact][0]], "given": shown(str(error))}
                 if fact in NEEDED:
                     return Line(row.place, (Note(row.place, "bad", words),), done=row.done)
                 notes.append(Note(row.place, "unclear", words))

@@ -40,17 +40,14 @@ class Unclear(ValueError):
     """A cell that holds something, but not what its column is for."""
 
 
+@lru_cache(maxsize=4096, typed=True)
 def text(cell: object) -> str:
     """The cell as one line of printable text; whole numbers without decimals, days as yyyy-mm-dd."""
     if isinstance(cell, float) and cell.is_integer() and abs(cell) < 1e16:
         cell = int(cell)
     if isinstance(cell, datetime):
         cell = cell.date()
-    return _clean("" if cell is None else str(cell))
-
-
-@lru_cache(maxsize=4096)
-def _clean(written: str) -> str:
+    written = "" if cell is None else str(cell)
     if not (written.isascii() and written.isprintable()):
         written = unicodedata.normalize("NFKC", written)
         written = "".join(letter if letter.isprintable() else " " for letter in written)
@@ -66,6 +63,7 @@ def name(cell: Cell) -> str | None:
     return written[:200] or None
 
 
+@lru_cache(maxsize=4096, typed=True)
 def month(cell: Cell) -> date | None:
     """First day of the month: 07-2012, 07/15, OKT-26, 1 Oktober 2026, 202610, a date, or Excel's number of a day."""
     found = day(cell)
@@ -93,7 +91,6 @@ def day(cell: Cell) -> date | None:
     return _from_digits(f"0{whole}" if month_first else str(whole))
 
 
-@lru_cache(maxsize=4096)
 def _from_text(written: str) -> date | None:
     if not written.strip("0-/. "):
         return None
@@ -140,8 +137,7 @@ def _date(year: str, months: str, days: str = "1") -> date:
 
 def count(cell: Cell) -> int | None:
     """A head count: 12, "12", 1.206, 1,206 or 12,00. A fraction is unclear: Excel may have eaten a separator."""
-    written = text(cell)
-    if not written:
+    if not (written := text(cell)):
         return None
     found = re.fullmatch(r"([0-9]{1,9})([.,]0{1,2})?", written)
     if isinstance(cell, str) and re.fullmatch(r"[0-9]{1,3}([. ,][0-9]{3})+", written):
@@ -153,14 +149,10 @@ def count(cell: Cell) -> int | None:
     return number
 
 
+@lru_cache(maxsize=4096, typed=True)
 def programmes(cell: Cell) -> frozenset[Programme] | None:
     """JKK,JKM,JHT in any punctuation, or a package: 2 PROGRAM, 3P, TIGA PROGRAM. A strange word makes all unclear."""
-    return _programmes(text(cell).upper())
-
-
-@lru_cache(maxsize=4096)
-def _programmes(written: str) -> frozenset[Programme] | None:
-    if not written:
+    if not (written := text(cell).upper()):
         return None
     words = re.findall(r"[^\W\d_]+|\d+", written)
     listed = frozenset(Programme(word) for word in words if word in Programme.__members__)
