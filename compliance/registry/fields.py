@@ -8,16 +8,32 @@ from datetime import UTC, date, datetime
 from typing import Any, NoReturn, TypeVar
 
 from compliance.errors import BadIdentifier, RegistryMisunderstood
+from compliance.law import identifiers
 
 Record = Mapping[str, Any]
-Day = TypeVar("Day", date, datetime)
 Value = TypeVar("Value")
 MAX_TEXT = 500
 MAX_COUNT = 10_000_000
-_MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})")
-_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_MONTH = re.compile(r"[0-9]{4}-[0-9]{2}")
+_DAY = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+def refuse(key: str, why: str) -> NoReturn:
+    raise RegistryMisunderstood(f"{key}: {why}")
+
+
+def there(document: Record, key: str) -> Any:
+    return document[key] if key in document else refuse(key, "missing")
+
+
+def optional(document: Record, key: str, read: Callable[[Record, str], Value]) -> Value | None:
+    """None when the field is null or absent."""
+    return None if document.get(key) is None else read(document, key)
+
+
+def nullable(document: Record, key: str, read: Callable[[Record, str], Value]) -> Value | None:
+    """None when the field is null; absent is an error."""
+    return None if there(document, key) is None else read(document, key)
 
 
 def word(document: Record, key: str, words: tuple[str, ...]) -> str:
@@ -25,14 +41,7 @@ def word(document: Record, key: str, words: tuple[str, ...]) -> str:
 
 
 def one_of(key: str, value: Any, words: tuple[str, ...]) -> str:
-    if not isinstance(value, str) or value not in words:
-        refuse(key, "a word that is not known")
-    return value
-
-
-def flag(document: Record, key: str) -> bool:
-    value = there(document, key)
-    return value if isinstance(value, bool) else refuse(key, "not true or false")
+    return value if isinstance(value, str) and value in words else refuse(key, "a word that is not known")
 
 
 def count(document: Record, key: str) -> int:
@@ -49,28 +58,28 @@ def text(document: Record, key: str) -> str:
     return value
 
 
-def day(document: Record, key: str) -> date:
-    return _calendar(key, there(document, key), _DAY, date.fromisoformat)
+def _kind(kind: type[Value], what: str) -> Callable[[Record, str], Value]:
+    def read(document: Record, key: str) -> Value:
+        value = there(document, key)
+        return value if isinstance(value, kind) else refuse(key, what)
+
+    return read
 
 
-def month(document: Record, key: str) -> date:
-    return _calendar(key, there(document, key), _MONTH, lambda text: date.fromisoformat(f"{text}-01"))
+def _calendar(form: str, parse: Callable[[str], Value]) -> Callable[[Record, str], Value]:
+    def read(document: Record, key: str) -> Value:
+        value = there(document, key)
+        if not isinstance(value, str) or not re.fullmatch(form, value):
+            refuse(key, "not written as agreed")
+        try:
+            return parse(value)
+        except (ValueError, OverflowError):
+            refuse(key, "not a day of the calendar")
+
+    return read
 
 
-def moment(document: Record, key: str) -> datetime:
-    return _calendar(key, there(document, key), _MOMENT, lambda text: datetime.fromisoformat(text).astimezone(UTC))
-
-
-def _calendar(key: str, value: Any, form: re.Pattern[str], read: Callable[[str], Day]) -> Day:
-    if not isinstance(value, str) or not form.fullmatch(value):
-        refuse(key, "not written as agreed")
-    try:
-        return read(value)
-    except (ValueError, OverflowError):
-        refuse(key, "not a day of the calendar")
-
-
-def number_of(check: Callable[[str], str]) -> Callable[[Record, str], str]:
+def _number(check: Callable[[str], str]) -> Callable[[Record, str], str]:
     """A reader of an identifier in the law's canonical form; its error never shows the number."""
 
     def read(document: Record, key: str) -> str:
@@ -82,29 +91,12 @@ def number_of(check: Callable[[str], str]) -> Callable[[Record, str], str]:
     return read
 
 
-def optional(document: Record, key: str, read: Callable[[Record, str], Value]) -> Value | None:
-    """None when the field is null or absent."""
-    return None if document.get(key) is None else read(document, key)
-
-
-def nullable(document: Record, key: str, read: Callable[[Record, str], Value]) -> Value | None:
-    """None when the field is null; absent is an error."""
-    return None if there(document, key) is None else read(document, key)
-
-
-def there(document: Record, key: str) -> Any:
-    return document[key] if key in document else refuse(key, "missing")
-
-
-def items(document: Record, key: str) -> list[Any]:
-    value = there(document, key)
-    return value if isinstance(value, list) else refuse(key, "not a list")
-
-
-def table(document: Record, key: str) -> dict[str, Any]:
-    value = there(document, key)
-    return value if isinstance(value, dict) else refuse(key, "not an object")
-
-
-def refuse(key: str, why: str) -> NoReturn:
-    raise RegistryMisunderstood(f"{key}: {why}")
+flag, items, table = _kind(bool, "not true or false"), _kind(list, "not a list"), _kind(dict, "not an object")
+day = _calendar(_DAY, date.fromisoformat)
+month = _calendar("[0-9]{4}-[0-9]{2}", lambda text: date.fromisoformat(f"{text}-01"))
+moment = _calendar(
+    _DAY + r"T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})",
+    lambda text: datetime.fromisoformat(text).astimezone(UTC),
+)
+nib, npwp, npp = _number(identifiers.nib), _number(identifiers.npwp), _number(identifiers.npp)
+project_number, region = _number(identifiers.project_number), _number(identifiers.region_or_province)
