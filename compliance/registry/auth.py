@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, Protocol
 
 import requests
 from cryptography.exceptions import InvalidTag
@@ -26,39 +25,26 @@ TOKEN_MARGIN = 30
 _VISIBLE = re.compile(r"[\x21-\x7e]+")
 
 
-class Auth(Protocol):
-    """Thread-safe."""
-
-    def headers(self) -> dict[str, str]:
-        """Headers for one call. Raises RegistryUnavailable or RegistryMisunderstood when a token cannot be had."""
-        ...
-
-    def renew(self, used: Mapping[str, str]) -> bool:
-        """After a 401 with the headers `used`: whether trying once more can help."""
-        ...
-
-    def unwrap(self, body: bytes) -> bytes:
-        """The answer inside the gateway's envelope. Raises RegistryMisunderstood."""
-        ...
-
-
-class Fixed:
-    """The same headers on every call; also REGISTRY_AUTH=none."""
+class Auth:
+    """The same headers on every call; also REGISTRY_AUTH=none. Thread-safe, as every other way is."""
 
     def __init__(self, headers: Mapping[str, str]) -> None:
         self._headers = dict(headers)
 
     def headers(self) -> dict[str, str]:
+        """Headers for one call. Raises RegistryUnavailable or RegistryMisunderstood when a token cannot be had."""
         return dict(self._headers)
 
     def renew(self, used: Mapping[str, str]) -> bool:
+        """After a 401 with the headers `used`: whether trying once more can help."""
         return False
 
     def unwrap(self, body: bytes) -> bytes:
+        """The answer inside the gateway's envelope. Raises RegistryMisunderstood."""
         return body
 
 
-class Signed(Fixed):
+class Signed(Auth):
     """BPJS style: the consumer's id and the time in UTC seconds, signed with HMAC-SHA256 on every call."""
 
     def __init__(self, consumer: str, secret: str, extra: Mapping[str, str], clock: Callable[[], datetime]) -> None:
@@ -68,11 +54,11 @@ class Signed(Fixed):
     def headers(self) -> dict[str, str]:
         stamp = str(int(self._clock().timestamp()))
         digest = hmac.digest(self._secret.encode(), f"{self._consumer}&{stamp}".encode(), "sha256")
-        signature = base64.b64encode(digest).decode()
-        return self._headers | {"X-cons-id": self._consumer, "X-timestamp": stamp, "X-signature": signature}
+        signed = {"X-cons-id": self._consumer, "X-timestamp": stamp, "X-signature": base64.b64encode(digest).decode()}
+        return self._headers | signed
 
 
-class Splp(Fixed):
+class Splp(Auth):
     """SPLP gateway: its headers, and with a salt the AES-256-GCM envelope around every answer."""
 
     def __init__(self, headers: Mapping[str, str], salt: str) -> None:
@@ -94,7 +80,7 @@ class Splp(Fixed):
             raise RegistryMisunderstood("the gateway's envelope does not open with this salt") from None
 
 
-class ClientCredentials(Fixed):
+class ClientCredentials(Auth):
     """OAuth2: a token for many calls, fetched by one thread at a time, renewed before it ends or once after a 401."""
 
     def __init__(self, session: requests.Session, url: str, client: tuple[str, str], scope: str) -> None:
@@ -122,7 +108,7 @@ class ClientCredentials(Fixed):
     def _fetch(self) -> tuple[str, float]:
         form = {"grant_type": "client_credentials"} | ({"scope": self._scope} if self._scope else {})
         body = fetch(self._session, "POST", self._url, data=form, auth=self._client)
-        document: dict[str, Any] = read_document(body)
+        document = read_document(body)
         token, seconds = document.get("access_token"), document.get("expires_in", TOKEN_SECONDS)
         if not isinstance(token, str) or not _VISIBLE.fullmatch(token):
             raise RegistryMisunderstood("the token's server gave no access_token")
@@ -140,30 +126,26 @@ def build(way: str, credentials: Mapping[str, str], session: requests.Session, c
             raise Misconfigured(f"REGISTRY_AUTH={way} needs REGISTRY_AUTH_{name.upper()} (or _{name.upper()}_FILE)")
         return _header(name, value)
 
-    match way:
-        case "apikey":
-            return Fixed({_header("header", credentials.get("header") or "X-API-Key"): need("key")})
-        case "oauth2":
+    salt = credentials.get("salt", "")
+    match way, credentials.get("style") or "apikey":
+        case "apikey", _:
+            return Auth({_header("header", credentials.get("header") or "X-API-Key"): need("key")})
+        case "oauth2", _:
             url = checked_url(need("token_url"), "REGISTRY_AUTH_TOKEN_URL")
             client = need("client_id"), need("client_secret")
             return ClientCredentials(session, url, client, credentials.get("scope", ""))
-        case "hmac":
+        case "hmac", _:
             extra = {"user_key": need("user_key")} if credentials.get("user_key") else {}
             return Signed(need("cons_id"), need("secret"), extra, clock)
-        case "splp":
-            return Splp(_splp_headers(credentials.get("style") or "apikey", need), credentials.get("salt", ""))
-    return Fixed({})
-
-
-def _splp_headers(style: str, need: Callable[[str], str]) -> dict[str, str]:
-    match style:
-        case "apikey":
-            return {"apikey": need("key")}
-        case "bearer":
-            return {"AuthorizationSPLP": f"Bearer {need('token')}"}
-        case "sicantik":
-            return {"auth": f"Bearer {need('token')}", "apikey": need("key")}
-    raise Misconfigured("REGISTRY_AUTH_STYLE must be apikey, bearer or sicantik")
+        case "splp", "apikey":
+            return Splp({"apikey": need("key")}, salt)
+        case "splp", "bearer":
+            return Splp({"AuthorizationSPLP": f"Bearer {need('token')}"}, salt)
+        case "splp", "sicantik":
+            return Splp({"auth": f"Bearer {need('token')}", "apikey": need("key")}, salt)
+        case "splp", _:
+            raise Misconfigured("REGISTRY_AUTH_STYLE must be apikey, bearer or sicantik")
+    return Auth({})
 
 
 def _header(name: str, value: str) -> str:

@@ -16,7 +16,7 @@ from compliance.errors import RegistryUnavailable
 from compliance.law.facts import Answer, Ask
 from compliance.registry.auth import Auth
 from compliance.registry.calls import Refused, fetch
-from compliance.registry.mapping import Wire
+from compliance.registry.mapping import Agreed
 from compliance.registry.port import Purpose
 from compliance.registry.reach import deadline
 from compliance.registry.wire import read_document, understand
@@ -35,7 +35,7 @@ class HttpSource:
         url: str,
         session: requests.Session,
         auth: Auth,
-        wire: Wire,
+        wire: Agreed,
         clock: Callable[[], datetime],
         name: str = "http",
     ) -> None:

@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
@@ -20,42 +20,26 @@ import jmespath
 from jmespath.exceptions import JMESPathError
 
 from compliance.errors import Misconfigured, RegistryMisunderstood
-from compliance.law.facts import Ask, Subject
+from compliance.law.facts import Ask
 from compliance.registry.fields import Record
 from compliance.registry.wire import asked_by
 
 Call = tuple[str, str, dict[str, str]]  # method, path, parameters
 
 
-class Wire(Protocol):
-    """One agreement's wire format. `statuses` are those of answers that are read."""
+class Agreed:
+    """Contract §4 itself. `statuses` are those of answers that are read."""
 
-    statuses: frozenset[int]
+    statuses = frozenset({200})
+    _paths = {"employer": "/v1/badan-usaha", "participant": "/v1/peserta", "project": "/v1/proyek"}  # noqa: RUF012
 
     def call(self, ask: Ask, reference: str) -> Call:
         """One call; `reference` is the permit application's number. Parameters of a POST go as a JSON body."""
-        ...
-
-    def shape(self, ask: Ask, document: Record) -> Record:
-        """The answer in the shape of contract §4. Raises RegistryMisunderstood."""
-        ...
-
-
-class Agreed:
-    """Contract §4 itself."""
-
-    statuses = frozenset({200})
-    _paths: Mapping[Subject, str] = {
-        Subject.EMPLOYER: "/v1/badan-usaha",
-        Subject.PARTICIPANT: "/v1/peserta",
-        Subject.PROJECT: "/v1/proyek",
-    }
-
-    def call(self, ask: Ask, reference: str) -> Call:
         query = {asked_by(ask): ask.value, "keperluan": reference}
         return "GET", self._paths[ask.subject], query | ({"kd_daerah": ask.region} if ask.region else {})
 
     def shape(self, ask: Ask, document: Record) -> Record:
+        """The answer in the shape of contract §4. Raises RegistryMisunderstood."""
         return document
 
 
@@ -78,19 +62,18 @@ _PLACES = {"value": "0", "region": "73.09", "region_digits": "7309", "reference"
 
 def unread(ask: Ask, document: Record) -> list[str]:
     """Names of an answer's fields that nobody reads, in contract §4's shape; for whoever writes a profile."""
-    return sorted(_unread(document, _SHAPES[ask.subject.value]))
+
+    def names(value: Any, shape: Record) -> set[str]:
+        if isinstance(value, list):
+            return set().union(*(names(item, shape) for item in value))
+        if not isinstance(value, dict):
+            return set()
+        return (set(value) - set(shape)).union(*(names(value.get(key), part) for key, part in shape.items() if part))
+
+    return sorted(names(document, _SHAPES[ask.subject]))
 
 
-def _unread(value: Any, shape: dict[str, Any]) -> set[str]:
-    if isinstance(value, list):
-        return set().union(*(_unread(item, shape) for item in value))
-    if not isinstance(value, dict):
-        return set()
-    inner = (_unread(value.get(key), part) for key, part in shape.items() if part)
-    return (set(value) - set(shape)).union(*inner)
-
-
-class Profile:
+class Profile(Agreed):
     """A wire format from a file. Raises Misconfigured naming the file and the entry that is wrong."""
 
     def __init__(self, path: Path) -> None:
@@ -106,7 +89,7 @@ class Profile:
             raise self._wrong("employer", "is missing")
 
     def call(self, ask: Ask, reference: str) -> Call:
-        section = self._data.get(ask.subject.value, {})
+        section = self._data.get(ask.subject, {})
         params = section.get("ask", {}).get(asked_by(ask))
         if params is None:
             raise RegistryMisunderstood(f"this agreement has no question for {ask.subject} by {asked_by(ask)}")
@@ -116,9 +99,9 @@ class Profile:
         return section.get("method", "GET"), path, {key: text.format(**words) for key, text in params.items()}
 
     def shape(self, ask: Ask, document: Record) -> Record:
-        section = self._data[ask.subject.value]
+        section = self._data[ask.subject]
         try:
-            return self._built(self._answers[ask.subject.value], document, section)
+            return self._built(self._answers[ask.subject], document, section)
         except JMESPathError as error:
             raise RegistryMisunderstood(f"the answer does not fit the profile: {type(error).__name__}") from None
 
@@ -181,11 +164,10 @@ class Profile:
             return value
         if name in section.get("numbers", ()) and re.fullmatch(r"[0-9]{1,9}", value):
             return int(value)
-        return self._calendar(name, value, section["formats"][name]) if name in section.get("formats", {}) else value
-
-    def _calendar(self, name: str, text: str, form: str) -> str:
+        if not (form := section.get("formats", {}).get(name)):
+            return value
         try:
-            moment = datetime.strptime(text, form)  # noqa: DTZ007 (the zone follows)
+            moment = datetime.strptime(value, form)  # noqa: DTZ007 (the zone follows)
         except ValueError:
             raise RegistryMisunderstood(f"{name}: not written as {form}") from None
         if name == "per_tanggal":
