@@ -8,7 +8,6 @@ import os
 import struct
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -23,12 +22,11 @@ SPARED = "the agency did not answer before; it is asked again soon"  # said with
 _FORM = struct.Struct("<qdd")
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """Failures in a row, the first of them, the last probe; seconds since 1970."""
+class BreakerState(NamedTuple):
+    """Failures in a row, when the first of them and the last probe were; seconds since 1970, 0 when there is none."""
 
     failures: int = 0
-    since: float = 0.0
+    began: float = 0.0
     probed: float = 0.0
 
     @property
@@ -36,17 +34,13 @@ class _Row:
         return self.failures >= OPENS_AFTER
 
     @property
+    def since(self) -> datetime | None:
+        return datetime.fromtimestamp(self.began, UTC) if self.failures else None
+
+    @property
     def wait(self) -> float:
         passed = time.time() - self.probed
         return PROBE_EVERY - passed if self.open and 0 <= passed < PROBE_EVERY else 0.0
-
-
-class BreakerState(NamedTuple):
-    """`failures` in a row, the first of them at `since` (None when there is none)."""
-
-    open: bool
-    failures: int
-    since: datetime | None
 
 
 class Breaker:
@@ -59,54 +53,46 @@ class Breaker:
         self._path = path
 
     def state(self) -> BreakerState:
-        row = self._read()
-        return BreakerState(row.open, row.failures, datetime.fromtimestamp(row.since, UTC) if row.failures else None)
+        try:
+            return BreakerState(*_FORM.unpack(self._path.read_bytes()))
+        except (OSError, struct.error):
+            return BreakerState()
 
     def wait(self) -> float:
         """Seconds until the agency may be asked; whoever is told 0 by an open breaker is its probe, and must ask."""
-        row = self._read()
-        if not row.open or row.wait:
-            return row.wait
-        return self._change(lambda now: now if now.wait else replace(now, probed=time.time())).wait
+        state = self.state()
+        if not state.open or state.wait:
+            return state.wait
+        return self._change(lambda now: now if now.wait else now._replace(probed=time.time())).wait
 
     def unavailable(self) -> None:
-        self._change(_one_more)
+        now = time.time()
+        self._change(lambda old: BreakerState(old.failures + 1, old.began or now, old.probed if old.open else now))
 
     def understood(self) -> None:
-        if self._read().failures:
-            self._change(lambda _: _Row())
+        if self.state().failures:
+            self._change(lambda _: BreakerState())
 
     def misunderstood(self) -> None:
         """An answer, so the row of failures is broken; but an open breaker waits for one that makes sense."""
-        if 0 < self._read().failures < OPENS_AFTER:
+        if not self.state().open:
             self.understood()
 
-    def _read(self) -> _Row:
+    def _change(self, change: Callable[[BreakerState], BreakerState]) -> BreakerState:
+        """Let one writer at a time change the state; returns it as it was before."""
+        before = BreakerState()
         try:
-            return _Row(*_FORM.unpack(self._path.read_bytes()))
-        except (OSError, struct.error):
-            return _Row()
-
-    def _change(self, change: Callable[[_Row], _Row]) -> _Row:
-        """Let one writer at a time change the row; returns it as it was before."""
-        before = _Row()
-        try:
-            handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)  # each time anew: flock is per opening
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX)
-                before = self._read()
-                after = change(before)
-                os.pwrite(handle, _FORM.pack(after.failures, after.since, after.probed), 0)
-            finally:
-                os.close(handle)
+            with open(self._path, "rb+", buffering=0, opener=_private) as file:  # each time anew: flock is per opening
+                fcntl.flock(file, fcntl.LOCK_EX)
+                before = self.state()
+                file.write(_FORM.pack(*change(before)))
         except OSError as error:
             logging.getLogger(__name__).warning("the breaker's file cannot be kept: %s", error.strerror)
         return before
 
 
-def _one_more(row: _Row) -> _Row:
-    now = time.time()
-    return _Row(row.failures + 1, row.since if row.failures else now, row.probed if row.open else now)
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_CREAT, 0o600)
 
 
 class Resilient:

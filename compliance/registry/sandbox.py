@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from html import escape
+from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import parse_qsl
 
@@ -69,30 +70,18 @@ def _misbehave(wire: socket.socket, got: Reply) -> NoReturn:
 
 
 def _page() -> str:
+    """The table of what is answered: HTML, of which the frame stands in sandbox.html."""
     firms = "".join(
         f"<tr><td>{firm['nib']}<td>{firm['npwp']}<td>{firm['npp']}<td>{escape(firm['nama'])}" for firm in WORLD["firm"]
     )
-    tables = "".join(
-        f"<h2>{escape(title)}</h2><table><tr><th>Awalan<th>Jawaban<th lang=en>Answer"
-        + "".join(
-            f"<tr><td>{row['prefix']}…<td>{escape(row['id'])}<td lang=en>{escape(row['en'])}" for row in WORLD[kind]
-        )
-        + "</table>"
-        for kind, title in KINDS.items()
-    )
-    return (
-        "<!doctype html><html lang=id><meta charset=utf-8><title>Badan contoh (sandbox)</title>"
-        "<style>body{font-family:sans-serif;margin:2em}td,th{text-align:left;padding:.2em 1em .2em 0}</style>"
-        "<h1>Badan contoh (sandbox)</h1><p>Semua data rekaan. NIB lain dijawab dengan data rekaan yang tetap. NPWP "
-        "dari NIB 77… atau 66…: 0 + 12 digit terakhir + 000; NPP: huruf P + NIB. TLS gagal: pakai https://.</p>"
-        "<p lang=en>All data are invented. Any other NIB gets invented data, always the same. NPWP of a NIB 77… or "
-        "66…: 0 + its last 12 digits + 000; NPP: the letter P + NIB. TLS failure: use https://.</p>"
-        f"<h2>Perusahaan tetap · Fixed firms</h2><table><tr><th>NIB<th>NPWP<th>NPP<th>Nama{firms}</table>{tables}"
-    )
-
-
-def _row(row: dict[str, Any]) -> str:
-    return f"<tr><td>{row['prefix']}…<td>{escape(row['id'])}<td lang=en>{escape(row['en'])}"
+    tables = ""
+    for kind, title in KINDS.items():
+        tables += f"<h2>{escape(title)}</h2><table><tr><th>Awalan<th>Jawaban<th lang=en>Answer"
+        for row in WORLD[kind]:
+            tables += f"<tr><td>{row['prefix']}…<td>{escape(row['id'])}<td lang=en>{escape(row['en'])}"
+        tables += "</table>"
+    frame = Path(__file__).with_name("sandbox.html").read_text(encoding="utf-8")
+    return frame.replace("{firms}", firms).replace("{tables}", tables)
 
 
 def main() -> None:
