@@ -9,14 +9,13 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Connection, LargeBinary, String, bindparam, delete, insert, or_, select, update
-from sqlalchemy.orm import Mapped, mapped_column
+import sqlalchemy as sa
 from ulid import ULID
 
 from compliance.audit.entry import Entry
@@ -50,36 +49,28 @@ class Client:
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
 
 
-class ClientRow(db.Model):  # type: ignore[name-defined, misc]
-    """Projection of `access.client_*`; `position` is the log position of the last entry applied."""
-
-    __tablename__ = "access_client"
-    id: Mapped[str] = mapped_column(String(26), primary_key=True)
-    name: Mapped[str] = mapped_column(String(200))
-    regions: Mapped[list[str]] = mapped_column(JSON)
-    scopes: Mapped[list[str]] = mapped_column(JSON)
-    created_at: Mapped[datetime] = mapped_column(Moment)
-    expires_at: Mapped[datetime | None] = mapped_column(Moment)
-    revoked_at: Mapped[datetime | None] = mapped_column(Moment)
-    position: Mapped[int] = mapped_column(BigInteger)
-
-
-class KeyRow(db.Model):  # type: ignore[name-defined, misc]
-    """What proves a client; several during a rotation. `ends_at` None: as long as the client lives."""
-
-    __tablename__ = "access_client_key"
-    id: Mapped[str] = mapped_column(String(26), primary_key=True)
-    client_id: Mapped[str] = mapped_column(String(26), index=True)
-    digest: Mapped[bytes] = mapped_column(LargeBinary(32))
-    ends_at: Mapped[datetime | None] = mapped_column(Moment)
-
-
-CLIENT = ClientRow.__table__
-KEY = KeyRow.__table__
-BY_KEY = (
-    select(CLIENT, KEY.c.digest, KEY.c.ends_at)
-    .join(KEY, KEY.c.client_id == CLIENT.c.id)
-    .where(KEY.c.id == bindparam("key_id"))
+CLIENT = sa.Table(  # projection of `access.client_*`; `position` is the log position of the last entry applied
+    "access_client",
+    db.metadata,
+    sa.Column("id", sa.String(26), primary_key=True),
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("regions", sa.JSON, nullable=False),
+    sa.Column("scopes", sa.JSON, nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("expires_at", Moment),
+    sa.Column("revoked_at", Moment),
+    sa.Column("position", sa.BigInteger, nullable=False),
+)
+KEY = sa.Table(  # what proves a client; several during a rotation. `ends_at` None: as long as the client lives
+    "access_client_key",
+    db.metadata,
+    sa.Column("id", sa.String(26), primary_key=True),
+    sa.Column("client_id", sa.String(26), nullable=False, index=True),
+    sa.Column("digest", sa.LargeBinary(32), nullable=False),
+    sa.Column("ends_at", Moment),
+)
+BY_KEY = sa.select(CLIENT, KEY.c.digest, KEY.c.ends_at).where(
+    KEY.c.client_id == CLIENT.c.id, KEY.c.id == sa.bindparam("key_id")
 )
 
 
@@ -97,82 +88,77 @@ class Clients:
             return None
         with db.engine.connect() as connection:
             row = connection.execute(BY_KEY, {"key_id": key_id}).one_or_none()
-        digest = hashlib.sha256(secret.encode()).digest()
-        if row is None or not hmac.compare_digest(row.digest, digest):
+        if row is None or not hmac.compare_digest(row.digest, hashlib.sha256(secret.encode()).digest()):
             return None
         client, now = _client(row), self._clock()
         return client if client.alive(now) and (row.ends_at is None or now < row.ends_at) else None
 
     def get(self, client_id: str) -> Client | None:
-        row = db.session.execute(select(CLIENT).where(CLIENT.c.id == client_id)).one_or_none()
+        row = db.session.execute(sa.select(CLIENT).where(CLIENT.c.id == client_id)).one_or_none()
         return _client(row) if row else None
 
     def all(self) -> list[Client]:
         """Every client that ever was, oldest first."""
-        return [_client(row) for row in db.session.execute(select(CLIENT).order_by(CLIENT.c.id))]
+        return [_client(row) for row in db.session.execute(sa.select(CLIENT).order_by(CLIENT.c.id))]
 
     def create(
         self, name: str, regions: Iterable[str], scopes: Iterable[str], *, by: str, expires_at: datetime | None = None
     ) -> tuple[Client, str]:
         """Add a client; the text is its key, which is never shown again. Raises BadInput, LogUnavailable."""
-        name, regions, now = name.strip(), tuple(dict.fromkeys(regions)), self._clock()
+        name, regions, named = name.strip(), tuple(dict.fromkeys(regions)), {scope.strip() for scope in scopes}
         if not 1 <= len(name) <= 200 or not name.isprintable():
             raise BadInput(FieldError("/name", "must be 1 to 200 printable characters, e.g. SiCantik Maros"))
         if not regions:
             raise BadInput(FieldError("/regions", "must name at least one region, e.g. 73.09"))
-        client = Client(str(ULID()), name, regions, _scopes(scopes), now, expires_at)
-        self._record("access.client_created", client, by)
+        if not named or not named <= set(Scope):
+            raise BadInput(FieldError("/scopes", f"must be some of {', '.join(Scope)}, e.g. check,read"))
+        client = Client(str(ULID()), name, regions, frozenset(map(Scope, named)), self._clock(), expires_at)
+        ends = expires_at.isoformat() if expires_at else None
+        self._record("created", client, by, name=name, regions=list(regions), scopes=sorted(named), ends=ends)
         return client, self._new_key(client)
 
     def revoke(self, client: Client, by: str) -> None:
         """End a client and all its keys, at once and for good."""
-        self._record("access.client_revoked", client, by)
-        db.session.execute(delete(KEY).where(KEY.c.client_id == client.id))
+        self._record("revoked", client, by)
+        db.session.execute(sa.delete(KEY).where(KEY.c.client_id == client.id))
         db.session.commit()
 
     def rotate(self, client: Client, by: str, grace: timedelta = timedelta(0)) -> str:
         """A new key; the old ones hold for `grace` more. The text is the key, never shown again."""
         ends_at = self._clock() + grace
-        self._record("access.client_key_rotated", client, by, {"old_keys_end_at": ends_at.isoformat()})
-        old = update(KEY).where(KEY.c.client_id == client.id, or_(KEY.c.ends_at.is_(None), KEY.c.ends_at > ends_at))
+        self._record("key_rotated", client, by, old_keys_end_at=ends_at.isoformat())
+        old = sa.update(KEY).where(
+            KEY.c.client_id == client.id, sa.or_(KEY.c.ends_at.is_(None), KEY.c.ends_at > ends_at)
+        )
         db.session.execute(old.values(ends_at=ends_at))
         return self._new_key(client)
 
     def _new_key(self, client: Client) -> str:
         key_id, secret = str(ULID()), secrets.token_urlsafe(32)
-        db.session.add(KeyRow(id=key_id, client_id=client.id, digest=hashlib.sha256(secret.encode()).digest()))
+        digest = hashlib.sha256(secret.encode()).digest()
+        db.session.execute(sa.insert(KEY).values(id=key_id, client_id=client.id, digest=digest))
         db.session.commit()
         return f"{PREFIX}.{key_id}.{secret}"
 
-    def _record(self, kind: str, client: Client, by: str, facts: Mapping[str, Any] | None = None) -> None:
-        body = {"client": client.id, "by": by, **(facts or {})}
-        if kind == "access.client_created":
-            body |= {"name": client.name, "regions": list(client.regions), "scopes": sorted(client.scopes)}
-            body["ends"] = client.expires_at.isoformat() if client.expires_at else None
-        self._log.append(kind, body, entry_id=str(ULID()), private={}, at=self._clock())
+    def _record(self, change: str, client: Client, by: str, **facts: Any) -> None:
+        body = {"client": client.id, "by": by, **facts}
+        self._log.append(f"access.client_{change}", body, entry_id=str(ULID()), private={}, at=self._clock())
 
 
 @projects("access.client_created", into=(CLIENT,))
-def _created(connection: Connection, entry: Entry) -> None:
-    body, at = entry.body, entry.at
-    if connection.execute(select(CLIENT.c.id).where(CLIENT.c.id == body["client"])).one_or_none():
+def _created(connection: sa.Connection, entry: Entry) -> None:
+    body = entry.body
+    if connection.execute(sa.select(CLIENT.c.id).where(CLIENT.c.id == body["client"])).one_or_none():
         return
-    ends = body["ends"] and datetime.fromisoformat(body["ends"])
-    row = {"id": body["client"], "name": body["name"], "regions": body["regions"], "scopes": body["scopes"]}
-    connection.execute(insert(CLIENT).values(**row, created_at=at, expires_at=ends, position=entry.position))
+    row = {name: body[name] for name in ("name", "regions", "scopes")} | {"id": body["client"]}
+    row |= {"expires_at": body["ends"] and datetime.fromisoformat(body["ends"]), "created_at": entry.at}
+    connection.execute(sa.insert(CLIENT).values(**row, position=entry.position))
 
 
 @projects("access.client_revoked", into=(CLIENT,))
-def _revoked(connection: Connection, entry: Entry) -> None:
-    change = update(CLIENT).where(CLIENT.c.id == entry.body["client"], CLIENT.c.position < entry.position)
+def _revoked(connection: sa.Connection, entry: Entry) -> None:
+    change = sa.update(CLIENT).where(CLIENT.c.id == entry.body["client"], CLIENT.c.position < entry.position)
     connection.execute(change.values(revoked_at=entry.at, position=entry.position))
-
-
-def _scopes(scopes: Iterable[str]) -> frozenset[Scope]:
-    named = [scope.strip() for scope in scopes]
-    if not named or not set(named) <= set(Scope):
-        raise BadInput(FieldError("/scopes", f"must be some of {', '.join(Scope)}, e.g. check,read"))
-    return frozenset(Scope(scope) for scope in named)
 
 
 def _client(row: Any) -> Client:

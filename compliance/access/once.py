@@ -11,45 +11,36 @@ import hmac
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import rfc8785
-from sqlalchemy import ColumnElement, String, and_, delete, insert, select, update
+import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Mapped, mapped_column
 from ulid import ULID
 
 from compliance.database import Moment, db
+from compliance.deployment import deployment
 from compliance.errors import AskedInProgress, AskedOtherwise
-from compliance.gate import Recorded
+from compliance.gate import Question, Recorded
 
 KEPT = timedelta(days=30)
 BEYOND_TIMEOUT = timedelta(seconds=10)
-OTHERWISE = "this key was used before with another body; use a new key"
-
-
-class OnceRow(db.Model):  # type: ignore[name-defined, misc]
-    """One key of one owner and path. `lease_until` None: done, `check_id` is the answer.
-
-    `replaces` is the check that answered before; it is the answer again if the new asking fails.
-    """
-
-    __tablename__ = "once"
-    owner: Mapped[str] = mapped_column(String(64), primary_key=True)
-    path: Mapped[str] = mapped_column(String(100), primary_key=True)
-    key: Mapped[str] = mapped_column(String(128), primary_key=True)
-    body_mac: Mapped[str] = mapped_column(String(64))
-    check_id: Mapped[str] = mapped_column(String(26))
-    replaces: Mapped[str | None] = mapped_column(String(26))
-    lease_until: Mapped[datetime | None] = mapped_column(Moment)
-    ask_again_at: Mapped[datetime | None] = mapped_column(Moment)
-    expires_at: Mapped[datetime] = mapped_column(Moment, index=True)
-
-
-ONCE = OnceRow.__table__
 Ask = Callable[[str, str | None], Recorded]
+ONCE = sa.Table(
+    "once",
+    db.metadata,
+    sa.Column("owner", sa.String(64), primary_key=True),
+    sa.Column("path", sa.String(100), primary_key=True),
+    sa.Column("key", sa.String(128), primary_key=True),
+    sa.Column("body_mac", sa.String(64), nullable=False),
+    sa.Column("check_id", sa.String(26), nullable=False),
+    sa.Column("replaces", sa.String(26)),  # the check that answered before; again the answer if the new asking fails
+    sa.Column("lease_until", Moment),  # None: done, `check_id` is the answer
+    sa.Column("ask_again_at", Moment),
+    sa.Column("expires_at", Moment, index=True, nullable=False),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +51,8 @@ class OnceKey:
     path: str
     key: str
 
-    def where(self) -> ColumnElement[bool]:
-        return and_(ONCE.c.owner == self.owner, ONCE.c.path == self.path, ONCE.c.key == self.key)
+    def where(self) -> sa.ColumnElement[bool]:
+        return sa.and_(ONCE.c.owner == self.owner, ONCE.c.path == self.path, ONCE.c.key == self.key)
 
 
 class Once:
@@ -99,16 +90,11 @@ class Once:
         try:
             recorded = ask(row["check_id"], row["replaces"])
         except BaseException:
-            if row["replaces"] is None:
-                _run(delete(ONCE).where(mine))
-            else:
-                _run(update(ONCE).where(mine).values(check_id=ONCE.c.replaces, replaces=None, lease_until=None))
+            back = sa.update(ONCE).values(check_id=ONCE.c.replaces, replaces=None, lease_until=None)
+            _run((back if row["replaces"] else sa.delete(ONCE)).where(mine))
             raise
-        self._finish(mine, recorded)
+        _finish(mine, recorded)
         return recorded
-
-    def _finish(self, mine: ColumnElement[bool], recorded: Recorded) -> None:
-        _run(update(ONCE).where(mine).values(lease_until=None, ask_again_at=_retry_after(recorded)))
 
     def _claim(self, key: OnceKey, mac: str, patient: bool) -> dict[str, Any] | Recorded | None:
         """The row that is now ours, the answer that is there, or None: somebody else is at it."""
@@ -116,48 +102,57 @@ class Once:
         new = {"check_id": str(ULID()), "replaces": None, "body_mac": mac, "lease_until": now + self._lease}
         new |= {"ask_again_at": None, "expires_at": now + KEPT}
         with db.engine.connect() as connection:
-            row = connection.execute(select(ONCE).where(key.where())).one_or_none()
+            row = connection.execute(sa.select(ONCE).where(key.where())).one_or_none()
         if row is None or row.expires_at <= now:
-            return self._first(key, new, now)
-        if row.lease_until is not None:
-            return self._after_death(key, row, new, now, patient)
-        if not hmac.compare_digest(row.body_mac, mac):
-            raise AskedOtherwise(OTHERWISE)
-        if row.ask_again_at is not None and (not patient or row.ask_again_at <= now):
-            return self._take(key, row, new | {"replaces": row.check_id, "ask_again_at": row.ask_again_at})
-        return self._find(row.check_id) or self._take(key, row, new)
-
-    def _first(self, key: OnceKey, new: dict[str, Any], now: datetime) -> dict[str, Any] | None:
-        try:
-            with db.engine.begin() as connection:
-                connection.execute(delete(ONCE).where(ONCE.c.expires_at <= now))
-                connection.execute(insert(ONCE).values(owner=key.owner, path=key.path, key=key.key, **new))
-        except IntegrityError:
-            return None
-        return new
-
-    def _after_death(
-        self, key: OnceKey, row: Any, new: dict[str, Any], now: datetime, patient: bool
-    ) -> dict[str, Any] | Recorded | None:
-        if row.lease_until > now:
+            try:
+                with db.engine.begin() as connection:
+                    connection.execute(sa.delete(ONCE).where(ONCE.c.expires_at <= now))
+                    connection.execute(sa.insert(ONCE).values(owner=key.owner, path=key.path, key=key.key, **new))
+            except IntegrityError:
+                return None
+            return new
+        if row.lease_until is not None and row.lease_until > now:
             return None
         recorded = self._find(row.check_id)
-        if recorded is None and row.replaces and not hmac.compare_digest(row.body_mac, new["body_mac"]):
-            raise AskedOtherwise(OTHERWISE)
-        if recorded is None:
-            back = row.replaces and {"replaces": row.replaces, "ask_again_at": row.ask_again_at}
-            return self._take(key, row, new | (back or {}))
-        self._finish(key.where() & (ONCE.c.check_id == row.check_id), recorded)
-        return self._claim(key, new["body_mac"], patient)
+        died = row.lease_until is not None
+        if died and recorded:
+            _finish(key.where() & (ONCE.c.check_id == row.check_id), recorded)
+            return self._claim(key, mac, patient)
+        if (not died or row.replaces) and not hmac.compare_digest(row.body_mac, mac):
+            raise AskedOtherwise("this key was used before with another body; use a new key")
+        if died:  # before its entry was written
+            back = {"replaces": row.replaces, "ask_again_at": row.ask_again_at} if row.replaces else {}
+            return _take(key, row, new | back)
+        if row.ask_again_at is not None and (not patient or row.ask_again_at <= now):
+            return _take(key, row, new | {"replaces": row.check_id, "ask_again_at": row.ask_again_at})
+        return recorded or _take(key, row, new)
 
-    def _take(self, key: OnceKey, row: Any, new: dict[str, Any]) -> dict[str, Any] | None:
-        same = and_(ONCE.c.check_id == row.check_id, ONCE.c.lease_until.is_not_distinct_from(row.lease_until))
-        return new if _run(update(ONCE).where(key.where(), same).values(**new)) else None
+
+def check_once(
+    key: OnceKey, body: Any, question: Question, *, wait: float = 0.0, patient: bool = True
+) -> tuple[Recorded, bool]:
+    """Check a question once under this key, as Once.run says."""
+    running = deployment()
+
+    def find(check_id: str) -> Recorded | None:
+        found = running.log.check(check_id)
+        return Recorded(found.id, found.pos, found.document) if found else None
+
+    def ask(check_id: str, replaces: str | None) -> Recorded:
+        return running.gate.check(replace(question, id=check_id, replaces=replaces))
+
+    once = Once(find, running.clock, running.settings.secret_key.encode(), running.settings.registry_timeout)
+    return once.run(key, body, ask, wait=wait, patient=patient)
 
 
-def _retry_after(recorded: Recorded) -> datetime | None:
+def _take(key: OnceKey, row: sa.Row[Any], new: dict[str, Any]) -> dict[str, Any] | None:
+    same = sa.and_(ONCE.c.check_id == row.check_id, ONCE.c.lease_until.is_not_distinct_from(row.lease_until))
+    return new if _run(sa.update(ONCE).where(key.where(), same).values(**new)) else None
+
+
+def _finish(mine: sa.ColumnElement[bool], recorded: Recorded) -> None:
     moment = json.loads(recorded.document)["retry_after"]
-    return datetime.fromisoformat(moment) if moment else None
+    _run(sa.update(ONCE).where(mine).values(lease_until=None, ask_again_at=moment and datetime.fromisoformat(moment)))
 
 
 def _run(statement: Any) -> int:

@@ -12,9 +12,8 @@ from collections.abc import Callable
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+import sqlalchemy as sa
 from cryptography.fernet import Fernet
-from sqlalchemy import String, Text, select
-from sqlalchemy.orm import Mapped, mapped_column
 from ulid import ULID
 
 from compliance.access.clients import Client, Clients
@@ -23,15 +22,13 @@ from compliance.errors import BadInput, FieldError
 from compliance.gate import Log
 
 JAKARTA = ZoneInfo("Asia/Jakarta")
-
-
-class OssRow(db.Model):  # type: ignore[name-defined, misc]
-    """The user and sealed password that OSS has for calls to this client's office."""
-
-    __tablename__ = "access_client_oss"
-    client_id: Mapped[str] = mapped_column(String(26), primary_key=True)
-    username: Mapped[str] = mapped_column(String(200))
-    sealed_password: Mapped[str] = mapped_column(Text)
+OSS = sa.Table(  # the user and sealed password that OSS has for calls to a client's office
+    "access_client_oss",
+    db.metadata,
+    sa.Column("client_id", sa.String(26), primary_key=True),
+    sa.Column("username", sa.String(200), nullable=False),
+    sa.Column("sealed_password", sa.Text, nullable=False),
+)
 
 
 class OssCallers:
@@ -48,14 +45,15 @@ class OssCallers:
         body = {"client": client.id, "by": by}
         self._log.append("access.client_oss_user_set", body, entry_id=str(ULID()), private={}, at=self._clock())
         sealed = self._box.encrypt(password.encode()).decode()
-        db.session.merge(OssRow(client_id=client.id, username=username, sealed_password=sealed))
+        db.session.execute(sa.delete(OSS).where(OSS.c.client_id == client.id))
+        db.session.execute(sa.insert(OSS).values(client_id=client.id, username=username, sealed_password=sealed))
         db.session.commit()
 
     def authenticate(self, token: str, nib: str) -> Client | None:
         """The living client whose user, password and today's day (in Jakarta) make this token for this NIB."""
         now = self._clock()
         given, day, found = token.strip().lower().encode(), f"{now.astimezone(JAKARTA):%Y%m%d}", None
-        for row in db.session.execute(select(OssRow.client_id, OssRow.username, OssRow.sealed_password)):
+        for row in db.session.execute(sa.select(OSS)):
             password = self._box.decrypt(row.sealed_password.encode()).decode()
             expected = hashlib.sha1(f"{row.username}{password}{nib}{day}".encode(), usedforsecurity=False)
             if hmac.compare_digest(expected.hexdigest().encode(), given):

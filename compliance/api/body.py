@@ -12,10 +12,9 @@ from werkzeug.wsgi import get_input_stream
 
 from compliance.api.problems import Problem
 
-LIMIT = 64 * 1024
+LIMIT = CHUNK = 64 * 1024
 LEVELS = 20
 DRAINED = 32 * 1024 * 1024  # a too large body is read on to here, so that the caller gets its answer
-CHUNK = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,35 +29,12 @@ class Body:
 def read_json(limit: int = LIMIT) -> Any:
     """The request's JSON document. Raises Problem 415, 413 or 400."""
     if request.mimetype != "application/json":
-        kind = request.mimetype or "none"
-        raise Problem(415, f"the body's type is {kind}; send Content-Type: application/json")
+        raise Problem(415, f"the body's type is {request.mimetype or 'none'}; send Content-Type: application/json")
     body = seen(limit)
     if body.length > limit:
         raise Problem(413, f"the body is larger than {limit // 1024} KiB")
-    return _parse(body.raw)
-
-
-def seen(limit: int = LIMIT) -> Body:
-    """The body as it came, read once; at most `limit` bytes of it are kept."""
-    if "body" not in g:
-        g.body = _read(limit)
-    body: Body = g.body
-    return body
-
-
-def _read(limit: int) -> Body:
-    stream = get_input_stream(request.environ)
-    kept, length, digest = bytearray(), 0, hashlib.sha256()
-    while length <= DRAINED and (chunk := stream.read(CHUNK)):
-        length += len(chunk)
-        digest.update(chunk)
-        kept += chunk[: max(0, limit - len(kept))]
-    return Body(bytes(kept), length, None if length > DRAINED else digest.hexdigest())
-
-
-def _parse(raw: bytes) -> Any:
     try:
-        value = json.loads(raw.decode("utf-8"), object_pairs_hook=_object, parse_constant=_refuse)
+        value = json.loads(body.raw.decode("utf-8"), object_pairs_hook=_object, parse_constant=_refuse)
     except UnicodeDecodeError as error:
         raise Problem(400, f"the body is not UTF-8 (byte {error.start})") from error
     except json.JSONDecodeError as error:
@@ -67,9 +43,23 @@ def _parse(raw: bytes) -> Any:
         raise Problem(400, f"the body has more than {LEVELS} levels") from error
     except ValueError as error:
         raise Problem(400, f"the body is not JSON: {error}") from error
-    if raw.count(b"{") + raw.count(b"[") > LEVELS and _deeper(value, LEVELS):
+    if body.raw.count(b"{") + body.raw.count(b"[") > LEVELS and _deeper(value, LEVELS):
         raise Problem(400, f"the body has more than {LEVELS} levels")
     return value
+
+
+def seen(limit: int = LIMIT) -> Body:
+    """The body as it came, read once; at most `limit` bytes of it are kept."""
+    if "body" not in g:
+        stream = get_input_stream(request.environ)
+        kept, length, digest = bytearray(), 0, hashlib.sha256()
+        while length <= DRAINED and (chunk := stream.read(CHUNK)):
+            length += len(chunk)
+            digest.update(chunk)
+            kept += chunk[: max(0, limit - len(kept))]
+        g.body = Body(bytes(kept), length, None if length > DRAINED else digest.hexdigest())
+    body: Body = g.body
+    return body
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -84,7 +74,7 @@ def _refuse(name: str) -> NoReturn:
 
 
 def _deeper(value: Any, levels: int) -> bool:
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
-    if inner is None:
+    if not isinstance(value, (dict, list)):
         return False
+    inner = value.values() if isinstance(value, dict) else value
     return levels == 0 or any(_deeper(item, levels - 1) for item in inner)

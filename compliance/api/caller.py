@@ -12,19 +12,17 @@ from typing import Any
 
 from flask import current_app, g, request
 from flask_smorest import Blueprint
-from marshmallow import Schema, ValidationError
-from ulid import ULID
+from marshmallow import Schema
 
 from compliance.access.clients import Client, Clients, Scope
 from compliance.api.problems import Problem, failures
 from compliance.deployment import deployment
 from compliance.gate import Asker
-from compliance.intake import bad_input, clean, pointed
-from compliance.intake.fields import Say
+from compliance.intake import bad_input, clean, escaped, load
+from compliance.intake.fields import say
 from compliance.intake.schema import Document
 
 SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
-TWICE = Say("is given twice; give it once", "diberikan dua kali; berikan sekali")
 NOTHING = Document()  # a path without query parameters
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="compliance gate"'}
 
@@ -36,22 +34,13 @@ class Caller:
     client: Client
     asker: Asker
 
-    @property
-    def only_checks(self) -> bool:
-        """Whether the reasons of a rule on trial are hidden from this key (contract §1)."""
-        return self.client.scopes == {Scope.CHECK}
-
 
 class Rate:
-    """How often each client may ask in a minute of the clock, counted per process.
-
-    (Flask-Limiter's memory storage starts a thread at nearly every hit, which cost more than the rest of a request.)
-    """
+    """How often each client may ask in a minute of the clock, counted per process."""
 
     def __init__(self, most: int, clock: Callable[[], datetime]) -> None:
-        self.most, self._clock = most, clock
+        self.most, self._clock, self._lock = most, clock, threading.Lock()
         self._seen: dict[str, tuple[int, int]] = {}
-        self._lock = threading.Lock()
 
     def count(self, client_id: str) -> None:
         """Raises Problem 429."""
@@ -66,11 +55,6 @@ class Rate:
             raise Problem(429, f"more than {self.most} requests a minute", headers={"Retry-After": wait})
 
 
-def request_id(stated: str | None) -> str:
-    """The caller's own id if it is sane, else a new one."""
-    return stated if stated and SANE_ID.fullmatch(stated) else str(ULID())
-
-
 def enter(client: Client | None) -> Caller:
     """Let a client in. Raises Problem 401 or 429."""
     if client is None:
@@ -83,10 +67,8 @@ def enter(client: Client | None) -> Caller:
 def by_key() -> Client | None:
     """The client of the Authorization header, if there is a good one."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "bearer":
-        return None
     running = deployment()
-    return Clients(running.log, running.clock).authenticate(token.strip())
+    return Clients(running.log, running.clock).authenticate(token.strip()) if scheme.lower() == "bearer" else None
 
 
 def allow(caller: Caller, *scopes: Scope) -> None:
@@ -95,16 +77,13 @@ def allow(caller: Caller, *scopes: Scope) -> None:
         raise Problem(403, f"this needs a key with scope {' or '.join(scopes)}")
 
 
-def locked(*scopes: Scope, query: Schema | None = None) -> Callable[[Any], Any]:
-    """A view for clients with one of these scopes. `query` reads the query string; without it there must be none.
-
-    Its values are passed to the view by name.
-    """
+def locked(*scopes: Scope, query: Schema = NOTHING) -> Callable[[Any], Any]:
+    """A view for clients with one of these scopes; it gets the values of the query string by name."""
 
     def decorate(view: Any) -> Any:
         @Blueprint.doc(
             security=[{"key": []}],
-            parameters=[{"in": "query", "schema": query}] if query else [],
+            parameters=[{"in": "query", "schema": query}] if query is not NOTHING else [],
             responses=failures(401, 403, 422, 429, 503),
         )
         @wraps(view)
@@ -117,19 +96,10 @@ def locked(*scopes: Scope, query: Schema | None = None) -> Callable[[Any], Any]:
     return decorate
 
 
-def read_query(schema: Schema | None) -> dict[str, Any]:
+def read_query(schema: Schema = NOTHING) -> dict[str, Any]:
     """The query string by a schema. Raises BadInput: unknown, repeated or wrong parameters."""
-    stated: dict[str, Any] = {}
-    broken: list[Any] = []
-    for name, values in request.args.lists():
-        stated[name] = values[0]
-        if len(values) > 1:
-            broken.append((f"/{name}", TWICE))
-    stated = clean(stated, broken)
-    try:
-        found: dict[str, Any] = (schema or NOTHING).load(stated)
-    except ValidationError as error:
-        broken += pointed(error.messages)
+    broken = [(f"/{escaped(name)}", say("twice")) for name, values in request.args.lists() if len(values) > 1]
+    found = load(schema, clean(request.args.to_dict(), broken), broken)
     if broken:
-        raise bad_input(broken, "en")
+        raise bad_input(broken)
     return found

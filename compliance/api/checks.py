@@ -1,30 +1,33 @@
-"""The checks: ask, read, list, prove, replay, explain."""
+"""The checks: ask, read, list, prove, explain, replay."""
 
 from __future__ import annotations
 
 import json
-import re
-from dataclasses import replace
-from datetime import UTC, datetime, time, timedelta, tzinfo
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
-from flask import Response, g, request
+from flask import Response, current_app, g, request
 from flask_smorest import Blueprint
+from ulid import ULID
 
 from compliance.access.clients import Scope
-from compliance.access.once import Ask, Once, OnceKey
+from compliance.access.once import OnceKey, check_once
 from compliance.api.body import read_json
-from compliance.api.caller import Caller, locked
+from compliance.api.caller import locked
 from compliance.api.problems import Problem, failures
 from compliance.api.schemas import ANSWER, ListQuery
 from compliance.audit import document
 from compliance.audit.checks import CheckFilter, CheckRecord
+from compliance.audit.entry import Entry
 from compliance.database import db
 from compliance.deployment import deployment
-from compliance.errors import BadInput, FieldError
-from compliance.gate import Question, Recorded
+from compliance.gate import Question
 from compliance.intake import read_question
 from compliance.intake.schema import QuestionSchema
+from compliance.law import explain as law_explain
+from compliance.law import replay as law_replay
+from compliance.law.codec import from_json, to_json
+from compliance.law.facts import Facts
 from compliance.proof.note import b64
 
 PATH = "/api/v1/checks"
@@ -36,77 +39,52 @@ IDEMPOTENCY = {
     "description": "The same key and body are one check, for 30 days.",
     "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY, "pattern": "^[ -~]+$"},
 }
-ASKED = {
-    "requestBody": {"required": True, "content": {"application/json": {"schema": QuestionSchema}}},
-    "parameters": [IDEMPOTENCY],
-    "responses": failures(400, 409, 413, 415),
-}
+BY_ID = {"check_id": "$response.body#/id"}
+LINKS = {name: {"operationId": name, "parameters": BY_ID} for name in ("readCheck", "proveCheck", "explainCheck")}
+
+ASKED: dict[Any, Any] = {**failures(400, 409, 413, 415), 201: {"links": LINKS}}
 
 
 @blueprint.post("")
-@blueprint.doc(**ASKED)
+@blueprint.doc(
+    requestBody={"required": True, "content": {"application/json": {"schema": QuestionSchema}}},
+    parameters=[IDEMPOTENCY],
+    responses=ASKED,
+)
 @locked(Scope.CHECK)
 @blueprint.response(201, ANSWER["Check"], description="Checked and recorded; STOP and HOLD are answers, not errors")
 @blueprint.alt_response(200, schema=ANSWER["Check"], description="The answer that this Idempotency-Key already has")
 def ask() -> Response:
     """Check an application: may the permit proceed?"""
-    caller: Caller = g.caller
-    stated = read_json()
-    question, key = question_of(stated, caller), _once_key(caller)
+    stated, key = read_json(), request.headers.get("Idempotency-Key")
+    question = question_of(stated)
+    if key is not None and not (1 <= len(key) <= LONGEST_KEY and key.isascii() and key.isprintable()):
+        raise Problem(422, f"Idempotency-Key must be 1 to {LONGEST_KEY} printable ASCII characters, e.g. 503-0123-1")
     db.session.remove()  # no connection is held while the agency is asked
     if key is None:
         recorded, replayed = deployment().gate.check(question), False
     else:
-        recorded, replayed = once().run(key, stated, asking(question))
-    answer = Response(shown_to(caller, recorded.document), 200 if replayed else 201, content_type="application/json")
-    answer.headers["Location"] = f"{PATH}/{recorded.id}"
-    if replayed:
-        answer.headers["Idempotent-Replayed"] = "true"
-    return answer
+        recorded, replayed = check_once(OnceKey(g.caller.client.id, PATH, key), stated, question)
+    headers = {"Location": f"{PATH}/{recorded.id}"} | ({"Idempotent-Replayed": "true"} if replayed else {})
+    return Response(shown(recorded.document), 200 if replayed else 201, headers, content_type="application/json")
 
 
-def question_of(stated: Any, caller: Caller) -> Question:
-    """What a caller asks. Raises BadInput, ForeignRegion."""
+def question_of(stated: Any) -> Question:
+    """What the caller asks. Raises BadInput, ForeignRegion."""
     running = deployment()
     return read_question(
         stated,
-        regions=caller.client.regions,
+        regions=g.caller.client.regions,
         policy=running.policy,
         now=running.clock(),
-        asker=caller.asker,
+        asker=g.caller.asker,
         request_id=g.request_id,
     )
 
 
-def asking(question: Question) -> Ask:
-    """To ask this question once, under the id that a once-only key reserved for it."""
-    gate = deployment().gate
-    return lambda check_id, replaces: gate.check(replace(question, id=check_id, replaces=replaces))
-
-
-def _once_key(caller: Caller) -> OnceKey | None:
-    key = request.headers.get("Idempotency-Key")
-    if key is None:
-        return None
-    if not 1 <= len(key) <= LONGEST_KEY or not key.isascii() or not key.isprintable():
-        raise Problem(422, f"Idempotency-Key must be 1 to {LONGEST_KEY} printable ASCII characters, e.g. 503-0123-1")
-    return OnceKey(caller.client.id, PATH, key)
-
-
-def once() -> Once:
-    running = deployment()
-    settings = running.settings
-    return Once(_recorded, running.clock, settings.secret_key.encode(), settings.registry_timeout)
-
-
-def _recorded(check_id: str) -> Recorded | None:
-    found = deployment().log.check(check_id)
-    return Recorded(found.id, found.pos, found.document) if found else None
-
-
-def shown_to(caller: Caller, text: str) -> str:
-    """The stored document, or what a key that only checks may see of a rule on trial."""
-    if not caller.only_checks:
+def shown(text: str) -> str:
+    """The stored document; to a key that only checks without the reasons of a rule on trial (contract §1)."""
+    if g.caller.client.scopes != {Scope.CHECK}:
         return text
     whole = json.loads(text)
     seen = document.masked(whole)
@@ -116,85 +94,114 @@ def shown_to(caller: Caller, text: str) -> str:
 @blueprint.get("")
 @locked(Scope.READ, query=ListQuery())
 @blueprint.response(200, ANSWER["CheckList"])
-def listed(limit: str = "50", cursor: str | None = None, **wanted: Any) -> Response:
-    """List checks, newest first; jws and proof are left out."""
-    caller: Caller = g.caller
-    zone = _zone(caller.client.regions)
-    since, until = wanted.pop("since", None), wanted.pop("until", None)
+def listed(limit: int = 50, since: Any = None, until: Any = None, cursor: int | None = None, **wanted: Any) -> Response:
+    """List checks, newest first; jws and proof are left out. Days are those of the key's first region."""
+    regions, served = g.caller.client.regions, deployment().policy.regions
+    zone = next((served[code].zone for code in regions if code in served), UTC)
     narrowed = CheckFilter(
-        caller.client.regions,
+        regions,
         since=since and datetime.combine(since, time.min, zone),
         until=until and datetime.combine(until + timedelta(days=1), time.min, zone),
-        before=_position(cursor),
+        before=cursor,
         **wanted,
     )
-    found = deployment().log.checks(narrowed, int(limit) + 1)
-    more = len(found) > int(limit)
-    items = [_listed(caller, record) for record in found[: int(limit)]]
-    page = {"items": items, "next_cursor": _cursor(found[int(limit) - 1].pos) if more else None}
-    return Response(document.text(page), content_type="application/json")
-
-
-def _zone(regions: tuple[str, ...]) -> tzinfo:
-    """The zone in which a client counts its days: that of its first region that is served here."""
-    served = deployment().policy.regions
-    return next((served[code].zone for code in regions if code in served), UTC)
-
-
-def _listed(caller: Caller, record: CheckRecord) -> dict[str, Any]:
-    whole = json.loads(shown_to(caller, record.document))
-    return {**whole, "receipt": {name: whole["receipt"][name] for name in ("code", "url")}}
-
-
-def _cursor(position: int) -> str:
-    return f"p{position:x}"
-
-
-def _position(cursor: str | None) -> int | None:
-    if cursor is None:
-        return None
-    if not re.fullmatch("p[0-9a-f]{1,15}", cursor):
-        raise BadInput(FieldError("/cursor", "must be the next_cursor of an earlier page, e.g. p1f"))
-    return int(cursor[1:], 16)
+    found = deployment().log.checks(narrowed, limit + 1)
+    items = [json.loads(shown(record.document)) for record in found[:limit]]
+    for item in items:
+        item["receipt"] = {name: item["receipt"][name] for name in ("code", "url")}
+    return _json({"items": items, "next_cursor": f"p{found[limit - 1].pos:x}" if len(found) > limit else None})
 
 
 @blueprint.get("/<check_id>")
-@blueprint.doc(responses=failures(404))
+@blueprint.doc(responses=failures(404), operationId="readCheck")
 @locked(Scope.CHECK, Scope.READ)
 @blueprint.response(200, ANSWER["Check"])
 def read(check_id: str) -> Response:
     """Read a check again, and what came after it."""
-    record = mine(check_id)
-    text = shown_to(g.caller, record.document)
+    record = _mine(check_id)
+    text = shown(record.document)
     if record.superseded_by:
         text = document.text({**json.loads(text), "superseded_by": record.superseded_by})
     return Response(text, content_type="application/json")
 
 
 @blueprint.get("/<check_id>/proof")
-@blueprint.doc(responses=failures(404))
+@blueprint.doc(responses=failures(404), operationId="proveCheck")
 @locked(Scope.READ)
 @blueprint.response(200, ANSWER["Proof"])
 def proof(check_id: str) -> Response:
     """The entry as it was hashed, and the proof that it is in the log."""
-    record, log = mine(check_id), deployment().log
-    entry, size = log.entry(check_id), log.head()[0]
-    if entry is None:
-        raise Problem(404, "there is no such check")
+    entry, log = _entry(check_id), deployment().log
+    size = log.head()[0]
     found = {
         "body": b64(entry.raw),
-        "index": record.pos,
+        "index": entry.position,
         "leaf_hash": b64(entry.leaf_hash),
-        "proof": [b64(step) for step in log.inclusion(record.pos, size)],
+        "proof": [b64(step) for step in log.inclusion(entry.position, size)],
         "checkpoint": log.keyring.head(size, log.root_at(size)),
         "disclosures": log.disclosures([check_id]).get(check_id, []),
     }
-    return Response(document.text(found), content_type="application/json")
+    return _json(found)
 
 
-def mine(check_id: str) -> CheckRecord:
+@blueprint.get("/<check_id>/explain")
+@blueprint.doc(responses=failures(404), operationId="explainCheck")
+@locked(Scope.READ)
+@blueprint.response(200, ANSWER["Explain"])
+def explain(check_id: str) -> Response:
+    """Explain a check rule by rule: what was looked at, which law applied, what was found."""
+    body = _entry(check_id).body
+    facts: Facts = from_json(Facts, body["facts"])
+    law = _policies().get(body["policy"]["sha256"]).on(facts.application.as_at, facts.application.region)
+    return _json({"id": check_id, **law_explain.explain(facts, law)})
+
+
+@blueprint.post("/<check_id>/replay")
+@blueprint.doc(responses=failures(404))
+@locked(Scope.AUDIT)
+@blueprint.response(200, ANSWER["Replay"])
+def replay(check_id: str) -> Response:
+    """Decide a check again from its entry and the law it names; the looking is logged too."""
+    again, running = law_replay.replay(_entry(check_id).body, _policies()), deployment()
+    looked = {"check": check_id, "same": again.same, "asker": {"kind": g.caller.asker.kind, "id": g.caller.asker.id}}
+    running.log.append("log.replayed", looked, entry_id=str(ULID()), private={}, at=running.clock())
+    decision = to_json(again.decision)
+    answer = {
+        "same": again.same,
+        "verdict": decision["verdict"],
+        "findings": [document.finding(one) for one in decision["findings"]],
+        "differences": [{"path": d.path, "then": d.then, "now": d.now} for d in again.differences],
+        "policy_sha256": again.policy_sha256,
+    }
+    return _json(answer)
+
+
+def _mine(check_id: str) -> CheckRecord:
     """The check, if it is of one of the caller's regions. Raises Problem 404."""
     record = deployment().log.check(check_id)
     if record is None or record.region not in g.caller.client.regions:
         raise Problem(404, "there is no such check")
     return record
+
+
+def _entry(check_id: str) -> Entry:
+    _mine(check_id)
+    entry = deployment().log.entry(check_id)
+    if entry is None:
+        raise Problem(404, "there is no such check")
+    return entry
+
+
+def _policies() -> law_replay.Policies:
+    """The policies of the past, from the texts in the log."""
+
+    def text_of(sha256: str) -> str | None:
+        entry = deployment().log.entry(f"policy.text.{sha256}")
+        return entry.body["text"] if entry else None
+
+    found: law_replay.Policies = current_app.extensions.setdefault("compliance-past", law_replay.Policies(text_of))
+    return found
+
+
+def _json(value: Any) -> Response:
+    return Response(document.text(value), content_type="application/json")

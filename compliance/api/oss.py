@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 import json
-import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from flask import Response, g, request
 from flask_smorest import Blueprint
+from marshmallow import INCLUDE, Schema, fields, pre_load
 
-from compliance.access.clients import Client, Scope
-from compliance.access.once import OnceKey
+from compliance.access.clients import Scope
+from compliance.access.once import OnceKey, check_once
 from compliance.access.oss import OssCallers
 from compliance.api.body import read_json
-from compliance.api.caller import CHALLENGE, Caller, allow, by_key, enter, read_query
-from compliance.api.checks import asking, once, question_of, shown_to
+from compliance.api.caller import CHALLENGE, allow, by_key, enter, read_query
+from compliance.api.checks import question_of, shown
 from compliance.api.problems import Problem, failures
-from compliance.api.schemas import ANSWER, ReceiveNibSchema
+from compliance.api.schemas import ANSWER
 from compliance.audit.document import text
 from compliance.database import db
 from compliance.deployment import deployment
 from compliance.errors import BadIdentifier, BadInput, FieldError
-from compliance.gate import Question, Recorded
+from compliance.gate import Question
+from compliance.intake import bad_input, load
+from compliance.intake.fields import Field, Say, read_text, say
+from compliance.intake.schema import NOT_OBJECT
 from compliance.law import identifiers
 
 LIMIT = 1024 * 1024
@@ -47,21 +49,61 @@ POINTERS = {
     "/owner/name": "penanggung_jwb/0/nama_penanggung_jwb",
 }
 blueprint = Blueprint("oss", __name__, url_prefix="/api/v1/oss", description="Calls that OSS-RBA makes")
-with (Path(__file__).parent / "oss_permits.toml").open("rb") as file:
-    PERMITS: Mapping[str, str] = tomllib.load(file)["kd_izin"]
+PERMITS: Mapping[str, str] = tomllib.loads((Path(__file__).parent / "oss_permits.toml").read_text())["kd_izin"]
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One line of the checklist, as the question that it asks."""
+def said(example: str = "") -> Field:
+    """OSS writes every value as text."""
+    described = {"type": "string"} | ({"example": example} if example else {})
+    return Field(lambda value: read_text(value).strip(), say("text"), described)
 
-    index: int
-    kd_izin: str
-    stated: dict[str, Any]
 
-    @property
-    def names(self) -> dict[str, str]:
-        return {"id_izin": self.stated["reference"], "kd_izin": self.kd_izin}
+class Open(Schema):
+    """Ignores what it does not know. An empty text means none, for a list too."""
+
+    error_messages: Any = NOT_OBJECT
+
+    class Meta:
+        unknown = INCLUDE
+
+    @pre_load
+    def _without_blanks(self, data: Any, **_: Any) -> Any:
+        if not isinstance(data, Mapping):
+            return data
+        return {name: v for name, v in data.items() if v is not None and not (isinstance(v, str) and not v.strip())}
+
+
+def listed(schema: type[Schema]) -> fields.List[Any]:
+    messages: Any = {"invalid": say("list", "[]")}
+    return fields.List(fields.Nested(schema), error_messages=messages)
+
+
+class OssChecklistItemSchema(Open):
+    id_izin = said(EXAMPLES["id_izin"])
+    kd_izin = said(EXAMPLES["kd_izin"])
+    kd_daerah = said("7309000000")
+    flag_perpanjangan = said("N")
+
+
+class OssPersonSchema(Open):
+    jns_identitas_penanggung_jwb = no_identitas_penanggung_jwb = nama_penanggung_jwb = said()
+
+
+class OssProjectSchema(Open):
+    skala_usaha = said("02")
+
+
+class OssNibSchema(Open):
+    nib = said(EXAMPLES["nib"])
+    nama_perseroan = npwp_perseroan = no_npp = jenis_perseroan = jenis_pelaku_usaha = skala_usaha = said()
+    status_nib = kd_daerah = said()
+    penanggung_jwb = listed(OssPersonSchema)
+    data_proyek = listed(OssProjectSchema)
+    data_checklist = listed(OssChecklistItemSchema)
+
+
+class ReceiveNibSchema(Open):
+    dataNIB = fields.Nested(OssNibSchema, required=True)  # OSS's own spelling
 
 
 @blueprint.post("/receive-nib")
@@ -77,20 +119,16 @@ def receive_nib() -> Response:
     STOP and HOLD are answers too: status is "1" whenever every permit was checked.
     """
     g.problem_members = _members
-    document, caller = _authenticated()
-    read_query(None)
+    document = _authenticated()
+    read_query()
     try:
-        items = list(_items(_object(document, "dataNIB", "")))
-        questions = [_question(item, caller) for item in items]
+        asked = [(names, _question(stated, pointer)) for names, stated, pointer in _items(document)]
     except BadInput as error:
         raise Problem(400, "dataNIB is wrong; errors names each field", *error.errors) from error
     db.session.remove()  # no connection is held while the agency is asked
-    checks = [
-        {**item.names, "check": json.loads(shown_to(caller, _check(question).document)) if question else None}
-        for item, question in zip(items, questions, strict=True)
-    ]
-    said = {"status": "1", "keterangan": f"Sukses: {len(items)} izin diterima"}
-    return Response(text({"responreceiveNIB": said, "checks": checks}), content_type="application/json")
+    checks = [{**names, "check": _check(question) if question else None} for names, question in asked]
+    told = {"status": "1", "keterangan": f"Sukses: {len(checks)} izin diterima"}
+    return Response(text({"responreceiveNIB": told, "checks": checks}), content_type="application/json")
 
 
 def _members(problem: Problem) -> dict[str, Any]:
@@ -101,145 +139,88 @@ def _members(problem: Problem) -> dict[str, Any]:
     return {"responreceiveNIB": {"status": "2", "keterangan": (named or problem.detail)[:500]}}
 
 
-def _authenticated() -> tuple[Any, Caller]:
-    """A client's key opens before the body is read; OSS's token is made of the NIB inside."""
+def _authenticated() -> Any:
+    """The body. A client's key opens before it is read; OSS's token is made of the NIB inside."""
     if "Authorization" in request.headers:
-        caller = enter(by_key())
-        allow(caller, Scope.CHECK)
-        return read_json(LIMIT), caller
-    token = request.headers.get("Token", "")
-    if not token:
+        allow(enter(by_key()), Scope.CHECK)
+        return read_json(LIMIT)
+    if not (token := request.headers.get("Token", "")):
         raise Problem(401, "send a client key, or OSS's Token", headers=CHALLENGE)
-    document = read_json(LIMIT)
-    caller = enter(_by_token(token, document))
-    allow(caller, Scope.CHECK)
-    return document, caller
-
-
-def _by_token(token: str, document: Any) -> Client | None:
+    document, running = read_json(LIMIT), deployment()
     data = document.get("dataNIB") if isinstance(document, dict) else None
     nib = data.get("nib") if isinstance(data, dict) else None
-    if not isinstance(nib, str):
-        return None
-    running = deployment()
-    return OssCallers(running.log, running.clock, running.settings.secret_key.encode()).authenticate(token, nib)
+    callers = OssCallers(running.log, running.clock, running.settings.secret_key.encode())
+    allow(enter(callers.authenticate(token, nib) if isinstance(nib, str) else None), Scope.CHECK)
+    return document
 
 
-def _items(data: Mapping[str, Any]) -> Iterator[Item]:
-    """The questions that the checklist asks; they share the business and its owner."""
+def _items(document: Any) -> Iterator[tuple[dict[str, str], dict[str, Any], str]]:
+    """Each permit of the checklist: its numbers, its question, its pointer. They share the business and its owner."""
+    broken: list[tuple[str, Say]] = []
+    data = load(OssNibSchema(), document.get("dataNIB") if isinstance(document, dict) else None, broken, "/dataNIB")
+    if broken:
+        raise bad_input(broken)
     shared = {"business": _business(data), "owner": _owner(data)}
-    listed = list(_list(data, "data_checklist"))
-    if len(listed) > MOST_ITEMS:
+    checklist = data.get("data_checklist", [])
+    if len(checklist) > MOST_ITEMS:
         raise BadInput(FieldError("/dataNIB/data_checklist", f"has more than {MOST_ITEMS} items"))
-    for index, (at, item) in enumerate(listed):
-        if not _text(item, "id_izin", at) and not _text(item, "kd_izin", at):
+    for index, item in enumerate(checklist):
+        at = f"/dataNIB/data_checklist/{index}"
+        if "id_izin" not in item and "kd_izin" not in item:
             continue  # OSS leaves one empty object where it has nothing to list
         id_izin, kd_izin = _needed(item, "id_izin", at), _needed(item, "kd_izin", at)
+        try:
+            region = identifiers.region_from_oss(item.get("kd_daerah") or data.get("kd_daerah", ""))
+        except BadIdentifier as error:
+            raise BadInput(FieldError(f"{at}/kd_daerah", f"must be {error.rule}, e.g. {error.example}")) from error
         stated = {
             "reference": id_izin,
             "permit_type": PERMITS.get(kd_izin, kd_izin),
-            "stage": "renewal" if _text(item, "flag_perpanjangan", at) == "Y" else "new",
-            "region": _region(_text(item, "kd_daerah", at) or _text(data, "kd_daerah") or "", at),
+            "stage": "renewal" if item.get("flag_perpanjangan") == "Y" else "new",
+            "region": region,
         }
-        yield Item(index, kd_izin, stated | shared)
+        yield {"id_izin": id_izin, "kd_izin": kd_izin}, stated | shared, at
 
 
 def _business(data: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "name": _text(data, "nama_perseroan"),
-        "nib": _needed(data, "nib", "/dataNIB"),
-        "npwp": _text(data, "npwp_perseroan"),
-        "npp": _text(data, "no_npp"),
-        "scale": _scale(data),
-        "legal_form": _text(data, "jenis_perseroan"),
-        "nib_status": _text(data, "status_nib"),
-    }
-
-
-def _scale(data: Mapping[str, Any]) -> str | None:
     """The company's scale counts; only if OSS has none, the highest of its projects (domain.md §3)."""
-    projects = [_text(item, "skala_usaha", at) for at, item in _list(data, "data_proyek")]
-    codes = [_text(data, "skala_usaha")]
-    codes = codes if codes[0] else [code for code in projects if code]
-    wrong = [code for code in codes if code and code not in SCALES]
-    if wrong:
+    projects = [project["skala_usaha"] for project in data.get("data_proyek", []) if "skala_usaha" in project]
+    scales = [data["skala_usaha"]] if "skala_usaha" in data else projects
+    if not set(scales) <= set(SCALES):
         raise BadInput(FieldError("/dataNIB/skala_usaha", "must be 01, 02, 03 or 04, e.g. 02"))
-    return SCALES[max(code for code in codes if code)] if any(codes) else None
+    named = {ours.removeprefix("/business/"): data.get(name) for ours, name in POINTERS.items() if "business" in ours}
+    return named | {"nib": _needed(data, "nib", "/dataNIB"), "scale": SCALES[max(scales)] if scales else None}
 
 
 def _owner(data: Mapping[str, Any]) -> dict[str, Any] | None:
-    if _text(data, "jenis_pelaku_usaha") != PERSON:
-        return None
-    for at, person in _list(data, "penanggung_jwb"):
-        if _text(person, "jns_identitas_penanggung_jwb", at) == KTP:
-            number = _text(person, "no_identitas_penanggung_jwb", at)
-            return {"nik": number, "name": _text(person, "nama_penanggung_jwb", at)}
+    people = data.get("penanggung_jwb", []) if data.get("jenis_pelaku_usaha") == PERSON else []
+    for person in people:
+        if person.get("jns_identitas_penanggung_jwb") == KTP:
+            return {"nik": person.get("no_identitas_penanggung_jwb"), "name": person.get("nama_penanggung_jwb")}
     return None
 
 
-def _region(place: str, at: str) -> str:
-    try:
-        return identifiers.region_from_oss(place)
-    except BadIdentifier as error:
-        raise BadInput(FieldError(f"{at}/kd_daerah", f"must be {error.rule}, e.g. {error.example}")) from error
+def _needed(holder: Mapping[str, Any], name: str, at: str) -> str:
+    if name not in holder:
+        raise BadInput(FieldError(f"{at}/{name}", f"is required, e.g. {EXAMPLES[name]}"))
+    return str(holder[name])
 
 
-def _question(item: Item, caller: Caller) -> Question | None:
-    """None for a permit of a region that is not the caller's."""
-    if item.stated["region"] not in caller.client.regions:
+def _question(stated: dict[str, Any], at: str) -> Question | None:
+    """None for a permit of a region that is not the caller's. Errors point to where OSS wrote the field."""
+    if stated["region"] not in g.caller.client.regions:
         return None
     try:
-        return question_of(item.stated, caller)
+        return question_of(stated)
     except BadInput as error:
-        raise BadInput(*(FieldError(_back(e.pointer, item.index), e.detail) for e in error.errors)) from error
+        names = [(POINTERS.get(wrong.pointer, ""), wrong.detail) for wrong in error.errors]
+        told = (FieldError(f"{at if name.endswith('_izin') else '/dataNIB'}/{name}", detail) for name, detail in names)
+        raise BadInput(*told) from error
 
 
-def _back(pointer: str, index: int) -> str:
-    """Where OSS wrote what our question calls `pointer`."""
-    name = POINTERS.get(pointer, "")
-    return f"/dataNIB/data_checklist/{index}/{name}" if name in ("id_izin", "kd_izin") else f"/dataNIB/{name}"
-
-
-def _check(question: Question) -> Recorded:
+def _check(question: Question) -> Any:
     """The same NIB and permit on the same day get the same answer, unless it was UNDETERMINED."""
     day = question.application.as_at.isoformat()
     key = OnceKey(question.asker.id, "receive-nib", f"{question.identity.nib}:{question.reference}:{day}")
     wait = deployment().settings.registry_timeout
-    return once().run(key, question.reference, asking(question), wait=wait, patient=False)[0]
-
-
-def _object(holder: Any, name: str, at: str) -> Mapping[str, Any]:
-    inner = holder.get(name) if isinstance(holder, dict) else None
-    if not isinstance(inner, dict):
-        raise BadInput(FieldError(f"{at}/{name}", 'must be an object, e.g. {"nib": "8120001234567"}'))
-    return inner
-
-
-def _list(data: Mapping[str, Any], name: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Each object of a list with its pointer; OSS writes an empty text where it has no list."""
-    listed = data.get(name)
-    if listed is None or listed == "":
-        return
-    if not isinstance(listed, list):
-        raise BadInput(FieldError(f"/dataNIB/{name}", "must be a list of objects, e.g. []"))
-    for index, item in enumerate(listed):
-        if not isinstance(item, dict):
-            raise BadInput(FieldError(f"/dataNIB/{name}/{index}", "must be an object, e.g. {}"))
-        yield f"/dataNIB/{name}/{index}", item
-
-
-def _text(data: Mapping[str, Any], name: str, at: str = "/dataNIB") -> str | None:
-    """OSS writes every value as text, also an empty one for "none"."""
-    value = data.get(name)
-    if value is None or (isinstance(value, str) and not value.strip()):
-        return None
-    if not isinstance(value, str):
-        raise BadInput(FieldError(f"{at}/{name}", f'must be a text, e.g. "{re.sub("[^0-9]", "", str(value))[:20]}"'))
-    return value.strip()
-
-
-def _needed(data: Mapping[str, Any], name: str, at: str) -> str:
-    value = _text(data, name, at)
-    if value is None:
-        raise BadInput(FieldError(f"{at}/{name}", f"is required, e.g. {EXAMPLES[name]}"))
-    return value
+    return json.loads(shown(check_once(key, question.reference, question, wait=wait, patient=False)[0].document))

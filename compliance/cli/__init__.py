@@ -9,7 +9,7 @@ import importlib
 
 from flask import Flask
 
-NOUNS = ("policy", "log", "registry", "access", "users", "check", "demo", "work")
+NOUNS = ("policy", "log", "registry", "access", "users", "check", "work")
 
 
 def register(app: Flask) -> None:

@@ -1,92 +1,74 @@
-"""The rules of a question that look at more than one field."""
+"""The rules of a question that look at more than one field, or at the calendar."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import date
+from datetime import datetime
 from typing import Any
 
-from compliance.intake.fields import Say
+from compliance.errors import ForeignRegion, LawNotInForce, UnknownRegion
+from compliance.intake.fields import Say, say
+from compliance.law.policy import Policy
 
 Broken = tuple[str, Say]
-COUNTS = ("declared", "foreign", "foreign_short_term", "outsourced", "over_pension_age", "hired_last_30_days")
+IDENTIFIERS = (("business", "nib"), ("business", "npwp"), ("business", "npp"), ("owner", "nik"))
 APART = ("outsourced", "foreign_short_term", "hired_last_30_days")
-TOGETHER = {"declared", *APART}
-
-NO_IDENTIFIER = Say(
-    "needs one of business.nib, business.npwp, business.npp, owner.nik, e.g. 8120001234567 as business.nib",
-    "memerlukan salah satu dari NIB, NPWP, NPP, atau NIK pemilik, mis. NIB 8120001234567",
-)
-NO_CONTRACT = Say(
-    "is needed beside a project number, e.g. 2026-10-01", "wajib diisi bila ada nomor proyek, mis. 2026-10-01"
-)
-NOBODY = Say(
-    "contradicts: with employs_workers false every count is 0 or left out",
-    "bertentangan: bila tidak mempekerjakan orang, semua jumlah 0 atau kosong",
-)
-SOMEBODY = Say(
-    "contradicts: with employs_workers true declared is at least 1, or left out",
-    "bertentangan: bila mempekerjakan orang, jumlah tenaga kerja paling sedikit 1, atau kosong",
-)
-TOO_MANY = Say(
-    "outsourced, foreign_short_term and hired_last_30_days together must not exceed declared",
-    "alih daya, asing jangka pendek dan rekrutan 30 hari terakhir bersama-sama tidak boleh melebihi jumlah seluruhnya",
-)
+COUNTS = ("declared", "foreign", "over_pension_age", *APART)
 
 
 def identified(stated: Mapping[str, Any]) -> Iterator[Broken]:
     """One identifier at least; a wrong one is complained about elsewhere."""
-    names = (("business", "nib"), ("business", "npwp"), ("business", "npp"), ("owner", "nik"))
-    if not any(_at(stated, part, name) for part, name in names):
-        yield "/business", NO_IDENTIFIER
+    if not any(isinstance(inner := stated.get(part), Mapping) and name in inner for part, name in IDENTIFIERS):
+        yield "/business", say("no_identifier")
 
 
 def counted(workforce: Mapping[str, Any]) -> Iterator[Broken]:
     """All counts are part of `declared` (domain.md §3)."""
-    count = {name: workforce.get(name) for name in COUNTS}
-    declared, some = count["declared"], [name for name in COUNTS if count[name]]
-    if workforce.get("employs_workers") is False and some:
-        yield from ((f"/workforce/{name}", NOBODY) for name in ("employs_workers", *some))
-    if workforce.get("employs_workers") is True and declared == 0:
-        yield from ((f"/workforce/{name}", SOMEBODY) for name in ("employs_workers", "declared"))
-    if count["foreign"] is not None and (count["foreign_short_term"] or 0) > count["foreign"]:
-        yield "/workforce/foreign_short_term", _at_most("foreign", count["foreign"])
-    if declared is None:
+    employs, declared = workforce.get("employs_workers"), workforce.get("declared")
+    count = {name: workforce.get(name) or 0 for name in COUNTS}
+    some = [name for name in COUNTS if count[name]]
+    if employs is False and some:
+        yield from ((f"/workforce/{name}", say("nobody")) for name in ("employs_workers", *some))
+    if employs is True and declared == 0:
+        yield from ((f"/workforce/{name}", say("somebody")) for name in ("employs_workers", "declared"))
+    for other, parts in (("foreign", ("foreign_short_term",)), ("declared", ("foreign", "over_pension_age"))):
+        if (most := workforce.get(other)) is not None:
+            wrong = (name for name in parts if count[name] > most)
+            yield from ((f"/workforce/{name}", say("part_of", other=other, most=most)) for name in wrong)
+    if declared is not None and sum(count[name] for name in APART) > declared:
+        named = ("declared", *(name for name in APART if count[name]))
+        yield from ((f"/workforce/{name}", say("too_many")) for name in named)
+
+
+def on_days(
+    data: dict[str, Any], stated: Mapping[str, Any], regions: tuple[str, ...], policy: Policy, now: datetime
+) -> Iterator[Broken]:
+    """Fill in region and day, and judge all days by that region's calendar. Raises ForeignRegion."""
+    if "region" in stated and "region" not in data:
+        return  # not readable
+    region = data.setdefault("region", regions[0])
+    try:
+        today = policy.today(region, now)
+    except UnknownRegion as error:
+        yield "/region", say("not_served", ", ".join(error.known))
         return
-    for name in ("foreign", "over_pension_age"):
-        if (count[name] or 0) > declared:
-            yield f"/workforce/{name}", _at_most("declared", declared)
-    if sum(count[name] or 0 for name in APART) > declared:
-        yield from ((f"/workforce/{name}", TOO_MANY) for name in dict.fromkeys(["declared", *some]) if name in TOGETHER)
+    if region not in regions:
+        raise ForeignRegion(region, regions)
+    if "as_at" in data or "as_at" not in stated:
+        yield from _in_force(data.setdefault("as_at", today), today, region, policy)
+    if isinstance(project := stated.get("project"), Mapping):
+        day = data.get("project", {}).get("contract_date")
+        if "number" in project and "contract_date" not in project:
+            yield "/project/contract_date", say("no_contract", "2026-10-01")
+        if day is not None and day > today:
+            yield "/project/contract_date", say("after_today", today.isoformat())
 
 
-def contracted(project: Mapping[str, Any], stated: Mapping[str, Any], today: date) -> Iterator[Broken]:
-    """A project number needs its contract's day; that day has come."""
-    day = project.get("contract_date")
-    if day is None and "contract_date" not in stated and "number" in stated:
-        yield "/project/contract_date", NO_CONTRACT
-    if day is not None and day > today:
-        yield "/project/contract_date", not_after(today)
-
-
-def not_after(today: date) -> Say:
-    return Say(
-        f"must not be after today in the region, e.g. {today.isoformat()}",
-        f"tidak boleh sesudah hari ini di daerah itu, mis. {today.isoformat()}",
-    )
-
-
-def not_before(first_day: date) -> Say:
-    return Say(
-        f"must not be before the first day of the region's policy, {first_day.isoformat()}",
-        f"tidak boleh sebelum hari pertama aturan daerah itu, {first_day.isoformat()}",
-    )
-
-
-def _at(stated: Mapping[str, Any], part: str, name: str) -> bool:
-    inner = stated.get(part)
-    return isinstance(inner, Mapping) and name in inner
-
-
-def _at_most(other: str, most: int) -> Say:
-    return Say(f"is part of {other} and must be at most {most}", f"bagian dari {other}, paling banyak {most}")
+def _in_force(day: Any, today: Any, region: str, policy: Policy) -> Iterator[Broken]:
+    if day > today:
+        yield "/as_at", say("after_today", today.isoformat())
+        return
+    try:
+        policy.on(day, region)
+    except LawNotInForce as error:
+        yield "/as_at", say("before_law", first_day=error.first_day.isoformat())

@@ -59,6 +59,27 @@ def test_every_locked_path_says_its_key_and_its_errors(http: FlaskClient) -> Non
         assert set(answer["content"]) == {"application/problem+json"}, name
 
 
+def test_a_check_links_to_what_can_be_read_of_it(http: FlaskClient, headers: dict[str, str]) -> None:
+    spec = http.get("/api/v1/openapi.json").get_json()
+    paths = {
+        operation["operationId"]: path
+        for path, methods in spec["paths"].items()
+        for operation in methods.values()
+        if "operationId" in operation
+    }
+    asked = http.post("/api/v1/checks", json=question(), headers=headers).get_json()
+    links = spec["paths"]["/api/v1/checks"]["post"]["responses"]["201"]["links"]
+    assert {paths[link["operationId"]] for link in links.values()} == {
+        "/api/v1/checks/{check_id}",
+        "/api/v1/checks/{check_id}/proof",
+        "/api/v1/checks/{check_id}/explain",
+    }
+    for link in links.values():
+        assert link["parameters"] == {"check_id": "$response.body#/id"}
+        path = paths[link["operationId"]].format(check_id=asked["id"])
+        assert http.get(path, headers=headers).status_code == 200, path
+
+
 def test_no_path_opens_without_a_key_but_the_listed_ones(app: Flask, http: FlaskClient) -> None:
     for rule in app.url_map.iter_rules():
         path = re.sub("<[^>]+>", "x", rule.rule)
