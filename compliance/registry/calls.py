@@ -9,10 +9,12 @@ import zlib
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import partial
 from http.client import HTTPException
 from typing import Any
 
 import requests
+from requests.exceptions import SSLError
 from urllib3.exceptions import HTTPError
 
 from compliance.errors import RegistryMisunderstood, RegistryUnavailable
@@ -21,6 +23,7 @@ from compliance.registry.wire import MAX_BYTES
 
 LONGEST_WAIT = timedelta(days=30)
 _GATEWAY = {b"900901": "invalid", b"900902": "missing"}
+now = partial(datetime.now, UTC)
 _GATEWAY_CODE = re.compile(rb"code\W{1,4}(90090[12])\b")
 logging.getLogger("urllib3").setLevel(logging.CRITICAL)  # it logs addresses with their query: NIK and NPWP
 
@@ -29,17 +32,13 @@ class Refused(RegistryMisunderstood):
     """Status 401: a fresh token may help."""
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
 def fetch(
     session: requests.Session,
     method: str,
     url: str,
     *,
     statuses: frozenset[int] = frozenset({200}),
-    clock: Callable[[], datetime] = _now,
+    clock: Callable[[], datetime] = now,
     **request: Any,
 ) -> bytes:
     """The body of one answer, at most 1 MiB, within this thread's deadline.
@@ -47,12 +46,16 @@ def fetch(
     Raises RegistryUnavailable or RegistryMisunderstood. Their causes are left out, for they name the whole address.
     """
     try:
-        seconds = left()
-        with session.request(method, url, stream=True, allow_redirects=False, timeout=seconds, **request) as response:
+        with session.request(method, url, stream=True, allow_redirects=False, timeout=left(), **request) as response:
             judge(response.status_code, response.headers, statuses, clock, _why_refused(response))
             return decode(response.headers.get("Content-Encoding", ""), _read(response))
     except (requests.RequestException, HTTPError, HTTPException, OSError) as error:
-        raise RegistryUnavailable(_reason(error)) from None
+        why = "no trusted TLS connection" if isinstance(error, SSLError) else "the connection failed or broke off"
+        try:
+            left()
+        except TimeoutError:
+            why = "no complete answer within the time"
+        raise RegistryUnavailable(why) from None
 
 
 def judge(
@@ -75,10 +78,9 @@ def gateway_error(body: bytes) -> str:
 
 
 def _why_refused(response: requests.Response) -> str:
-    if response.status_code not in (401, 403):
-        return ""
     with contextlib.suppress(HTTPError, HTTPException, OSError):
-        return gateway_error(response.raw.read1(4096, decode_content=False))
+        if response.status_code in (401, 403):
+            return gateway_error(response.raw.read1(4096, decode_content=False))
     return ""
 
 
@@ -121,13 +123,3 @@ def _retry_at(text: str, now: datetime) -> datetime | None:
     except (ValueError, TypeError, OverflowError):
         return None
     return now + max(min(wait, LONGEST_WAIT), timedelta())
-
-
-def _reason(error: Exception) -> str:
-    try:
-        left()
-    except TimeoutError:
-        return "no complete answer within the time"
-    if isinstance(error, requests.exceptions.SSLError):
-        return "no trusted TLS connection"
-    return "the connection failed or broke off"

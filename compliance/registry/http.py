@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 from itertools import count
+from typing import Any
 from uuid import uuid4
 
 import requests
@@ -24,6 +25,7 @@ from compliance.registry.wire import read_document, understand
 TRIES = 3
 FIRST_PAUSE = 0.2  # seconds; doubles, with full jitter
 LONGEST_PAUSE = 20.0
+_SENT = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "compliance-gate"}
 _REQUEST_ID = re.compile(r"[0-9A-Za-z._-]{1,128}")
 
 
@@ -37,10 +39,9 @@ class HttpSource:
         auth: Auth,
         wire: Agreed,
         clock: Callable[[], datetime],
-        name: str = "http",
+        name: str,
     ) -> None:
-        self.name, self.url, self.wire, self.clock = name, url, wire, clock
-        self._session, self._auth = session, auth
+        self.name, self.url, self.wire, self.clock, self._session, self._auth = name, url, wire, clock, session, auth
 
     def ask(self, ask: Ask, purpose: Purpose) -> Answer:
         document = read_document(self.raw(ask, purpose))
@@ -72,18 +73,10 @@ class HttpSource:
 
     def _get(self, ask: Ask, purpose: Purpose, headers: dict[str, str]) -> bytes:
         method, path, params = self.wire.call(ask, purpose.reference)
-        sent = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "compliance-gate"}
-        request_id = purpose.request_id
-        sent["X-Request-ID"] = request_id if _REQUEST_ID.fullmatch(request_id) else uuid4().hex
-        return fetch(
-            self._session,
-            method,
-            self.url + path,
-            statuses=self.wire.statuses,
-            clock=self.clock,
-            headers=sent | headers,
-            **({"json": params} if method == "POST" else {"params": params}),
-        )
+        request_id = purpose.request_id if _REQUEST_ID.fullmatch(purpose.request_id) else uuid4().hex
+        sent = _SENT | {"X-Request-ID": request_id} | headers
+        asked: dict[str, Any] = {"json" if method == "POST" else "params": params, "headers": sent}
+        return fetch(self._session, method, self.url + path, statuses=self.wire.statuses, clock=self.clock, **asked)
 
     def _pause(self, error: RegistryUnavailable, attempt: int) -> float:
         jitter = FIRST_PAUSE * 2 ** (attempt - 1) * random.uniform(0.5, 1)  # noqa: S311 (no secret)

@@ -41,8 +41,6 @@ class Source(Protocol):
 
 
 class Outages(Protocol):
-    """Keeps the agency's outages as facts."""
-
     def saw(self, evidence: Evidence, now: datetime) -> Evidence:
         """Take note of an outcome; a failure comes back with its outage. Raises LogUnavailable."""
         ...

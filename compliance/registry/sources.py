@@ -5,56 +5,45 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-from sqlalchemy import make_url
+from sqlalchemy import Engine, make_url
 
 from compliance.registry import auth, reach
 from compliance.registry.http import HttpSource
 from compliance.registry.mapping import Agreed, Profile
 from compliance.registry.port import Source
 from compliance.registry.resilient import Breaker, BreakerState, Resilient
-
-if TYPE_CHECKING:
-    from sqlalchemy import Engine
-
-    from config import Settings
-
-INSTANCE = Path(__file__).resolve().parents[2] / "instance"
+from compliance.registry.sandbox_world import InProcess
+from compliance.registry.snapshot import SnapshotSource
+from config import INSTANCE, Settings
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
-def build(settings: Settings, engine: Engine, clock: Callable[[], datetime] = _now) -> tuple[Source, Source | None]:
+def build(settings: Settings, engine: Engine, clock: Callable[[], datetime]) -> tuple[Source, Source | None]:
     """The source to ask, and the one that stands in when it is unavailable. Raises Misconfigured."""
     if settings.registry == "snapshot":
-        return _snapshot(engine), None
+        return SnapshotSource(engine), None
     if settings.registry == "sandbox" and not settings.registry_url:
-        from compliance.registry.sandbox_world import InProcess
-
         return InProcess(clock), None
     agency = Resilient(http(settings, clock), Breaker(_breaker_file(settings)), clock)
-    return agency, _snapshot(engine) if settings.registry == "http,snapshot" else None
+    return agency, SnapshotSource(engine) if settings.registry == "http,snapshot" else None
 
 
 def breaker_state(source: Source) -> BreakerState | None:
     """How the upstream behind a source fares; None when it has no breaker."""
-    layer: object = source
+    layer: Any = source
     while layer and not isinstance(layer, Resilient):
         layer = getattr(layer, "inner", None)
-    return layer.breaker.state() if isinstance(layer, Resilient) else None
+    return layer.breaker.state() if layer else None
 
 
 def http(settings: Settings, clock: Callable[[], datetime]) -> HttpSource:
     """The agency at REGISTRY_URL, without breaker."""
     given = settings.registry_credentials
-    session = reach.session(
-        settings.allowed_hosts, given.get("ca", ""), given.get("cert", ""), given.get("cert_key", "")
-    )
+    files = (given.get(name, "") for name in ("ca", "cert", "cert_key"))
+    session = reach.session(settings.allowed_hosts, *files)
     return HttpSource(
         reach.checked_url(settings.registry_url, "REGISTRY_URL"),
         session,
@@ -74,9 +63,3 @@ def _breaker_file(settings: Settings) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     key = f"{url.render_as_string(hide_password=True)} {settings.registry_url}"
     return folder / f"breaker-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
-
-
-def _snapshot(engine: Engine) -> Source:
-    from compliance.registry.snapshot import SnapshotSource
-
-    return SnapshotSource(engine)
