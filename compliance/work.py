@@ -17,8 +17,10 @@ from sqlalchemy import Column, Connection, Engine, Integer, String, Table, delet
 from sqlalchemy.dialects.postgresql import insert
 from ulid import ULID
 
+from compliance.audit import witnesses
 from compliance.audit.entry import Entry
 from compliance.audit.projection import projects
+from compliance.audit.replays import replay_checks
 from compliance.database import Moment, db
 from compliance.deployment import Deployment
 from compliance.errors import GateError, RegistryError, RegistryUnavailable
@@ -106,7 +108,8 @@ def _spread(key: str) -> timedelta:
 def standing(here: Deployment) -> None:
     """Rows that are always there."""
     with here.log.engine.begin() as connection:
-        add(connection, "sentinel", "all", here.clock())
+        for kind in ("sentinel", "heads", "replay"):
+            add(connection, kind, "all", here.clock())
 
 
 @handles("sentinel")
@@ -114,6 +117,27 @@ def ask_sentinels(here: Deployment, row: Row) -> datetime:
     if here.gate.brake:
         here.gate.brake.look(here.clock(), Purpose(str(ULID()), "sentinel"))
     return here.clock() + SENTINEL_EVERY
+
+
+@handles("heads")
+def publish_head(here: Deployment, row: Row) -> datetime:
+    """Every hour the witnesses cosign the newest head, and it is kept for those who ask."""
+    witnesses.submit(here.log)
+    return here.clock() + timedelta(hours=1)
+
+
+@handles("replay")
+def replay_yesterday(here: Deployment, row: Row) -> datetime:
+    """Every night the last 24 hours are judged again from the log alone; the result is an entry of its own."""
+    now = here.clock()
+    checks, differing, _ = replay_checks(here.log, now - timedelta(days=1), now, by="nightly")
+    if differing:
+        log.error(
+            "nightly replay: %s of %s checks come out otherwise, first at %s", len(differing), checks, differing[0]
+        )
+    zones = [region.zone for region in here.policy.regions.values()]
+    tonight = (now + timedelta(days=1)).astimezone(zones[0]).replace(hour=1, minute=0, second=0, microsecond=0)
+    return tonight if tonight - now <= timedelta(days=1) else tonight - timedelta(days=1)
 
 
 @projects("check")

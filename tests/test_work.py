@@ -274,5 +274,23 @@ def test_the_command_does_what_is_due_and_ends(app: Flask, here: Deployment, age
     invoke: Callable[..., object] = app.test_cli_runner().invoke
     with app.app_context():
         result = invoke(args=["work"])
-    assert "2 dikerjakan" in result.output  # type: ignore[attr-defined]
-    assert rows(here) == ["sentinel:all"]
+    assert "4 dikerjakan" in result.output  # type: ignore[attr-defined]
+    assert rows(here) == ["heads:all", "replay:all", "sentinel:all"]
+
+
+def test_every_night_the_last_day_is_judged_again_and_every_hour_a_head_is_kept(
+    here: Deployment, agency: Agency, clock: Clock
+) -> None:
+    application = Application("RESTORAN", "73.09", date(2026, 11, 20), scale=Scale.SMALL, given=("nib",))
+    here.gate.check(Question("N/1", application, Identity(nib="8120001234567"), Asker("operator", "t")))
+    clock.tick(minutes=5)
+    work.standing(here)
+    work.do_due(here)
+    entries = list(here.log.entries(kinds=("log.replayed",)))
+    assert [(e.body["checks"], e.body["differing"], e.body["by"]) for e in entries] == [(1, 0, "nightly")]
+    assert here.log.head()[0] > 0
+    with here.log.engine.connect() as connection:
+        due = dict(connection.execute(select(work.WORK.c.id, work.WORK.c.due_at)).all())
+    assert due["heads:all"] == clock() + timedelta(hours=1)
+    assert due["replay:all"].astimezone(here.policy.regions["73.09"].zone).hour == 1
+    assert timedelta(0) < due["replay:all"] - clock() <= timedelta(days=1)
