@@ -71,10 +71,8 @@ class _TLSSocket(_Timed, ssl.SSLSocket):
 
 
 class Addresses:
-    """Which addresses may be reached: public ones, loopback when the URL says so itself, private ones that are listed.
-
-    `allowed` holds host names, addresses and networks (ALLOWED_HOSTS).
-    """
+    """Which addresses may be reached: public ones, loopback when the URL says so, and those `allowed` (ALLOWED_HOSTS):
+    host names, addresses and networks."""
 
     def __init__(self, allowed: tuple[str, ...]) -> None:
         self._names = {entry.lower() for entry in allowed}
@@ -85,8 +83,7 @@ class Addresses:
     def connect(self, host: str, port: int) -> socket.socket:
         """A connected socket. Raises OSError (refused, unknown name, address not allowed, too late)."""
         found = [entry for entry in self._resolve(host, port) if self._permits(host, entry[4][0])]
-        if not found:
-            raise OSError("no address of the host may be reached (see ALLOWED_HOSTS)")
+        failure = OSError("no address of the host may be reached (see ALLOWED_HOSTS)")
         for tries_left, (family, kind, protocol, _, address) in zip(range(len(found), 0, -1), found, strict=True):
             sock = _Socket(family, kind, protocol)
             try:
@@ -94,17 +91,15 @@ class Addresses:
                 sock.connect(address)
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 return sock
-            except OSError:
+            except OSError as error:
                 sock.close()
-                if tries_left == 1:
-                    raise
-        raise AssertionError("unreachable")
+                failure = error
+        raise failure
 
     def _permits(self, host: str, address: str) -> bool:
         ip = ipaddress.ip_address(address.partition("%")[0])
-        if ip.is_loopback and is_loopback(host):
-            return True
-        return ip.is_global or host.lower() in self._names or any(ip in network for network in self._networks)
+        listed = host.lower() in self._names or any(ip in network for network in self._networks)
+        return ip.is_global or listed or (ip.is_loopback and is_loopback(host))
 
     def _resolve(self, host: str, port: int) -> list[Any]:
         """Look a name up in a thread of its own, once for all who wait: the resolver knows no deadline."""
@@ -124,28 +119,23 @@ def _look_up(host: str, port: int, future: Future[list[Any]]) -> None:
         future.set_exception(OSError(f"the name is not known: {error}"))
 
 
-class _Adapter(HTTPAdapter):
-    """Keeps connections for as many threads as a worker has, and makes them through `Addresses`."""
+def _adapter(addresses: Addresses, context: ssl.SSLContext) -> HTTPAdapter:
+    """Keeps connections for as many threads as a worker has, and makes them through `addresses`."""
 
-    def __init__(self, addresses: Addresses, context: ssl.SSLContext) -> None:
-        self._addresses, self._context = addresses, context
-        super().__init__(pool_connections=4, pool_maxsize=POOL, max_retries=0)
+    class Plain(HTTPConnection):
+        def _new_conn(self) -> socket.socket:
+            return addresses.connect(self._dns_host, self.port or 80)
 
-    def init_poolmanager(self, *args: Any, **keywords: Any) -> None:
-        super().init_poolmanager(*args, ssl_context=self._context, **keywords)
-        addresses = self._addresses
+    class Secure(HTTPSConnection):
+        def _new_conn(self) -> socket.socket:
+            return addresses.connect(self._dns_host, self.port or 443)
 
-        class Plain(HTTPConnection):
-            def _new_conn(self) -> socket.socket:
-                return addresses.connect(self._dns_host, self.port or 80)
-
-        class Secure(HTTPSConnection):
-            def _new_conn(self) -> socket.socket:
-                return addresses.connect(self._dns_host, self.port or 443)
-
-        plain = type("PlainPool", (HTTPConnectionPool,), {"ConnectionCls": Plain})
-        secure = type("SecurePool", (HTTPSConnectionPool,), {"ConnectionCls": Secure})
-        self.poolmanager.pool_classes_by_scheme = {"http": plain, "https": secure}
+    plain = type("PlainPool", (HTTPConnectionPool,), {"ConnectionCls": Plain})
+    secure = type("SecurePool", (HTTPSConnectionPool,), {"ConnectionCls": Secure})
+    made = HTTPAdapter()
+    made.init_poolmanager(4, POOL, ssl_context=context)
+    made.poolmanager.pool_classes_by_scheme = {"http": plain, "https": secure}
+    return made
 
 
 class _Session(requests.Session):
@@ -173,7 +163,7 @@ def session(allowed: tuple[str, ...], ca: str = "", certificate: str = "", key: 
     made.trust_env, made.verify = False, ca or True
     made.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     for scheme in ("http://", "https://"):
-        made.mount(scheme, _Adapter(Addresses(allowed), context))
+        made.mount(scheme, _adapter(Addresses(allowed), context))
     return made
 
 

@@ -43,45 +43,23 @@ def reply(path: str, query: Mapping[str, str], now: datetime) -> Reply:
     """The agency's answer to one call at the moment `now`."""
     key, value = next(((key, query[key]) for key in ("nib", "npwp", "npp", "nik", "nomor") if key in query), ("", ""))
     number = _number(key, value)
-    head = {"per_tanggal": now.isoformat(timespec="seconds"), "no_ref": f"SANDBOX-{now:%Y%m%d}-{number[-4:]}"}
     failure = _row("failure", number) or {}
-    find = {"/v1/badan-usaha": _employer, "/v1/peserta": _participant, "/v1/proyek": _project}.get(path)
-    if not find or not key:
-        return Reply(b'{"error": "tidak dikenal"}', 404)
-    found = find(key, value, number, failure)
+    match key and path:
+        case "/v1/badan-usaha":
+            found = _employer(key, value, number, failure)
+        case "/v1/peserta":
+            found = _listed("person", number, failure)
+        case "/v1/proyek" if key == "npp":
+            project = (_row("scenario", number) or {}).get("project")
+            found = project and {"nomor": f"79{number[2:13]}", "npp": value, **project}
+        case "/v1/proyek":
+            project = _listed("project", number, failure)
+            found = project and {"nomor": number, **project}
+        case _:
+            return Reply(b'{"error": "tidak dikenal"}', 404)
+    head = {"per_tanggal": now.isoformat(timespec="seconds"), "no_ref": f"SANDBOX-{now:%Y%m%d}-{number[-4:]}"}
     document = {"ditemukan": found is not None} | head | (found or {}) | failure.get("answer", {})
-    return _spoil(failure, _fresh(document, now.date()))
-
-
-def _employer(key: str, value: str, number: str, failure: Json) -> Json | None:
-    if firm := next((firm for firm in WORLD["firm"] if firm.get(key) == value), None):
-        return _record(firm, firm["npp"]) | {name: firm[name] for name in ("nama", "nib", "npwp")}
-    row: Json | None = failure or _row("scenario", number) or _by_chance(number)
-    if not row or key in row.get("missing", ()):
-        return None
-    nib = number[:13]
-    numbers = {"nama": _name(nib), "nib": nib, "npwp": _npwp(nib)}
-    return numbers | _record(row, value if key == "npp" else f"P{nib}") | _nulled(row.get("answer", {}))
-
-
-def _record(row: Json, npp: str) -> Json:
-    accounts = [WORLD["account"] | {"npp": npp} | _nulled(row.get("account", {}))]
-    if "second" in row:
-        accounts.append(WORLD["account"] | {"npp": f"{npp[:19]}X"} | row["second"])
-    return {"kepesertaan": accounts, "teguran": None, "tmp2t": None}
-
-
-def _participant(key: str, value: str, number: str, failure: Json) -> Json | None:
-    row = _row("person", number) or ({"answer": WORLD["person"][0]["answer"]} if failure else None)
-    return row and dict(row["answer"])
-
-
-def _project(key: str, value: str, number: str, failure: Json) -> Json | None:
-    if key == "npp":
-        row = _row("scenario", number) or {}
-        return {"nomor": f"79{number[2:13]}", "npp": value, **row["project"]} if "project" in row else None
-    row = _row("project", number) or ({"answer": WORLD["project"][0]["answer"]} if failure else None)
-    return row and {"nomor": number, **row["answer"]}
+    return _spoil(failure, document, now.date())
 
 
 def _number(key: str, value: str) -> str:
@@ -92,14 +70,33 @@ def _number(key: str, value: str) -> str:
     return value[1:] if key == "npp" and value.startswith("P") else value
 
 
-def _npwp(nib: str) -> str | None:
-    """None (unknown to the agency) where the way back would lead to another NIB."""
-    npwp = f"0{nib[1:13]}000"
-    return npwp if _number("npwp", npwp) == nib else None
-
-
 def _row(kind: str, number: str) -> Any:
     return next((row for row in WORLD[kind] if number.startswith(row["prefix"])), None)
+
+
+def _listed(kind: str, number: str, failure: Json) -> Json | None:
+    row = _row(kind, number) or (WORLD[kind][0] if failure else None)
+    return row and row["answer"]
+
+
+def _employer(key: str, value: str, number: str, failure: Json) -> Json | None:
+    if firm := next((firm for firm in WORLD["firm"] if firm.get(key) == value), None):
+        return _record(firm, firm["npp"]) | {name: firm[name] for name in ("nama", "nib", "npwp")}
+    row: Json | None = failure or _row("scenario", number) or _by_chance(number)
+    if not row or key in row.get("missing", ()):
+        return None
+    nib, npwp, names = number[:13], f"0{number[1:13]}000", WORLD["names"]
+    digest = hashlib.sha256(nib.encode()).digest()
+    words = (names[kind][digest[place] % len(names[kind])] for place, kind in enumerate(("forms", "first", "second")))
+    numbers = {"nama": " ".join(words), "nib": nib, "npwp": npwp if _number("npwp", npwp) == nib else None}
+    return numbers | _record(row, value if key == "npp" else f"P{nib}") | _nulled(row.get("answer", {}))
+
+
+def _record(row: Json, npp: str) -> Json:
+    accounts = [WORLD["account"] | {"npp": npp} | _nulled(row.get("account", {}))]
+    if "second" in row:
+        accounts.append(WORLD["account"] | {"npp": f"{npp[:19]}X"} | row["second"])
+    return {"kepesertaan": accounts, "teguran": None, "tmp2t": None}
 
 
 def _by_chance(number: str) -> Json | None:
@@ -111,44 +108,29 @@ def _by_chance(number: str) -> Json | None:
     return row
 
 
-def _name(nib: str) -> str:
-    digest, names = hashlib.sha256(nib.encode()).digest(), WORLD["names"]
-    parts = (names[kind][digest[place] % len(names[kind])] for place, kind in enumerate(("forms", "first", "second")))
-    return " ".join(parts)
-
-
 def _nulled(changes: Json) -> Json:
     """TOML has no null: `null` lists the fields that are."""
-    rest = {key: value for key, value in changes.items() if key != "null"}
-    return rest | dict.fromkeys(changes.get("null", ()))
+    return {key: value for key, value in changes.items() if key != "null"} | dict.fromkeys(changes.get("null", ()))
 
 
-def _fresh(value: Any, today: date) -> Any:
-    if isinstance(value, dict):
-        return {key: _fresh(item, today) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_fresh(item, today) for item in value]
-    return _TOKEN.sub(lambda match: _when(today, *match.groups()), value) if isinstance(value, str) else value
+def _spoil(failure: Json, document: Json, today: date) -> Reply:
+    """The document as bytes, its days and months counted from `today`, with what the failure does to it."""
 
+    def when(match: re.Match[str]) -> str:
+        if match[1] == "day":
+            return (today + timedelta(days=int(match[2]))).isoformat()
+        months = today.year * 12 + today.month - 1 + int(match[2])
+        return f"{months // 12:04d}-{months % 12 + 1:02d}"
 
-def _when(today: date, unit: str, distance: str) -> str:
-    if unit == "day":
-        return (today + timedelta(days=int(distance))).isoformat()
-    months = today.year * 12 + today.month - 1 + int(distance)
-    return f"{months // 12:04d}-{months % 12 + 1:02d}"
-
-
-def _spoil(failure: Json, document: Json) -> Reply:
-    """The document as bytes, with what the failure does to it."""
     document.pop(failure.get("without", ""), None)
-    text = failure.get("body", json.dumps(document))
+    text = failure.get("body", _TOKEN.sub(when, json.dumps(document)))
     text = text.replace(*failure["replace"]) if "replace" in failure else text
     if levels := failure.get("deep"):
         text = f'{text[:-1]}, "lain": {"[" * levels}{"]" * levels}}}'
     body = text.encode(failure.get("charset", "utf-8"))[: failure.get("cut")] + b" " * failure.get("pad", 0)
     headers = {"Content-Type": "application/json"} | failure.get("headers", {})
     if headers.get("Content-Encoding") == "gzip":
-        body = gzip.compress(body)
+        body = gzip.compress(body, 1)
     return Reply(body, failure.get("status", 200), headers, failure.get("manner", "answer"))
 
 
