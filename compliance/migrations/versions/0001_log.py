@@ -109,9 +109,8 @@ _RIGHTS = (
 def upgrade() -> None:
     log_tables()
     projections()
-    if is_sqlite(op.get_bind()):
-        statements = _SQLITE
-    else:
+    statements: tuple[str, ...] = _SQLITE
+    if not is_sqlite(op.get_bind()):
         statements = (_POSTGRES, _ROLE.format(role="gate_app"), _ROLE.format(role="gate_auditor"), *_RIGHTS)
     for statement in statements:
         op.get_bind().exec_driver_sql(statement)
