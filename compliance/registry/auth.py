@@ -16,7 +16,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from compliance.errors import Misconfigured, RegistryMisunderstood, RegistryUnavailable
-from compliance.registry.calls import fetch, gateway_error
+from compliance.registry.http import fetch, gateway_error
 from compliance.registry.reach import checked_url, left
 from compliance.registry.wire import read_document
 

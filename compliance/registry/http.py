@@ -1,47 +1,58 @@
-"""The agency over HTTP: one question's calls and retries within one budget."""
+"""The agency over HTTP: a question's calls and retries within one budget, and what each call's outcome means."""
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import random
 import re
 import time
-from collections.abc import Callable
-from datetime import datetime
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from functools import partial
+from http.client import HTTPException
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import requests
+from requests.exceptions import SSLError
+from urllib3.exceptions import HTTPError
 
-from compliance.errors import RegistryUnavailable
+from compliance.errors import RegistryMisunderstood, RegistryUnavailable
 from compliance.law.facts import Answer, Ask
-from compliance.registry.auth import Auth
-from compliance.registry.calls import Refused, fetch
 from compliance.registry.mapping import Agreed
 from compliance.registry.port import Purpose
-from compliance.registry.reach import deadline
-from compliance.registry.wire import read_document, understand
+from compliance.registry.reach import deadline, left
+from compliance.registry.wire import MAX_BYTES, read_document, understand
+
+if TYPE_CHECKING:
+    from compliance.registry.auth import Auth
 
 TRIES = 3
 FIRST_PAUSE = 0.2  # seconds; doubles, with full jitter
 LONGEST_PAUSE = 20.0
+LONGEST_WAIT = timedelta(days=30)
 _SENT = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "compliance-gate"}
 _REQUEST_ID = re.compile(r"[0-9A-Za-z._-]{1,128}")
+_GATEWAY = {b"900901": "invalid", b"900902": "missing"}
+_GATEWAY_CODE = re.compile(rb"code\W{1,4}(90090[12])\b")
+logging.getLogger("urllib3").setLevel(logging.CRITICAL)  # it logs addresses with their query: NIK and NPWP
 
 
+@dataclass(eq=False)
 class HttpSource:
     """Asks `url` in the words of `wire`. Thread-safe; `clock` is the gate's."""
 
-    def __init__(
-        self,
-        url: str,
-        session: requests.Session,
-        auth: Auth,
-        wire: Agreed,
-        clock: Callable[[], datetime],
-        name: str,
-    ) -> None:
-        self.name, self.url, self.wire, self.clock, self._session, self._auth = name, url, wire, clock, session, auth
+    url: str
+    session: requests.Session
+    auth: Auth
+    wire: Agreed
+    clock: Callable[[], datetime]
+    name: str
 
     def ask(self, ask: Ask, purpose: Purpose) -> Answer:
         document = read_document(self.raw(ask, purpose))
@@ -52,7 +63,7 @@ class HttpSource:
         with deadline(purpose.ends_at):
             for attempt in count(1):
                 try:
-                    return self._auth.unwrap(self._call(ask, purpose))
+                    return self.auth.unwrap(self._call(ask, purpose))
                 except RegistryUnavailable as error:
                     pause = self._pause(error, attempt)
                     if attempt == TRIES or pause >= purpose.seconds_left:
@@ -63,22 +74,119 @@ class HttpSource:
         raise AssertionError("unreachable")
 
     def _call(self, ask: Ask, purpose: Purpose) -> bytes:
-        headers = self._auth.headers()
+        headers = self.auth.headers()
         try:
             return self._get(ask, purpose, headers)
         except Refused:
-            if not self._auth.renew(headers):
+            if not self.auth.renew(headers):
                 raise
-        return self._get(ask, purpose, self._auth.headers())
+        return self._get(ask, purpose, self.auth.headers())
 
     def _get(self, ask: Ask, purpose: Purpose, headers: dict[str, str]) -> bytes:
         method, path, params = self.wire.call(ask, purpose.reference)
         request_id = purpose.request_id if _REQUEST_ID.fullmatch(purpose.request_id) else uuid4().hex
         sent = _SENT | {"X-Request-ID": request_id} | headers
         asked: dict[str, Any] = {"json" if method == "POST" else "params": params, "headers": sent}
-        return fetch(self._session, method, self.url + path, statuses=self.wire.statuses, clock=self.clock, **asked)
+        return fetch(self.session, method, self.url + path, statuses=self.wire.statuses, clock=self.clock, **asked)
 
     def _pause(self, error: RegistryUnavailable, attempt: int) -> float:
         jitter = FIRST_PAUSE * 2 ** (attempt - 1) * random.uniform(0.5, 1)  # noqa: S311 (no secret)
         told = (error.retry_at - self.clock()).total_seconds() if error.retry_at else 0.0
         return float(min(told + jitter, LONGEST_PAUSE))
+
+
+class Refused(RegistryMisunderstood):
+    """Status 401: a fresh token may help."""
+
+
+def fetch(
+    session: requests.Session,
+    method: str,
+    url: str,
+    *,
+    statuses: frozenset[int] = frozenset({200}),
+    clock: Callable[[], datetime] = partial(datetime.now, UTC),  # noqa: B008 (nothing happens yet)
+    **request: Any,
+) -> bytes:
+    """The body of one answer, at most 1 MiB, within this thread's deadline.
+
+    Raises RegistryUnavailable or RegistryMisunderstood. Their causes are left out, for they name the whole address.
+    """
+    try:
+        with session.request(method, url, stream=True, allow_redirects=False, timeout=left(), **request) as response:
+            judge(response.status_code, response.headers, statuses, clock, _why_refused(response))
+            return decode(response.headers.get("Content-Encoding", ""), _read(response))
+    except (requests.RequestException, HTTPError, HTTPException, OSError) as error:
+        why = "no trusted TLS connection" if isinstance(error, SSLError) else "the connection failed or broke off"
+        try:
+            left()
+        except TimeoutError:
+            why = "no complete answer within the time"
+        raise RegistryUnavailable(why) from None
+
+
+def judge(
+    status: int, headers: Mapping[str, str], statuses: frozenset[int], clock: Callable[[], datetime], why: str = ""
+) -> None:
+    """Raise what a status means that is not among `statuses`; `why` is the gateway's word on it."""
+    if status in statuses:
+        return
+    if status == 429 or status >= 500:
+        raise RegistryUnavailable(f"status {status}", _retry_at(headers.get("Retry-After", ""), clock()))
+    if status == 401:
+        raise Refused(f"status 401: {why or 'the credentials are not accepted'}")
+    raise RegistryMisunderstood(f"status {status}{why and ': '}{why}")
+
+
+def gateway_error(body: bytes) -> str:
+    """What a gateway's error (code 900901, 900902) says of the credentials, else ""."""
+    found = _GATEWAY_CODE.search(body)
+    return f"the gateway finds the credentials {_GATEWAY[found[1]]} (code {found[1].decode()})" if found else ""
+
+
+def _why_refused(response: requests.Response) -> str:
+    with contextlib.suppress(HTTPError, HTTPException, OSError):
+        if response.status_code in (401, 403):
+            return gateway_error(response.raw.read1(4096, decode_content=False))
+    return ""
+
+
+def _read(response: requests.Response) -> bytes:
+    """The raw bytes as they come, piece by piece: `read1` returns after each, so size and time are seen in between."""
+    announced = response.headers.get("Content-Length", "")
+    body, piece = bytearray(), b" "
+    while piece:
+        if len(body) > MAX_BYTES or (announced.isdecimal() and int(announced) > MAX_BYTES):
+            raise RegistryMisunderstood("the answer is larger than 1 MiB")
+        left()
+        piece = response.raw.read1(65_536, decode_content=False)
+        body += piece
+    return bytes(body)
+
+
+def decode(encoding: str, body: bytes) -> bytes:
+    """Undo gzip or deflate, never beyond the cap; they were not asked for, but gateways add them."""
+    if encoding.strip().lower() in ("", "identity"):
+        return body
+    if encoding.strip().lower() not in ("gzip", "x-gzip", "deflate"):
+        raise RegistryMisunderstood("the answer is packed in a way that is not known")
+    unpack = zlib.decompressobj(zlib.MAX_WBITS | 32)
+    try:
+        plain = unpack.decompress(body, MAX_BYTES + 1)
+    except zlib.error:
+        raise RegistryMisunderstood("the answer cannot be unpacked") from None
+    if len(plain) <= MAX_BYTES and not unpack.eof:
+        raise RegistryMisunderstood("the packed answer has no end")
+    return plain
+
+
+def _retry_at(text: str, now: datetime) -> datetime | None:
+    """`Retry-After` in seconds or as a date, as a moment not before now; None when it is neither."""
+    try:
+        if text.strip().isascii() and text.strip().isdecimal():
+            wait = timedelta(seconds=min(int(text.strip()[:10]), LONGEST_WAIT.total_seconds()))
+        else:
+            wait = parsedate_to_datetime(text).astimezone(UTC) - now
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return now + max(min(wait, LONGEST_WAIT), timedelta())

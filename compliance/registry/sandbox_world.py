@@ -18,7 +18,7 @@ from typing import Any
 
 from compliance.errors import RegistryUnavailable
 from compliance.law.facts import Answer, Ask
-from compliance.registry.calls import decode, judge
+from compliance.registry.http import decode, judge
 from compliance.registry.mapping import Agreed
 from compliance.registry.port import Purpose
 from compliance.registry.wire import read_document, understand
