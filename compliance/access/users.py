@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from argon2 import PasswordHasher
-from sqlalchemy import BigInteger, Boolean, Connection, Integer, String, Text, delete, select, update
+from sqlalchemy import BigInteger, Boolean, Connection, Integer, String, Text, delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, mapped_column
 from ulid import ULID
@@ -25,8 +25,7 @@ from compliance.errors import BadInput, FieldError
 from compliance.gate import Log
 
 HASHER = PasswordHasher()
-SHORTEST_PASSWORD = 12
-LONGEST_PASSWORD = 200
+SHORTEST_PASSWORD, LONGEST_PASSWORD = 12, 200
 
 
 class Role(StrEnum):
@@ -120,64 +119,51 @@ class Users:
         if self.named(user.sign_in):
             raise BadInput(FieldError("/sign_in", f"the name {user.sign_in} is taken"))
         check_password(password, user.sign_in)
-        self._record("access.user_created", user, by, named=True)
-        self._store_password(user.id, password)
+        self._record("user_created", user, by)
+        self._keep(user, password_hash=HASHER.hash(password))
         return user
 
     def change(self, user: User, by: str, **changes: Any) -> User:
         """Change name, role, regions, office or active; ends the person's sessions, so that it holds at once."""
         changed = replace(user, **changes)
-        self._record("access.user_changed", changed, by, named=True)
+        self._record("user_changed", changed, by)
         self.end_sessions(user.id)
         return changed
 
     def set_password(self, user: User, password: str, by: str) -> None:
         """Raises BadInput when the password is too weak. Ends the person's sessions."""
         check_password(password, user.sign_in)
-        self._record("access.password_changed", user, by)
-        self._store_password(user.id, password)
+        self.note("password_changed", user, by)
+        self._keep(user, password_hash=HASHER.hash(password))
         self.end_sessions(user.id)
 
     def set_second_factor(self, user: User, seed: str, recovery: Iterable[str], by: str) -> None:
         """Store a telephone's seed (base32) and the keyed hashes of the recovery codes."""
-        self._record("access.second_factor_set", user, by)
-        stored = {"totp_seed": seed, "totp_counter": 0, "recovery": "\n".join(recovery)}
-        db.session.execute(update(SecretRow).where(SecretRow.user_id == user.id).values(**stored))
-        db.session.commit()
+        self.note("second_factor_set", user, by)
+        self._keep(user, totp_seed=seed, totp_counter=0, recovery="\n".join(recovery))
 
     def forget_second_factor(self, user: User, by: str) -> None:
         """After a lost telephone: the next sign-in sets up a new one."""
-        self._record("access.second_factor_reset", user, by)
-        db.session.execute(
-            update(SecretRow).where(SecretRow.user_id == user.id).values(totp_seed=None, totp_counter=0, recovery="")
-        )
-        db.session.commit()
+        self.note("second_factor_reset", user, by)
+        self._keep(user, totp_seed=None, totp_counter=0, recovery="")
         self.end_sessions(user.id)
 
     def end_sessions(self, user_id: str) -> None:
         db.session.execute(delete(SignInRow).where(SignInRow.user_id == user_id))
         db.session.commit()
 
-    def note(self, kind: str, user: User, by: str = "", **facts: Any) -> None:
-        """An event about a person that changes no projection (signed in, locked, recovery code used)."""
-        self._append(f"access.{kind}", {"user": user.id, "by": by or user.id, **facts}, {})
-
-    def _record(self, kind: str, user: User, by: str, *, named: bool = False) -> None:
-        body: dict[str, Any] = {"user": user.id, "by": by}
-        private: dict[str, Any] = {}
-        if named:
-            body |= {"role": user.role.value, "regions": list(user.regions), "active": user.active}
-            private = {"sign_in": user.sign_in, "name": user.name, "office": user.office}
-        self._append(kind, body, private)
-
-    def _append(self, kind: str, body: Mapping[str, Any], private: Mapping[str, Any]) -> None:
+    def note(self, kind: str, user: User, by: str = "", private: Mapping[str, Any] | None = None, **facts: Any) -> None:
+        """An event about a person. Most change no projection (signed in, locked, recovery code used)."""
         db.session.commit()  # the log writes over a connection of its own
-        self._log.append(kind, body, entry_id=str(ULID()), private=private, at=self._clock())
+        body = {"user": user.id, "by": by or user.id, **facts}
+        self._log.append(f"access.{kind}", body, entry_id=str(ULID()), private=private or {}, at=self._clock())
 
-    def _store_password(self, user_id: str, password: str) -> None:
-        row = db.session.get(SecretRow, user_id) or SecretRow(user_id=user_id)
-        row.password_hash = HASHER.hash(password)
-        db.session.add(row)
+    def _record(self, kind: str, user: User, by: str) -> None:
+        names = {"sign_in": user.sign_in, "name": user.name, "office": user.office}
+        self.note(kind, user, by, names, role=user.role.value, regions=list(user.regions), active=user.active)
+
+    def _keep(self, user: User, **secrets: Any) -> None:
+        db.session.merge(SecretRow(user_id=user.id, **secrets))
         db.session.commit()
 
 
@@ -185,15 +171,9 @@ class Users:
 def project(connection: Connection, entry: Entry) -> None:
     """The last entry about a person says all there is; a name whose disclosure was erased becomes the id."""
     body, known = entry.body, entry.disclosed
-    row = {
-        "sign_in": known.get("sign_in") or body["user"].lower(),
-        "name": known.get("name", ""),
-        "office": known.get("office", ""),
-        "role": body["role"],
-        "regions": " ".join(body["regions"]),
-        "active": body["active"],
-        "position": entry.position,
-    }
+    row = {"role": body["role"], "regions": " ".join(body["regions"]), "active": body["active"]}
+    row |= {"sign_in": known.get("sign_in") or body["user"].lower(), "position": entry.position}
+    row |= {"name": known.get("name", ""), "office": known.get("office", "")}
     put = insert(UserRow).values(id=body["user"], **row)
     connection.execute(
         put.on_conflict_do_update(index_elements=["id"], set_=row, where=UserRow.position < entry.position)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from flask import Flask
+from flask_babel import Babel
 from flask_wtf.csrf import CSRFProtect
 
-from compliance.web import account, blueprint, checks, errors, headers, language, permits, receipts, visitors
+from compliance.web import account, checks, language, receipts
+from compliance.web.pages import pages
 
 VIEWS = (account, checks, receipts)  # importing them adds their routes
 
@@ -21,11 +25,7 @@ def register(app: Flask) -> None:
         WTF_CSRF_TIME_LIMIT=None,
     )
     CSRFProtect(app)
-    visitors.register(app)
-    language.register(app)
-    app.jinja_env.globals.update(static=blueprint.address, region_name=permits.region_name)
+    folder = str(Path(__file__).with_name("translations"))
+    Babel(app, default_locale="id", default_translation_directories=folder, locale_selector=language.chosen)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    app.register_blueprint(blueprint.pages)
-    visitors.all_marked(app)
-    headers.register(app)
-    errors.register(app)
+    app.register_blueprint(pages)

@@ -6,13 +6,12 @@ A field is named as in the API's document with dots (`business.nib`), so that an
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from compliance.errors import FieldError
-from compliance.web.language import _
 
 FORM = tomllib.loads(Path(__file__).with_name("form.toml").read_text(encoding="utf-8"))
 STAND_FOR = {"business": "business.nib", "workforce": "workforce.declared", "project": "project.contract_date"}
@@ -20,82 +19,46 @@ STAND_FOR = {"business": "business.nib", "workforce": "workforce.declared", "pro
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """`kind`: text, digits, count, choice, select, yesno, date. `needed_for` grounds; always if there is none."""
+    """A field, on a page also what was typed and what is wrong with it. Texts are Indonesian; templates translate.
+
+    `kind`: text, digits, count, choice, select, yesno, date. `needed_for` grounds; always if there is none.
+    """
 
     name: str
     part: str
     label: str
     hint: str = ""
     kind: str = "text"
-    needed_for: frozenset[str] = frozenset()
+    needed_for: tuple[str, ...] = ()
     rare: bool = False
-
-    @property
-    def choices(self) -> list[tuple[str, str]]:
-        """Values and their words in the reader's language."""
-        listed: dict[str, str] = FORM["choices"].get(self.name.rpartition(".")[2], {})
-        return [(value, _(word)) for value, word in listed.items()]
-
-
-@dataclass(frozen=True, slots=True)
-class Box:
-    """A field as it stands on the page: with what was typed and what is wrong with it."""
-
-    field: Field
     value: str = ""
     error: str = ""
 
     @property
-    def label(self) -> str:
-        return _(self.field.label)
-
-    @property
-    def hint(self) -> str:
-        return _(self.field.hint) if self.field.hint else ""
-
-    @property
-    def sentence(self) -> str:
-        """What is wrong, beginning with a capital letter as it stands alone."""
-        return self.error[:1].upper() + self.error[1:]
+    def choices(self) -> dict[str, str]:
+        found: dict[str, str] = FORM["choices"].get(self.name.rpartition(".")[2], {})
+        return found
 
     @property
     def id(self) -> str:
-        return self.field.name.replace(".", "-").replace("_", "-")
+        return self.name.replace(".", "-").replace("_", "-")
 
 
-def _fields() -> Iterator[Field]:
-    for part in FORM["part"]:
-        for told in part["field"]:
-            yield Field(part=part["name"], **told | {"needed_for": frozenset(told.get("needed_for", ()))})
-
-
-BY_NAME = {field.name: field for field in _fields()}
-
-
-def parts() -> list[dict[str, str]]:
-    """The form's parts in order: name, title, and what its rarely needed fields are for."""
-    told = ((part["name"], part["title"], part["more"]) for part in FORM["part"])
-    return [{"name": name, "title": _(title), "more": _(more) if more else ""} for name, title, more in told]
+FIELDS = {told["name"]: Field(part=part["name"], **told) for part in FORM["part"] for told in part["field"]}
 
 
 def needed(grounds: Iterable[str]) -> list[Field]:
     """The fields for a rule with these grounds, in the order of the page."""
-    looked_at = frozenset(grounds)
-    return [field for field in BY_NAME.values() if not field.needed_for or field.needed_for & looked_at]
+    return [field for field in FIELDS.values() if not field.needed_for or set(field.needed_for) & set(grounds)]
 
 
 def read(typed: Mapping[str, str], asked: Iterable[Field]) -> dict[str, Any]:
     """The document of a check (contract §2) from what was typed; what was left empty is left out."""
     document: dict[str, Any] = {}
     for field in asked:
-        text = typed.get(field.name, "").strip()
-        if not text:
-            continue
-        *above, last = field.name.split(".")
-        inner = document
-        for part in above:
-            inner = inner.setdefault(part, {})
-        inner[last] = _value(field.kind, text)
+        if text := typed.get(field.name, "").strip():
+            above, _, last = field.name.rpartition(".")
+            (document.setdefault(above, {}) if above else document)[last] = _value(field.kind, text)
     return document
 
 
@@ -109,15 +72,15 @@ def _value(kind: str, text: str) -> Any:
     return int(plain) if kind == "count" and plain.isascii() and plain.isdigit() and len(plain) < 10 else plain
 
 
-def boxes(asked: Iterable[Field], typed: Mapping[str, str], errors: Iterable[FieldError] = ()) -> list[Box]:
+def filled(asked: Iterable[Field], typed: Mapping[str, str], errors: Iterable[FieldError] = ()) -> list[Field]:
     """Every field with what was typed and the first thing that is wrong with it."""
     wrong: dict[str, str] = {}
     for error in errors:
         wrong.setdefault(field_of(error.pointer), error.detail)
-    return [Box(field, typed.get(field.name, ""), wrong.get(field.name, "")) for field in asked]
+    return [replace(f, value=typed.get(f.name, ""), error=wrong.get(f.name, "")) for f in asked]
 
 
 def field_of(pointer: str) -> str:
     """The field that an error's pointer (`/business/nib`) means; "" when it is none of the page's."""
     name = pointer.strip("/").replace("/", ".")
-    return name if name in BY_NAME else STAND_FOR.get(name, "")
+    return name if name in FIELDS else STAND_FOR.get(name, "")

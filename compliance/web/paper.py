@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import io
 from datetime import datetime
 from pathlib import Path
 from typing import cast
 
 import segno
-from fpdf import FPDF
+from flask import render_template
+from fpdf import FPDF, TextStyle
 from fpdf.fonts import TTFFont
 from markupsafe import Markup
 
-from compliance.web import language, permits
-from compliance.web.language import _
+from compliance.web import language
+from compliance.web.pages import _
 from compliance.web.records import Shown
 
 FONTS = Path(__file__).with_name("fonts")
@@ -29,7 +31,7 @@ def qr(text: str) -> Markup:
 def draw(shown: Shown) -> bytes:
     """The sheet, with the largest letters that fit on one page."""
     for size in SIZES:
-        sheet = _Sheet(shown, size)
+        sheet = _sheet(shown, size)
         pages, drawn = sheet.page_no(), bytes(sheet.output())
         for font in sheet.fonts.values():
             cast(TTFFont, font).ttfont.close()  # the library leaves the file open
@@ -38,101 +40,32 @@ def draw(shown: Shown) -> bytes:
     return drawn
 
 
-class _Sheet(FPDF):
-    def __init__(self, shown: Shown, size: float) -> None:
-        super().__init__(format="A4")
-        d = shown.document
-        self.size = size
-        self.add_font("DejaVu", "", FONTS / "DejaVuSans.ttf")
-        self.add_font("DejaVu", "B", FONTS / "DejaVuSans-Bold.ttf")
-        self.set_margin(MARGIN)
-        self.set_auto_page_break(True, MARGIN)
-        self.set_title(f"{_('Hasil pemeriksaan kepatuhan')} {d['reference']}")
-        self.set_lang(language.current())
-        self.set_creation_date(datetime.fromisoformat(d["checked_at"]))
-        self.add_page()
-        self._head(shown)
-        self._verdict(shown)
-        self._reasons(shown)
-        self._facts(shown)
-        self._foot(shown)
+def _sheet(shown: Shown, size: float) -> FPDF:
+    sheet, d = FPDF(format="A4"), shown.document
+    sheet.add_font("DejaVu", "", FONTS / "DejaVuSans.ttf")
+    sheet.add_font("DejaVu", "B", FONTS / "DejaVuSans-Bold.ttf")
+    sheet.set_font("DejaVu", size=size)
+    sheet.set_margin(MARGIN)
+    sheet.set_auto_page_break(True, MARGIN + QR_SIDE + 2)
+    sheet.set_title(f"{_('Hasil pemeriksaan kepatuhan')} {d['reference']}")
+    sheet.set_lang(language.current())
+    sheet.set_creation_date(datetime.fromisoformat(d["checked_at"]))
+    sheet.set_line_width(0.8)
+    sheet.add_page()
+    _write(sheet, size, render_template("pages/paper.html", shown=shown))
+    sheet.set_auto_page_break(False)
+    code = io.BytesIO()
+    segno.make(d["receipt"]["url"], error="m", micro=False).save(code, kind="svg", border=0, omitsize=True)
+    top = sheet.h - MARGIN - QR_SIDE
+    sheet.image(code, MARGIN, top, QR_SIDE, QR_SIDE)
+    sheet.set_left_margin(MARGIN + QR_SIDE + 5)
+    sheet.set_y(top)
+    _write(sheet, size, render_template("pages/paper_foot.html", receipt=d["receipt"]))
+    return sheet
 
-    def line_of(
-        self, text: str, bold: bool = False, grow: float = 0.0, indent: float = 0.0, after: float = 1.0
-    ) -> None:
-        self.set_font("DejaVu", "B" if bold else "", self.size + grow)
-        self.set_x(self.l_margin + indent)
-        self.multi_cell(0, (self.size + grow) * 0.5, text, align="L", new_x="LMARGIN", new_y="NEXT")
-        self.ln(after)
 
-    def _head(self, shown: Shown) -> None:
-        self.line_of(shown.office, after=0)
-        self.line_of(_("Hasil pemeriksaan kepatuhan"), bold=True, grow=5, after=0)
-        self.line_of(_("Kepesertaan jaminan sosial ketenagakerjaan dalam perizinan"), after=2)
-
-    def _verdict(self, shown: Shown) -> None:
-        d, top = shown.document, self.get_y()
-        self.set_y(top + 2.5)
-        self.line_of(d["label"], bold=True, grow=6, indent=4)
-        self.line_of(shown.advice, indent=4)
-        for mark in shown.marks:
-            self.line_of(f"[ {mark} ]", bold=True, indent=4)
-        if d["backdated"]:
-            told = _("Dinilai menurut aturan pada %(day)s (tanggal mundur).", day=language.day(d["as_at"]))
-            self.line_of(told, bold=True, indent=4)
-        self.set_line_width(0.8)
-        self.rect(self.l_margin, top, self.epw, self.get_y() - top + 1)
-        self.ln(4)
-        self.line_of(d["summary"], after=2)
-
-    def _reasons(self, shown: Shown) -> None:
-        d, names = shown.document, permits.certainty()
-        steps = d["cure"]["steps"] if d["cure"] else []
-        if steps:
-            self.line_of(_("Yang harus dilakukan"), bold=True, grow=1)
-            for number, step in enumerate(steps, 1):
-                self.line_of(f"{number}. {step}", indent=3)
-            if d["cure"]["recheck_after"]:
-                when = language.day(d["cure"]["recheck_after"])
-                self.line_of(_("Periksa lagi mulai %(day)s.", day=when), indent=3)
-        if d["findings"]:
-            self.line_of(_("Alasan"), bold=True, grow=1)
-        for finding in d["findings"]:
-            self.line_of(f"• {finding['message']}", indent=3, after=0)
-            if finding["remedy"] and finding["remedy"] not in steps:
-                self.line_of(finding["remedy"], indent=6, after=0)
-            cited = "; ".join(f"{b['cite']} ({names[b['certainty']]})" for b in finding["legal_basis"])
-            self.line_of(f"{_('Dasar hukum')}: {cited}" if cited else "", grow=-1.5, indent=6)
-
-    def _facts(self, shown: Shown) -> None:
-        self.line_of(_("Permohonan"), bold=True, grow=1)
-        for name, value in shown.facts:
-            self.set_font("DejaVu", "", self.size - 0.5)
-            top = self.get_y()
-            self.multi_cell(60, self.size * 0.48, name, align="L", new_x="LMARGIN", new_y="NEXT")
-            below = self.get_y()
-            self.set_xy(self.l_margin + 64, top)
-            self.multi_cell(0, self.size * 0.48, value, align="L", new_x="LMARGIN", new_y="NEXT")
-            self.set_y(max(self.get_y(), below) + 0.6)
-
-    def _foot(self, shown: Shown) -> None:
-        receipt = shown.document["receipt"]
-        self.ln(3)
-        if self.get_y() + QR_SIDE > self.h - MARGIN:
-            self.add_page()
-        top = self.get_y()
-        self._qr(receipt["url"], self.l_margin, top)
-        self.set_left_margin(MARGIN + QR_SIDE + 5)
-        self.set_y(top + 3)
-        self.line_of(receipt["code"], bold=True, grow=4)
-        self.line_of(_("Siapa pun dapat memeriksa kode ini di %(url)s", url=receipt["url"]))
-        self.line_of(_("Bukti teknis, bukan tanda tangan elektronik tersertifikasi (BSrE)."))
-        self.line_of(_("Hasil pemeriksaan membantu petugas; keputusan izin tetap diambil oleh pejabat yang berwenang."))
-
-    def _qr(self, text: str, x: float, y: float) -> None:
-        rows = [bytes(row) for row in segno.make(text, error="m", micro=False).matrix]
-        side = QR_SIDE / len(rows)
-        for down, row in enumerate(rows):
-            for right, dark in enumerate(row):
-                if dark:
-                    self.rect(x + right * side, y + down * side, side, side, style="F")
+def _write(sheet: FPDF, size: float, html: str) -> None:
+    black = "#000000"
+    heads = {f"h{n}": TextStyle(None, "B", size + more, black, t_margin=1.5) for n, more in ((1, 5), (2, 6), (3, 1))}
+    items = {"li": TextStyle(l_margin=5, t_margin=0.5), "ol": TextStyle(t_margin=0), "ul": TextStyle(t_margin=0)}
+    sheet.write_html(html, font_family="DejaVu", ul_bullet_char="•", li_prefix_color=black, tag_styles=heads | items)

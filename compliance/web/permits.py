@@ -5,27 +5,23 @@ from __future__ import annotations
 from datetime import date
 
 from compliance.deployment import deployment
-from compliance.errors import LawNotInForce, UnknownRegion
-from compliance.law.facts import Application, Certainty
+from compliance.law.facts import Application
 from compliance.law.law import GateRule, Law
 from compliance.web.fields import FORM
-from compliance.web.language import _
+from compliance.web.pages import _, pages
 
 NAMES: dict[str, str] = FORM["permits"]
 
 
+@pages.app_template_global("permit_name")
 def name(permit_type: str) -> str:
     return _(NAMES[permit_type]) if permit_type in NAMES else permit_type
 
 
+@pages.app_template_global()
 def region_name(code: str) -> str:
     known = deployment().policy.regions.get(code)
     return known.name if known else code
-
-
-def zone(code: str) -> str:
-    known = deployment().policy.regions.get(code)
-    return known.zone.key if known else "Asia/Jakarta"
 
 
 def law(region: str, day: date | None = None) -> Law:
@@ -36,7 +32,7 @@ def law(region: str, day: date | None = None) -> Law:
 
 def offered(region: str) -> list[tuple[str, str]]:
     """Permit types for the first page: those with a rule here, then the well-known others; code and name."""
-    gated = dict.fromkeys(permit_type for permit_type, _stage in law(region).gates)
+    gated = {permit_type for permit_type, _stage in law(region).gates}
     codes = sorted({*gated, *NAMES}, key=lambda code: (code not in gated, [*NAMES, code].index(code)))
     return [(code, name(code)) for code in codes]
 
@@ -45,22 +41,3 @@ def rule(region: str, permit_type: str, day: date | None = None) -> GateRule | N
     """The region's rule for new permits of a type, if one is switched on."""
     found = law(region, day)
     return found.gate(Application(permit_type, region, day or found.since))
-
-
-def is_example(region: str, permit_type: str, day: date) -> bool:
-    """Whether the rule in force was shipped as an example, without a regulation behind it."""
-    try:
-        gate = rule(region, permit_type, day)
-    except (LawNotInForce, UnknownRegion):  # the policy of then is not loaded any more
-        return False
-    return gate is not None and any(basis.certainty is Certainty.EXAMPLE for basis in gate.basis)
-
-
-def certainty() -> dict[str, str]:
-    """How sure a citation is, in words."""
-    return {
-        Certainty.TEXT.value: _("naskah dibaca"),
-        Certainty.REPORTED.value: _("menurut laporan"),
-        Certainty.UNVERIFIED.value: _("belum diverifikasi"),
-        Certainty.EXAMPLE.value: _("contoh"),
-    }

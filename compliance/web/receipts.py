@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import timedelta
 
 from flask import redirect, render_template, request, url_for
@@ -10,21 +9,13 @@ from flask.typing import ResponseReturnValue
 from flask_babel import force_locale
 from werkzeug.exceptions import TooManyRequests
 
-from compliance.access.users_guard import Guard
-from compliance.audit import document
+from compliance.access.users_sign_in import Guard
 from compliance.audit.checks import CheckRecord
 from compliance.deployment import deployment
 from compliance.proof.receipt import read_code
-from compliance.web import language, permits, records
-from compliance.web.blueprint import pages
-from compliance.web.language import _
+from compliance.web import language, records
+from compliance.web.pages import _, pages
 from compliance.web.visitors import allow
-
-
-def guard() -> Guard:
-    """Wrong codes of one address: a person mistypes a few, a guesser many."""
-    gate = deployment()
-    return Guard("receipt", 20, timedelta(minutes=10), gate.settings.secret_key.encode(), gate.clock)
 
 
 @pages.route("/r")
@@ -37,58 +28,34 @@ def receipt_form() -> ResponseReturnValue:
 @pages.route("/r/<path:typed>")
 @allow()
 def receipt(typed: str) -> ResponseReturnValue:
-    address = request.remote_addr or ""
-    if guard().locked_until(address):
+    """Wrong codes of one address are counted: a person mistypes a few, a guesser many."""
+    running, address = deployment(), request.remote_addr or ""
+    guard = Guard("receipt", 20, timedelta(minutes=10), running.settings.secret_key.encode(), running.clock)
+    if guard.locked_until(address):
         raise TooManyRequests
     code = read_code(typed[:40])
-    record = deployment().log.check_by_code(code) if code else None
-    shown = records.show(record) if record else None
-    if record is None or shown is None:
-        guard().failed(address)
-        error = (
-            _("Kode ini tidak tercatat di sini.")
-            if code
-            else _("Salah ketik? Periksa kembali tiap huruf dan angkanya.")
+    record = running.log.check_by_code(code) if code else None
+    shown = records.show([record]) if record else []
+    if not record or not shown:
+        guard.failed(address)
+        unknown, mistyped = (
+            _("Kode ini tidak tercatat di sini."),
+            _("Salah ketik? Periksa kembali tiap huruf dan angkanya."),
         )
+        error = unknown if code else mistyped
         return render_template("pages/receipt_form.html", typed=typed[:40], error=error), 404
-    return _page(record, shown)
+    today = running.policy.today(record.region, running.clock())
+    expired = record.valid_until is not None and record.valid_until < today
+    label = shown[0].entry.body["decision"]["label"]
+    state = {spoken: force_locale(spoken)(_state)(record, expired) for spoken in language.LANGUAGES}
+    name = shown[0].entry.disclosed.get("name") or ""
+    if shown[0].entry.body["facts"]["application"].get("legal_form") == "17":  # a person's: only how its words begin
+        name = " ".join(word[:2] + "…" if len(word) > 2 else word for word in name.split())
+    faded = shown[0].on_trial or expired or record.superseded_by
+    return render_template("pages/receipt.html", shown=shown[0], label=label, state=state, name=name, faded=faded)
 
 
-def _page(record: CheckRecord, shown: records.Shown) -> ResponseReturnValue:
-    texts, given = {}, json.loads(record.document)
-    for spoken in language.LANGUAGES:
-        with force_locale(spoken):
-            told = document.build(shown.entry, given["receipt"], deployment().log.origin, spoken)
-            texts[spoken] = (told["label"], _state(record))
-    facts = [
-        (_("Kode"), record.receipt_code),
-        (_("Nomor permohonan"), record.reference),
-        (_("Jenis izin"), f"{permits.name(record.permit_type)} – {permits.region_name(record.region)}"),
-        (_("Nama usaha"), _masked(shown)),
-        (_("Dinilai per"), language.day(record.as_at)),
-        (_("Diperiksa"), language.moment(record.checked_at, permits.zone(record.region))),
-    ]
-    return render_template(
-        "pages/receipt.html",
-        code=record.receipt_code,
-        verdict=record.verdict,
-        label={name: text[0] for name, text in texts.items()},
-        state={name: text[1] for name, text in texts.items()},
-        marks=shown.marks,
-        faded=shown.on_trial or not _holds(record),
-        backdated=record.backdated,
-        facts=[(name, value) for name, value in facts if value],
-    )
-
-
-def _holds(record: CheckRecord) -> bool:
-    """Whether it is neither expired nor replaced."""
-    gate = deployment()
-    today = gate.policy.today(record.region, gate.clock())
-    return not record.superseded_by and (record.valid_until is None or record.valid_until >= today)
-
-
-def _state(record: CheckRecord) -> str:
+def _state(record: CheckRecord, expired: bool) -> str:
     """Valid, expired or replaced, in one sentence."""
     until = language.day(record.valid_until)
     if record.superseded_by:
@@ -99,14 +66,6 @@ def _state(record: CheckRecord) -> str:
         return _("Bukti ini asli: permohonan ditahan sampai ada kepastian. Ini bukan penolakan.")
     if record.valid_until is None:
         return _("Bukti ini asli. Aturannya belum diberlakukan, jadi permohonan boleh dilanjutkan.")
-    if not _holds(record):
+    if expired:
         return _("Bukti ini asli, tetapi masa berlakunya berakhir pada %(until)s.", until=until)
     return _("Bukti ini asli dan berlaku sampai %(until)s.", until=until)
-
-
-def _masked(shown: records.Shown) -> str:
-    """The business's name; of a person's business only how its words begin (contract §2)."""
-    name = shown.name or ""
-    if shown.entry.body["facts"]["application"].get("legal_form") != "17":
-        return name
-    return " ".join(word[:2] + "…" if len(word) > 2 else word for word in name.split())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -241,6 +242,35 @@ def test_a_code_of_the_telephone_works_once(users: Users, sign_ins: SignIns, clo
     assert sign_ins.current(first.token, complete=False) is None
     with pytest.raises(SignInRefused):
         sign_ins.second_factor(second, code)
+
+
+def test_a_code_that_is_used_twice_at_the_same_time_signs_in_once(
+    app: Flask, users: Users, sign_ins: SignIns, clock: Clock
+) -> None:
+    _user, seed, _codes = enrolled(users, sign_ins, clock)
+    clock.tick(seconds=60)
+    pending = [sign_ins.password("budi", PASSWORD, "10.0.0.1") for _ in range(4)]
+    together, done = threading.Barrier(len(pending)), []
+
+    def enter(one: SignedIn) -> None:
+        with app.app_context():
+            together.wait()
+            try:
+                done.append(
+                    SignIns(Users(deployment().log, clock), clock, SECRET).second_factor(one, code_of(seed, clock))
+                )
+            except SignInRefused:
+                done.append(None)
+            db.session.remove()
+
+    threads = [threading.Thread(target=enter, args=(one,)) for one in pending]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(done) == 4
+    assert len([one for one in done if one]) == 1
+    assert kinds().count("access.signed_in") == 2  # the telephone's set-up is the other
 
 
 def test_the_code_that_set_the_telephone_up_is_used_as_well(users: Users, sign_ins: SignIns, clock: Clock) -> None:

@@ -10,12 +10,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from argon2 import PasswordHasher
 from flask import Flask
 from flask.testing import FlaskClient
+from jinja2 import FileSystemBytecodeCache
 from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.test import TestResponse
 
 from compliance import create_app
+from compliance.access import users, users_sign_in
 from compliance.access.users import Role, User, Users
 from compliance.database import db
 from config import Settings
@@ -36,14 +39,32 @@ FORM = {
 }
 
 
+@pytest.fixture(scope="session", autouse=True)
+def light_passwords() -> Iterator[None]:
+    """Argon2 at its least, as these tests are about pages; tests/access has it as it runs."""
+    light = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(users, "HASHER", light)
+        patch.setattr(users_sign_in, "HASHER", light)
+        patch.setattr(users_sign_in, "NOBODY", light.hash("nobody's"))
+        yield
+
+
+@pytest.fixture(scope="session")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> FileSystemBytecodeCache:
+    """Templates are compiled once for all apps."""
+    return FileSystemBytecodeCache(str(tmp_path_factory.mktemp("templates")))
+
+
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
     return replace(settings, registry_url="")
 
 
 @pytest.fixture
-def app(settings: Settings, clock: Clock) -> Iterator[Flask]:
+def app(settings: Settings, clock: Clock, compiled: FileSystemBytecodeCache) -> Iterator[Flask]:
     app = create_app(settings, clock=clock)
+    app.jinja_env.bytecode_cache = compiled
     yield app
     with app.app_context():
         db.session.remove()
@@ -113,11 +134,12 @@ class _Quiet(WSGIRequestHandler):
 
 
 @pytest.fixture
-def server(settings: Settings, clock: Clock) -> Iterator[tuple[str, Flask]]:
+def server(settings: Settings, clock: Clock, compiled: FileSystemBytecodeCache) -> Iterator[tuple[str, Flask]]:
     """The gate on a port of its own, with threads, and a clerk and a supervisor; gives its address."""
     listener = make_server("127.0.0.1", 0, lambda *call: app(*call), threaded=True, request_handler=_Quiet)
     address = f"http://127.0.0.1:{listener.port}"
     app = create_app(replace(settings, public_url=address), clock=clock)
+    app.jinja_env.bytecode_cache = compiled
     add_user(app, "sitti")
     add_user(app, "budi", Role.SUPERVISOR, ("73.09", "73.08"))
     thread = threading.Thread(target=listener.serve_forever)

@@ -160,6 +160,7 @@ class Inspector:
     def __init__(self, page: Page, address: str, language: str) -> None:
         self.page, self.address, self.language = page, address, language
         self.weight, self.found = 0, []  # type: tuple[int, list[str]]
+        self.axe = Axe()
         page.on("response", self._came)
         page.on("console", self._said)
 
@@ -175,7 +176,7 @@ class Inspector:
 
     def look(self, name: str) -> None:
         page = self.page
-        page.wait_for_load_state("networkidle")
+        page.wait_for_load_state("load")  # no script loads anything later
         if self.weight > HEAVIEST:
             self.found.append(f"{name}: {self.weight} bytes")
         self.weight = 0
@@ -199,7 +200,7 @@ class Inspector:
         bare = page.evaluate("document.querySelectorAll('.field.wrong :is(input,select):not([aria-invalid])').length")
         if bare:
             self.found.append(f"{name}: {bare} wrong fields without aria-invalid")
-        result = Axe().run(page, options=WCAG)
+        result = self.axe.run(page, options=WCAG)
         if result.violations_count:
             self.found.append(f"{name}: {result.generate_report()}")
 

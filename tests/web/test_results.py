@@ -160,12 +160,12 @@ def test_a_name_that_was_erased_is_not_found(app: Flask, clerk: Visit) -> None:
 
 def test_a_long_list_goes_on(clerk: Visit) -> None:
     for number in range(27):
-        made(clerk, permit_type="SIP", reference=f"N-{number}")
+        made(clerk, permit_type="SIP", reference=f"Berkas {number}")
     page = text(clerk, "/riwayat")
     onward = re.search(r'href="(/riwayat\?sebelum=\d+)"', page)
-    assert page.count("N-") == 25
+    assert page.count(">Berkas ") == 25
     assert onward
-    assert text(clerk, onward[1]).count("N-") == 2
+    assert text(clerk, onward[1]).count(">Berkas ") == 2
 
 
 def test_what_waits_is_listed_with_its_deadline_until_it_is_settled(clerk: Visit, clock: Clock) -> None:
