@@ -26,13 +26,8 @@ from compliance.registry.wire import read_document, understand
 registry = AppGroup("registry", help="The agency: try one question, import a report.")
 registry.add_command(import_command)
 registry.add_command(brake_command)
-FORMS = {
-    "nib": identifiers.nib,
-    "npwp": identifiers.npwp,
-    "npp": identifiers.npp,
-    "nik": identifiers.nik,
-    "nomor": identifiers.project_number,
-}
+FORMS = {"nib": identifiers.nib, "npwp": identifiers.npwp, "npp": identifiers.npp, "nik": identifiers.nik}
+FORMS["nomor"] = identifiers.project_number
 
 
 def register(app: Flask) -> None:
@@ -41,9 +36,7 @@ def register(app: Flask) -> None:
 
 @registry.command("try")
 @click.argument("number", metavar="NIB")
-@click.option(
-    "--by", type=click.Choice(list(FORMS)), default="nib", show_default=True, help="What kind of number it is."
-)
+@click.option("--by", type=click.Choice(list(FORMS)), default="nib", show_default=True, help="The kind of number.")
 @click.option("--subject", type=click.Choice([s.value for s in Subject]), default="employer", show_default=True)
 @click.option("--region", help="For projects by NPP: kd_daerah.")
 def try_command(number: str, by: str, subject: str, region: str | None) -> None:
@@ -61,15 +54,13 @@ def try_command(number: str, by: str, subject: str, region: str | None) -> None:
     outcome, started = "understood", time.monotonic()
     try:
         raw = source.raw(ask, purpose)
-        _show(
-            f"Jawaban / raw answer, {len(raw)} bytes, {time.monotonic() - started:.2f} s", raw.decode(errors="replace")
-        )
+        took = f"{len(raw)} bytes, {time.monotonic() - started:.2f} s"
+        _show(f"Jawaban / raw answer, {took}", raw.decode(errors="replace"))
         document = read_document(raw)
         shaped = source.wire.shape(ask, document)
         if shaped is not document:
             _show("Setelah pemetaan / mapped", shaped)
-        answer = understand(ask, shaped, here.clock(), source.name)
-        _show("Fakta / facts", to_json(answer))
+        _show("Fakta / facts", to_json(understand(ask, shaped, here.clock(), source.name)))
         _show("Diabaikan / read past", " ".join(unread(ask, shaped)) or "-")
     except RegistryError as error:
         outcome = "unavailable" if isinstance(error, RegistryUnavailable) else "misunderstood"
