@@ -19,7 +19,7 @@ from urllib.parse import parse_qsl, urlsplit
 from bench.checks import _environment
 from bench.servers import BIN, HERE, databases, free_port, gunicorn
 from compliance.demo import CHECK
-from compliance.registry.sandbox_world import reply
+from compliance.registry.sandbox import reply
 
 DELAY, RATE, SECONDS = 0.05, 50, 20
 CALLERS, BUDGET = 200, 8

@@ -84,10 +84,8 @@ class ClientCredentials(Auth):
     """OAuth2: a token for many calls, fetched by one thread at a time, renewed before it ends or once after a 401."""
 
     def __init__(self, session: requests.Session, url: str, client: tuple[str, str], scope: str) -> None:
-        super().__init__({})
         self._session, self._url, self._client, self._scope = session, url, client, scope
-        self._token, self._ends_at = "", 0.0
-        self._lock = threading.Lock()
+        self._token, self._ends_at, self._lock = "", 0.0, threading.Lock()
 
     def headers(self) -> dict[str, str]:
         if not self._lock.acquire(timeout=left()):

@@ -16,7 +16,7 @@ from compliance.registry.http import HttpSource
 from compliance.registry.mapping import Agreed, Profile
 from compliance.registry.port import Source
 from compliance.registry.resilient import Breaker, BreakerState, Resilient
-from compliance.registry.sandbox_world import InProcess
+from compliance.registry.sandbox import InProcess
 from compliance.registry.snapshot import SnapshotSource
 from config import INSTANCE, Settings
 

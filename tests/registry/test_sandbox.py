@@ -15,7 +15,7 @@ import requests
 from compliance.errors import RegistryMisunderstood, RegistryUnavailable
 from compliance.law.facts import Ask, Employer, Participant, Project, Subject
 from compliance.registry.port import Source
-from compliance.registry.sandbox_world import WORLD, InProcess
+from compliance.registry.sandbox import WORLD, InProcess
 from compliance.registry.sources import build, http
 from config import HERE, Settings
 from tests.registry.answers import BY_NIB, BY_NPP, BY_NPWP, PROJECT
