@@ -28,14 +28,8 @@ HASHER = PasswordHasher()
 SHORTEST_PASSWORD, LONGEST_PASSWORD = 12, 200
 
 
-class Role(StrEnum):
-    CLERK = "clerk"
-    SUPERVISOR = "supervisor"
-    AUDITOR = "auditor"
-    ADMINISTRATOR = "administrator"
-
-
-SECOND_FACTOR = frozenset({Role.SUPERVISOR, Role.AUDITOR, Role.ADMINISTRATOR})
+Role = StrEnum("Role", ["CLERK", "SUPERVISOR", "AUDITOR", "ADMINISTRATOR"])
+SECOND_FACTOR = frozenset(Role) - {Role.CLERK}
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,8 +176,6 @@ def project(connection: Connection, entry: Entry) -> None:
 
 def check_password(password: str, sign_in: str) -> None:
     """Length is what protects; a password that holds the sign-in name does not. Raises BadInput."""
-    if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
-        rule = f"between {SHORTEST_PASSWORD} and {LONGEST_PASSWORD} characters, e.g. four words"
+    if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD or sign_in in password.lower():
+        rule = f"{SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters without the sign-in name, e.g. four words"
         raise BadInput(FieldError("/password", rule))
-    if sign_in in password.lower():
-        raise BadInput(FieldError("/password", "must not contain the sign-in name"))

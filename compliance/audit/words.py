@@ -42,8 +42,7 @@ def named(typed: str) -> Select[Any]:
 
 @projects("check", into=(check_word,))
 def _remember(connection: Connection, entry: Entry) -> None:
-    rows = [{"word": word, "pos": entry.position} for word in words(entry.disclosed.get("name", ""))]
-    if rows:
+    if rows := [{"word": word, "pos": entry.position} for word in words(entry.disclosed.get("name", ""))]:
         connection.execute(insert(check_word).on_conflict_do_nothing(), rows)
 
 

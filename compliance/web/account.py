@@ -104,16 +104,14 @@ def enrol() -> ResponseReturnValue:
 @pages.route("/keluar", methods=["POST"])
 @allow(*EVERYBODY)
 def sign_out() -> ResponseReturnValue:
-    visitors.leave()
-    return redirect(url_for("web.home"))
+    return visitors.leave("web.home")
 
 
 @pages.route("/akun/keluar-semua", methods=["POST"])
 @allow(*EVERYBODY)
 def sign_out_everywhere() -> ResponseReturnValue:
     sign_ins().users.end_sessions(me().id)
-    visitors.leave()
-    return redirect(url_for("web.sign_in"))
+    return visitors.leave("web.sign_in")
 
 
 @pages.route("/akun", methods=["GET", "POST"])
@@ -124,8 +122,7 @@ def account() -> ResponseReturnValue:
         try:
             sign_ins().confirm(user, request.form.get("password", ""))
             sign_ins().users.set_password(user, request.form.get("new_password", ""), user.id)
-            visitors.leave()
-            return redirect(url_for("web.sign_in"))
+            return visitors.leave("web.sign_in")
         except BadInput:
             error = _("Kata sandi baru harus 12 sampai 200 karakter dan tidak memuat nama pengguna.")
         except SignInFailed as failure:

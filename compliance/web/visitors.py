@@ -98,7 +98,8 @@ def begin(signed_in: SignedIn | None) -> None:
         session["signed_in"] = signed_in.token
 
 
-def leave() -> None:
-    """End the session for good, here and in the database."""
+def leave(onward: str) -> ResponseReturnValue:
+    """End the session for good, here and in the database, and go on to a page."""
     sign_ins().end(session.get("signed_in", ""))
     begin(None)
+    return redirect(url_for(onward))
