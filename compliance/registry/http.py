@@ -65,7 +65,9 @@ class HttpSource:
                 try:
                     return self.auth.unwrap(self._call(ask, purpose))
                 except RegistryUnavailable as error:
-                    pause = self._pause(error, attempt)
+                    jitter = FIRST_PAUSE * 2 ** (attempt - 1) * random.uniform(0.5, 1)  # noqa: S311 (no secret)
+                    told = (error.retry_at - self.clock()).total_seconds() if error.retry_at else 0.0
+                    pause = min(told + jitter, LONGEST_PAUSE)
                     if attempt == TRIES or pause >= purpose.seconds_left:
                         raise
                     time.sleep(pause)
@@ -88,11 +90,6 @@ class HttpSource:
         sent = _SENT | {"X-Request-ID": request_id} | headers
         asked: dict[str, Any] = {"json" if method == "POST" else "params": params, "headers": sent}
         return fetch(self.session, method, self.url + path, statuses=self.wire.statuses, clock=self.clock, **asked)
-
-    def _pause(self, error: RegistryUnavailable, attempt: int) -> float:
-        jitter = FIRST_PAUSE * 2 ** (attempt - 1) * random.uniform(0.5, 1)  # noqa: S311 (no secret)
-        told = (error.retry_at - self.clock()).total_seconds() if error.retry_at else 0.0
-        return float(min(told + jitter, LONGEST_PAUSE))
 
 
 class Refused(RegistryMisunderstood):
