@@ -52,6 +52,8 @@ def main() -> int:
         )
     )
     print("Starting the sandbox agency and the gate …", flush=True)
+    for end in (signal.SIGINT, signal.SIGTERM):  # also when started in the background, where Ctrl-C is ignored
+        signal.signal(end, signal.default_int_handler)
     command = [str(BIN / "honcho"), "start", "-f", str(HERE / "Procfile")]
     servers = subprocess.Popen(command, cwd=HERE, env=env, start_new_session=True)
     try:

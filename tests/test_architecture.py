@@ -193,8 +193,8 @@ def test_nothing_foreseen_is_swallowed_without_a_word() -> None:
     assert silent == []
 
 
-# The limit is 9,000 lines (`make lint` prints both). The program is above it: a debt that README names. Only ever lower this.
-SO_FAR = 13_350
+# The limit is 9,000 lines (`make lint` prints both). The program is above it, a debt that README names: only lower this.
+SO_FAR = 12_700
 
 
 def test_the_program_only_shrinks_until_it_is_below_its_limit() -> None:
