@@ -139,7 +139,7 @@ def _fails(connect: Connect, behaviour: Behaviour, error: type[RegistryError]) -
         started = time.monotonic()
         with pytest.raises(error) as caught:
             connect(agency.url).ask(BY_NIB, purpose(BUDGET))
-        assert time.monotonic() - started < BUDGET + 0.4
+        assert time.monotonic() - started < BUDGET + 1.0
     assert NIB not in str(caught.value)
     return agency
 
@@ -272,7 +272,7 @@ def test_a_long_retry_after_is_not_waited_for(connect: Connect) -> None:
         started = time.monotonic()
         with pytest.raises(RegistryUnavailable):
             connect(agency.url).ask(BY_NIB, purpose(5))
-        assert time.monotonic() - started < 0.5
+        assert time.monotonic() - started < 2
 
 
 def test_one_budget_holds_for_all_calls_of_a_question(connect: Connect) -> None:
@@ -299,7 +299,7 @@ def test_a_server_that_never_accepts_is_unavailable_within_the_budget(connect: C
             started = time.monotonic()
             with pytest.raises(RegistryUnavailable):
                 connect(f"http://127.0.0.1:{port}").ask(BY_NIB, purpose(BUDGET))
-            assert time.monotonic() - started < BUDGET + 0.4
+            assert time.monotonic() - started < BUDGET + 1.0
 
 
 def test_a_refused_connection_is_unavailable(connect: Connect) -> None:

@@ -147,7 +147,7 @@ def test_a_handshake_that_never_ends_keeps_the_budget(connect: Connect) -> None:
         started = time.monotonic()
         with pytest.raises(RegistryUnavailable):
             connect(f"https://127.0.0.1:{listener.getsockname()[1]}").ask(BY_NIB, purpose(0.6))
-        assert time.monotonic() - started < 1.0
+        assert time.monotonic() - started < 1.6  # the budget and a second
 
 
 def test_dripping_over_tls_keeps_the_budget(authority: Authority, connect: Connect) -> None:
@@ -155,7 +155,7 @@ def test_dripping_over_tls_keeps_the_budget(authority: Authority, connect: Conne
         started = time.monotonic()
         with pytest.raises(RegistryUnavailable):
             connect(agency.url, ca=str(authority.file)).ask(BY_NIB, purpose(0.6))
-        assert time.monotonic() - started < 1.0
+        assert time.monotonic() - started < 1.6  # the budget and a second
 
 
 @pytest.mark.parametrize("setting", ["ca", "cert"])
@@ -249,7 +249,7 @@ def test_a_name_that_is_looked_up_for_ever_keeps_the_budget(connect: Connect, mo
     assert sum("_look_up" in thread.name for thread in threading.enumerate()) == 1, "one look-up for all"
     for caller in callers:
         caller.join()
-    assert time.monotonic() - started < 1.2
+    assert time.monotonic() - started < 1.6  # the budget and a second
     released.set()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from dataclasses import replace
 
 import pytest
@@ -52,9 +51,8 @@ def test_no_connection_is_held_while_the_agency_is_asked(keyed: bool, settings: 
         with app.app_context():
             pool = db.engine.pool
             assert pool.checkedout() == 0  # type: ignore[attr-defined]
-        started = time.monotonic()
         assert app.test_client().get("/healthz").status_code == 200
-        assert time.monotonic() - started < 0.25
+        assert seen == []  # it was answered while all of them wait
         release.set()
         for caller in callers:
             caller.join(20)
