@@ -168,6 +168,8 @@ class Inspector:
         if not response.url.startswith(self.address):
             self.found.append(f"foreign host: {response.url}")
         elif response.status < 300 or response.status >= 400:
+            if response.request.is_navigation_request():
+                self.weight = 0  # a page is its document and what that loads
             self.weight += len(response.body()) + 1000
 
     def _said(self, message: ConsoleMessage) -> None:
