@@ -4,10 +4,13 @@ import sys
 
 from compliance import create_app
 from compliance.errors import BadPolicy, Misconfigured
+from compliance.telemetry import configure_logging
 from config import Settings
 
 try:
-    app = create_app(Settings.from_environment())
+    settings = Settings.from_environment()
+    configure_logging(settings.log_level)
+    app = create_app(settings)
 except (Misconfigured, BadPolicy) as error:
     print(f"The gate does not start: {error}", file=sys.stderr)
     sys.exit(3)

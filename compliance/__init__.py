@@ -30,7 +30,7 @@ def create_app(
     from flask_migrate import Migrate
     from werkzeug.middleware.proxy_fix import ProxyFix
 
-    from compliance import api, cli, projections, web
+    from compliance import api, cli, projections, telemetry, web
     from compliance.audit.log import AuditLog
     from compliance.audit.turn import engine_options
     from compliance.database import db
@@ -52,8 +52,9 @@ def create_app(
     Migrate(app, db, directory="compliance/migrations", render_as_batch=True)
     with app.app_context():
         policy = Policy.load(settings.policy_dir)
-        log = AuditLog(db.engine, settings, clock)
+        log = AuditLog(db.engine, settings, clock, telemetry.appended)
         chosen, standby = (source, None) if source else build(settings, db.engine, clock)
+        chosen = telemetry.Timed(chosen)
         outages, brake = projections.watchers(db.engine, log, chosen, settings.registry_sentinels)
         gate = Gate(
             policy,
@@ -70,6 +71,7 @@ def create_app(
         )
         app.extensions["compliance"] = Deployment(settings, policy, log, gate, clock)
     api.register(app)
+    telemetry.register(app, app.extensions["compliance"])
     web.register(app)
     cli.register(app)
     return app

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Column, Connection, Engine, Integer, String, Table, delete, select, update
+from sqlalchemy import Column, Connection, Engine, Integer, String, Table, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from ulid import ULID
 
@@ -93,6 +93,18 @@ def do_due(here: Deployment) -> int:
         with here.log.engine.begin() as connection:
             connection.execute(update(WORK).where(this).values(due_at=again) if again else delete(WORK).where(this))
     return len(rows)
+
+
+def waiting(connection: Connection) -> dict[str, int]:
+    """How many rows of each kind there are, due or not."""
+    counts = {kind: select(func.count()).where(WORK.c.id.startswith(f"{kind}:")) for kind in _handlers}
+    return {kind: connection.scalar(count) or 0 for kind, count in counts.items()}
+
+
+def late_by(connection: Connection, now: datetime) -> timedelta:
+    """How long the oldest due row has waited; more than some minutes means that no `flask work` runs."""
+    oldest = connection.scalar(select(func.min(WORK.c.due_at)))
+    return max(now - oldest, timedelta()) if oldest else timedelta()
 
 
 def _later(now: datetime, row: Row) -> datetime:

@@ -41,6 +41,7 @@ ROOMS = {
     "access": Room(STORING, None),
     "reports": Room(STORING, None),
     "work": Room(BELOW_PAGES, None),
+    "telemetry": Room(BELOW_PAGES, None),
     "api": Room(BELOW_PAGES, None),
     "web": Room(BELOW_PAGES, None),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import json
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from flask import Response, current_app, render_template, request
 from flask_smorest import Blueprint
 from sqlalchemy.exc import SQLAlchemyError
 
+from compliance import work
 from compliance.api.problems import CODES
 from compliance.deployment import deployment
 from compliance.errors import GateError
@@ -19,6 +21,7 @@ from compliance.registry.brake import brake_states
 from compliance.registry.sources import breaker_state
 
 STYLE = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+LATE = timedelta(minutes=15)
 blueprint = Blueprint("service", __name__, description="The service itself", template_folder="templates")
 
 
@@ -57,6 +60,8 @@ def _reasons() -> str:
     elif state:
         agency = "agency: answering\n"
     with deployment().log.engine.connect() as connection:
+        if (late := work.late_by(connection, deployment().clock())) > LATE:
+            agency += f"work: nothing was done for {late // timedelta(minutes=1)} minutes; is flask work running?\n"
         brakes = [brake for brake in brake_states(connection).values() if brake.opened]
     return agency + "".join(
         f"refusals in {brake.region} are held since {brake.at:%Y-%m-%dT%H:%M:%SZ}: {brake.reason}\n" for brake in brakes

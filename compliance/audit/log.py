@@ -39,8 +39,14 @@ class AuditLog(LogReads, CheckReads):
     `closed` says why nothing is appended, else "". The signer's memory is kept once `check_start` has passed.
     """
 
-    def __init__(self, engine: Engine, settings: Settings, clock: Callable[[], datetime]) -> None:
-        self.engine, self.settings, self.clock = engine, settings, clock
+    def __init__(
+        self,
+        engine: Engine,
+        settings: Settings,
+        clock: Callable[[], datetime],
+        seen: Callable[[str, Mapping[str, Any]], None] = lambda kind, body: None,
+    ) -> None:
+        self.engine, self.settings, self.clock, self.seen = engine, settings, clock, seen
         self.keyring = Keyring(settings.log_signing_key, settings.log_origin, settings.public_url)
         self._turns = turns(engine)
         self.closed = ""
@@ -94,6 +100,7 @@ class AuditLog(LogReads, CheckReads):
         except (SQLAlchemyError, OSError, Misconfigured) as error:
             log.exception("the log cannot be written")
             raise LogUnavailable(f"the log cannot be written ({type(error).__name__})") from error
+        self.seen(kind, body)
         return Recorded(entry_id, entry.position, entry.document)
 
     def _write(self, written: Draft, finish: Callable[[Mapping[str, Any]], Entry]) -> Entry:

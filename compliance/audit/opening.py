@@ -13,6 +13,7 @@ from compliance.audit.keys import undeclared
 from compliance.audit.turn import check_place
 from compliance.errors import LogBroken, Misconfigured
 from compliance.proof.note import Head
+from compliance.proof.tally import BACKWARDS
 
 if TYPE_CHECKING:
     from compliance.audit.log import AuditLog
@@ -34,6 +35,11 @@ def open_for_service(audit: AuditLog) -> None:
     audit.keyring.signers  # noqa: B018 (raises)
     if undeclared(audit):
         raise Misconfigured("LOG_ORIGIN was changed, but no entry says why; end it: flask log incident")
+    size, _ = audit.head()
+    for newest in audit.entries(max(size - 1, 0), size):
+        if newest.at - audit.clock() > BACKWARDS:
+            last = f"{newest.at:%Y-%m-%dT%H:%M:%SZ}"
+            raise Misconfigured(f"this machine's clock is behind the log's last entry of {last}; set it right")
     try:
         compare(audit)
     except LogBroken as error:

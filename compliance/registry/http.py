@@ -6,6 +6,7 @@ import contextlib
 import logging
 import random
 import re
+import secrets
 import time
 import zlib
 from collections.abc import Callable, Mapping
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import requests
+import structlog
 from requests.exceptions import SSLError
 from urllib3.exceptions import HTTPError
 
@@ -88,6 +90,8 @@ class HttpSource:
         method, path, params = self.wire.call(ask, purpose.reference)
         request_id = purpose.request_id if _REQUEST_ID.fullmatch(purpose.request_id) else uuid4().hex
         sent = _SENT | {"X-Request-ID": request_id} | headers
+        if trace := structlog.contextvars.get_contextvars().get("trace_id"):  # W3C trace context, a span of our own
+            sent["traceparent"] = f"00-{trace}-{secrets.token_hex(8)}-01"
         asked: dict[str, Any] = {"json" if method == "POST" else "params": params, "headers": sent}
         return fetch(self.session, method, self.url + path, statuses=self.wire.statuses, clock=self.clock, **asked)
 
