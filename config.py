@@ -38,6 +38,7 @@ class Settings:
     registry_sentinels: Mapping[str, str] = field(default_factory=dict)  # region → NIB of a surely registered employer
     rate_limit: int = 600
     metrics_token: str = field(default="", repr=False)
+    metrics_folder: Path | None = None  # where the workers' counters meet; gunicorn.conf.py makes it
     trusted_proxies: int = 0
     allowed_hosts: tuple[str, ...] = ()
     log_level: str = "INFO"
@@ -72,6 +73,7 @@ def _read(env: Mapping[str, str]) -> Settings:
         registry_sentinels=_pairs(env, "REGISTRY_SENTINELS"),
         rate_limit=int(_number(env, "RATE_LIMIT", plain.rate_limit, 1, 10_000_000)),
         metrics_token=_secret(env, "METRICS_TOKEN"),
+        metrics_folder=_path(env, "PROMETHEUS_MULTIPROC_DIR"),
         trusted_proxies=int(_number(env, "TRUSTED_PROXIES", 0, 0, 10)),
         allowed_hosts=tuple(host.strip() for host in env.get("ALLOWED_HOSTS", "").split(",") if host.strip()),
         log_level=_one_of(env, "LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR"), plain.log_level),

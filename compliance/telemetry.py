@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hmac
 import logging
-import os
 import re
 import secrets
 import time
@@ -182,7 +181,7 @@ def register(app: Flask, here: Deployment) -> None:
         if not expected or not hmac.compare_digest(given.encode(), f"Bearer {expected}".encode()):
             abort(404)
         registry = REGISTRY
-        if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        if here.settings.metrics_folder:
             registry = CollectorRegistry()
             multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         state = CollectorRegistry()
