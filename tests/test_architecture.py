@@ -16,7 +16,7 @@ CODE = HOME / "compliance"
 PURE_FACTS = ("law.facts", "law.codec", "law.identifiers", "law.names")
 STORING = ("errors", "database", "gate", "law", "proof", "audit.entry", "audit.projection", "deployment")
 BELOW_PAGES = ("errors", "database", "gate", "law", "proof", "registry", "deployment", "intake", *STORING)
-BELOW_PAGES += ("audit", "access", "casework", "coverage", "reports", "work")
+BELOW_PAGES += ("audit", "access", "casework", "coverage", "reports", "work", "delivery", "batches")
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,8 @@ ROOMS = {
     "access": Room(STORING, None),
     "reports": Room(STORING, None),
     "work": Room(BELOW_PAGES, None),
+    "delivery": Room((*STORING, "audit", "access", "work", "registry.reach"), None),
+    "batches": Room((*STORING, "audit", "intake", "work", "delivery", "registry"), None),
     "telemetry": Room(BELOW_PAGES, None),
     "api": Room(BELOW_PAGES, None),
     "web": Room(BELOW_PAGES, None),

@@ -1,0 +1,171 @@
+"""Signed webhooks: what licensing software is told, retried for three days with growing pauses.
+
+Nothing is told from here that the client could not read over the API, and only to the address that an operator set.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cache
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+
+from compliance import work
+from compliance.access.clients import CLIENT, Client, Scope
+from compliance.audit import document
+from compliance.audit.entry import Entry
+from compliance.audit.projection import projects
+from compliance.audit.table import check_record
+from compliance.database import db
+from compliance.deployment import Deployment
+from compliance.errors import BadInput, FieldError, Misconfigured
+from compliance.gate import Log
+from compliance.registry import reach
+
+FAMILIES = ("check", "batch", "watch")  # an event is `family.word`
+LARGEST = 65_536  # bytes of an answer that are read
+PAUSES = (1, 2, 5, 10, 20, 30, 60, 120, 240, *[480] * 8)  # minutes between tries, three days in all
+HOOK = sa.Table(  # projection of `access.webhook_set`; an empty `url` means none
+    "delivery_hook",
+    db.metadata,
+    sa.Column("client_id", sa.String(26), primary_key=True),
+    sa.Column("url", sa.String(500), nullable=False),
+    sa.Column("families", sa.JSON, nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("position", sa.BigInteger, nullable=False),
+)
+Document = Callable[[Deployment, str], "tuple[str, tuple[str, ...]] | None"]
+_documents: dict[str, Document] = {}
+
+
+def post(connection: sa.Connection, client_id: str, event: str, key: str, subject: str, at: datetime) -> None:
+    """Tell a client of an event of a check (or batch: `subject` is its id) from `at` on; nothing if it has no address.
+
+    To be called by a projection or a handler, in its transaction. The same client, event, subject and key (at most 60
+    characters, without colon) are told once.
+    """
+    wants = connection.scalar(sa.select(HOOK.c.families).where(HOOK.c.client_id == client_id, HOOK.c.url != ""))
+    if event.partition(".")[0] in (wants or ()):
+        work.add(connection, "webhook", f"{client_id}:{event}:{subject}:{key}", at)
+
+
+def tells(family: str) -> Callable[[Document], Document]:
+    """Register what gives the document of an event's subject and its regions; without one it is the check's."""
+    return lambda document: _documents.setdefault(family, document)
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """Where a client is told, and of what. `secret` signs; it is made from the deployment's own and kept nowhere."""
+
+    client_id: str
+    url: str
+    families: tuple[str, ...]
+    version: int
+
+    def secret(self, key: str) -> str:
+        made = hmac.digest(key.encode(), f"webhook|{self.client_id}|{self.version}".encode(), "sha256")
+        return f"whsec_{made.hex()}"
+
+
+def hook(engine: sa.Engine, client_id: str) -> Hook | None:
+    with engine.connect() as connection:
+        row = connection.execute(sa.select(HOOK).where(HOOK.c.client_id == client_id)).one_or_none()
+    return Hook(row.client_id, row.url, tuple(row.families), row.version) if row else None
+
+
+def set_hook(log: Log, known: Hook | None, client: Client, url: str, *, by: str, at: datetime) -> Hook:
+    """Give a client's address (empty: none any more) and a new secret. Raises BadInput, LogUnavailable."""
+    if url:
+        try:
+            url = reach.checked_url(url, "the address")
+        except (Misconfigured, ValueError) as error:
+            raise BadInput(FieldError("/url", f"{error}, e.g. https://perizinan.example/gate")) from error
+    if len(url) > 500 or not url.isascii() or not url.isprintable():
+        raise BadInput(FieldError("/url", "must be at most 500 printable ASCII characters"))
+    new = Hook(client.id, url, FAMILIES, known.version + 1 if known else 1)
+    body = {"client": client.id, "url": url, "families": list(FAMILIES), "version": new.version, "by": by}
+    entry_id = f"webhook.{client.id}.{new.version}"
+    log.append("access.webhook_set", body, entry_id=entry_id, private={}, at=at)
+    return new
+
+
+@projects("access.webhook_set", into=(HOOK,))
+def _set(connection: sa.Connection, entry: Entry) -> None:
+    body = entry.body
+    row = {name: body[name] for name in ("url", "families", "version")} | {"position": entry.position}
+    put = insert(HOOK).values(client_id=body["client"], **row)
+    where = HOOK.c.position < entry.position
+    connection.execute(put.on_conflict_do_update(index_elements=["client_id"], set_=row, where=where))
+
+
+@projects("check")
+def tell_final(connection: sa.Connection, entry: Entry) -> None:
+    """A check that replaces an UNDETERMINED one is the answer that its asker waits for; a batch tells at its end."""
+    body = entry.body
+    if body["asker"]["kind"] != "client" or "replaces" not in body or body["request_id"].startswith("batch:"):
+        return
+    before = connection.scalar(sa.select(check_record.c.verdict).where(check_record.c.id == body["replaces"]))
+    if before == "UNDETERMINED" != body["decision"]["verdict"]:
+        post(connection, body["asker"]["id"], "check.final", "", entry.id, entry.at)
+
+
+@work.handles("webhook")
+def deliver(here: Deployment, row: work.Row) -> datetime | None:
+    """One try. The event's id is the same in every one, its signature's time is not."""
+    client_id, event, subject, _ = row.key.split(":", 3)
+    name = f"delivery.{hashlib.sha256(row.key.encode()).hexdigest()[:26]}"
+    told, client = hook(here.log.engine, client_id), _client(here, client_id)
+    found = _documents.get(event.partition(".")[0], _check)(here, subject)
+    if here.log.entry(name):
+        return None
+    if not (told and told.url and client and found and set(found[1]) <= set(client.regions)):
+        return settle(here, name, row, "dropped", event=event, subject=subject, client=client_id)
+    text = found[0]
+    if event.partition(".")[0] != "batch" and client.scopes == {Scope.CHECK}:
+        text = document.text(document.masked(json.loads(text)))
+    t, body = int(here.clock().timestamp()), text.encode()
+    secret = told.secret(here.settings.secret_key).encode()
+    signed = hmac.digest(secret, f"{t}.".encode() + body, "sha256").hex()
+    headers = {"X-Gate-Event": event, "X-Gate-Delivery": name, "X-Gate-Signature": f"t={t},v1={signed}"}
+    status, _answer = call(here, told.url, body, headers)
+    facts = {"event": event, "subject": subject, "client": client_id, "status": status}
+    return settle(here, name, row, "sent" if 200 <= status < 300 else "failed", **facts)
+
+
+def _client(here: Deployment, client_id: str) -> Client | None:
+    """The client if it is alive."""
+    with here.log.engine.connect() as connection:
+        row = connection.execute(sa.select(CLIENT).where(CLIENT.c.id == client_id)).one_or_none()
+    scopes = frozenset(map(Scope, row.scopes)) if row else frozenset()
+    times = (row.created_at, row.expires_at, row.revoked_at) if row else ()
+    client = Client(row.id, row.name, tuple(row.regions), scopes, *times) if row else None
+    return client if client and client.alive(here.clock()) else None
+
+
+def _check(here: Deployment, check_id: str) -> tuple[str, tuple[str, ...]] | None:
+    record = here.log.check(check_id)
+    return (record.document, (record.region,)) if record else None
+
+
+def settle(here: Deployment, name: str, row: work.Row, outcome: str, **facts: str | int) -> datetime | None:
+    """Log a delivery's final outcome, or say when it is tried again. `status` 0: no answer came."""
+    if outcome == "failed" and row.tries <= len(PAUSES):
+        return here.clock() + timedelta(minutes=PAUSES[row.tries - 1])
+    body = {"tries": row.tries, **facts}
+    here.log.append(f"delivery.{outcome}", body, entry_id=name, private={}, at=here.clock())
+    return None
+
+
+_session = cache(reach.session)
+
+
+def call(here: Deployment, url: str, body: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
+    """POST a JSON body to an address that ALLOWED_HOSTS permits; the status (0: no answer) and 64 KiB of the answer."""
+    return reach.send(_session(here.settings.allowed_hosts), url, body, headers, LARGEST)
