@@ -1,0 +1,68 @@
+"""what auditors search and count, their samples, and how the promises were kept"""
+
+import sqlalchemy as sa
+from alembic import op
+
+from compliance.database import Moment
+
+revision = "0010_reports"
+down_revision = "0009_casework"
+branch_labels = None
+depends_on = None
+
+Position = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+
+
+def upgrade() -> None:
+    op.create_table(
+        "report_check",
+        sa.Column("pos", Position, primary_key=True, autoincrement=False),
+        sa.Column("id", sa.String(128), nullable=False),
+        sa.Column("at", Moment, nullable=False),
+        sa.Column("day", sa.Date, nullable=False),
+        sa.Column("region", sa.String(5), nullable=False),
+        sa.Column("office", sa.String(200), nullable=False),
+        sa.Column("asker", sa.String(90), nullable=False),
+        sa.Column("reference", sa.String(64), nullable=False),
+        sa.Column("permit_type", sa.String(200), nullable=False),
+        sa.Column("verdict", sa.String(16), nullable=False),
+        sa.Column("action", sa.String(8), nullable=False),
+        sa.Column("nib", sa.String(13)),
+        sa.Index("ix_report_check_day", "region", "day", "pos"),
+        sa.Index("ix_report_check_case", "region", "reference", "permit_type", "pos"),
+        *(
+            sa.Index(f"ix_report_check_{name}", "region", name, "day", "pos")
+            for name in ("verdict", "permit_type", "office", "asker", "nib")
+        ),
+    )
+    op.create_table(
+        "report_finding",
+        sa.Column("pos", Position, primary_key=True, autoincrement=False),
+        sa.Column("code", sa.String(40), primary_key=True),
+        sa.Column("region", sa.String(5), nullable=False),
+        sa.Column("day", sa.Date, nullable=False),
+        sa.Index("ix_report_finding_code", "region", "code", "day", "pos"),
+    )
+    op.create_table(
+        "report_sample",
+        sa.Column("id", sa.String(26), primary_key=True),
+        sa.Column("by", sa.String(64), nullable=False),
+        sa.Column("regions", sa.JSON, nullable=False),
+        sa.Column("since", sa.Date, nullable=False),
+        sa.Column("until", sa.Date, nullable=False),
+        sa.Column("per_office", sa.Integer, nullable=False),
+        sa.Column("seed_sha256", sa.String(64), nullable=False),
+        sa.Column("position", Position, nullable=False),
+        sa.Column("seed", sa.String(200)),
+        sa.Column("drawn", sa.JSON),
+        sa.Column("wrong", sa.JSON),
+    )
+    op.create_table(
+        "report_promise",
+        sa.Column("name", sa.String(32), primary_key=True),
+        sa.Column("at", Moment, nullable=False),
+        sa.Column("position", Position, nullable=False),
+        sa.Column("kept", sa.Boolean, nullable=False),
+        sa.Column("looked_at", sa.Integer, nullable=False),
+        sa.Column("evidence", sa.JSON, nullable=False),
+    )
