@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0010_coverage"
-down_revision = "0009_casework"
+revision = "0011_coverage"
+down_revision = "0010_reports"
 branch_labels = None
 depends_on = None
 
