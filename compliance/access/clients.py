@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 import sqlalchemy as sa
@@ -35,7 +36,10 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """One piece of software that may ask. Its first region is the default of its questions."""
+    """One piece of software that may ask. Its first region is the default of its questions.
+
+    `addresses`: networks (CIDR) that it may call from; none: from anywhere.
+    """
 
     id: str
     name: str
@@ -44,9 +48,19 @@ class Client:
     created_at: datetime
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
+    addresses: tuple[str, ...] = ()
 
     def alive(self, now: datetime) -> bool:
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+
+    def may_call_from(self, address: str) -> bool:
+        """An address that is none is let in only where any address is."""
+        try:
+            given = ip_address(address)
+        except ValueError:
+            return not self.addresses
+        given = getattr(given, "ipv4_mapped", None) or given
+        return not self.addresses or any(given in ip_network(network) for network in self.addresses)
 
 
 CLIENT = sa.Table(  # projection of `access.client_*`; `position` is the log position of the last entry applied
@@ -59,6 +73,7 @@ CLIENT = sa.Table(  # projection of `access.client_*`; `position` is the log pos
     sa.Column("created_at", Moment, nullable=False),
     sa.Column("expires_at", Moment),
     sa.Column("revoked_at", Moment),
+    sa.Column("addresses", sa.JSON, nullable=False, server_default="[]"),
     sa.Column("position", sa.BigInteger, nullable=False),
 )
 KEY = sa.Table(  # what proves a client; several during a rotation. `ends_at` None: as long as the client lives
@@ -102,7 +117,14 @@ class Clients:
         return [_client(row) for row in db.session.execute(sa.select(CLIENT).order_by(CLIENT.c.id))]
 
     def create(
-        self, name: str, regions: Iterable[str], scopes: Iterable[str], *, by: str, expires_at: datetime | None = None
+        self,
+        name: str,
+        regions: Iterable[str],
+        scopes: Iterable[str],
+        *,
+        by: str,
+        expires_at: datetime | None = None,
+        addresses: Iterable[str] = (),
     ) -> tuple[Client, str]:
         """Add a client; the text is its key, which is never shown again. Raises BadInput, LogUnavailable."""
         name, regions, named = name.strip(), tuple(dict.fromkeys(regions)), {scope.strip() for scope in scopes}
@@ -112,10 +134,24 @@ class Clients:
             raise BadInput(FieldError("/regions", "must name at least one region, e.g. 73.09"))
         if not named or not named <= set(Scope):
             raise BadInput(FieldError("/scopes", f"must be some of {', '.join(Scope)}, e.g. check,read"))
-        client = Client(str(ULID()), name, regions, frozenset(map(Scope, named)), self._clock(), expires_at)
-        ends = expires_at.isoformat() if expires_at else None
-        self._record("created", client, by, name=name, regions=list(regions), scopes=sorted(named), ends=ends)
+        networks, now = _networks(addresses), self._clock()
+        client = Client(
+            str(ULID()), name, regions, frozenset(map(Scope, named)), now, expires_at, addresses=tuple(networks)
+        )
+        facts = {"ends": expires_at.isoformat() if expires_at else None, "addresses": networks}
+        self._record("created", client, by, name=name, regions=list(regions), scopes=sorted(named), **facts)
         return client, self._new_key(client)
+
+    def keys(self, client: Client) -> list[tuple[datetime, datetime | None]]:
+        """When each key that still holds was made, and when it ends (None: with the client); oldest first."""
+        mine = sa.select(KEY.c.id, KEY.c.ends_at).where(KEY.c.client_id == client.id).order_by(KEY.c.id)
+        rows, now = db.session.execute(mine), self._clock()
+        return [(ULID.from_str(key).datetime, ends) for key, ends in rows if ends is None or ends > now]
+
+    def limit(self, client: Client, by: str, expires_at: datetime | None, addresses: Iterable[str]) -> None:
+        """Change until when and from which addresses a client may call. Raises BadInput, LogUnavailable."""
+        ends = expires_at.isoformat() if expires_at else None
+        self._record("limited", client, by, ends=ends, addresses=_networks(addresses))
 
     def revoke(self, client: Client, by: str) -> None:
         """End a client and all its keys, at once and for good."""
@@ -152,7 +188,16 @@ def _created(connection: sa.Connection, entry: Entry) -> None:
         return
     row = {name: body[name] for name in ("name", "regions", "scopes")} | {"id": body["client"]}
     row |= {"expires_at": body["ends"] and datetime.fromisoformat(body["ends"]), "created_at": entry.at}
+    row |= {"addresses": body.get("addresses", [])}
     connection.execute(sa.insert(CLIENT).values(**row, position=entry.position))
+
+
+@projects("access.client_limited", into=(CLIENT,))
+def _limited(connection: sa.Connection, entry: Entry) -> None:
+    change = sa.update(CLIENT).where(CLIENT.c.id == entry.body["client"], CLIENT.c.position < entry.position)
+    ends = entry.body["ends"] and datetime.fromisoformat(entry.body["ends"])
+    row = {"expires_at": ends, "addresses": entry.body["addresses"], "position": entry.position}
+    connection.execute(change.values(**row))
 
 
 @projects("access.client_revoked", into=(CLIENT,))
@@ -163,4 +208,14 @@ def _revoked(connection: sa.Connection, entry: Entry) -> None:
 
 def _client(row: Any) -> Client:
     scopes = frozenset(Scope(scope) for scope in row.scopes)
-    return Client(row.id, row.name, tuple(row.regions), scopes, row.created_at, row.expires_at, row.revoked_at)
+    ends = (row.created_at, row.expires_at, row.revoked_at)
+    return Client(row.id, row.name, tuple(row.regions), scopes, *ends, tuple(row.addresses))
+
+
+def _networks(addresses: Iterable[str]) -> list[str]:
+    """Addresses and networks as CIDR, each once. Raises BadInput."""
+    try:
+        return list(dict.fromkeys(str(ip_network(address, strict=False)) for address in addresses))
+    except ValueError as error:
+        rule = "must be IP addresses or networks, e.g. 103.10.20.30 or 10.8.0.0/16"
+        raise BadInput(FieldError("/addresses", rule)) from error

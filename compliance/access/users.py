@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from argon2 import PasswordHasher
-from sqlalchemy import BigInteger, Boolean, Connection, Integer, String, Text, delete, select
+from sqlalchemy import BigInteger, Boolean, Connection, Integer, String, Text, delete, false, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, mapped_column
 from ulid import ULID
@@ -64,7 +64,10 @@ class UserRow(db.Model):  # type: ignore[name-defined, misc]
 
 
 class SecretRow(db.Model):  # type: ignore[name-defined, misc]
-    """What proves a person. `totp_counter`: the last time step whose code was used; `recovery`: keyed hashes."""
+    """What proves a person. `totp_counter`: the last time step whose code was used; `recovery`: keyed hashes.
+
+    `given`: the password came from somebody else, so the person must choose another at the next sign-in.
+    """
 
     __tablename__ = "access_user_secret"
     user_id: Mapped[str] = mapped_column(String(26), primary_key=True)
@@ -72,6 +75,7 @@ class SecretRow(db.Model):  # type: ignore[name-defined, misc]
     totp_seed: Mapped[str | None] = mapped_column(String(64))
     totp_counter: Mapped[int] = mapped_column(Integer, default=0)
     recovery: Mapped[str] = mapped_column(Text, default="")
+    given: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
 
 
 class SignInRow(db.Model):  # type: ignore[name-defined, misc]
@@ -104,7 +108,16 @@ class Users:
         return [row.value() for row in db.session.scalars(select(UserRow).order_by(UserRow.sign_in))]
 
     def create(
-        self, sign_in: str, name: str, role: Role, regions: Iterable[str], password: str, *, office: str = "", by: str
+        self,
+        sign_in: str,
+        name: str,
+        role: Role,
+        regions: Iterable[str],
+        password: str,
+        *,
+        office: str = "",
+        by: str,
+        given: bool = False,
     ) -> User:
         """Add a person. Raises BadInput (name taken, password too weak), LogUnavailable."""
         user = User(str(ULID()), sign_in.strip().lower(), name.strip(), role, tuple(regions), office.strip())
@@ -114,7 +127,7 @@ class Users:
             raise BadInput(FieldError("/sign_in", f"the name {user.sign_in} is taken"))
         check_password(password, user.sign_in)
         self._record("user_created", user, by)
-        self._keep(user, password_hash=HASHER.hash(password))
+        self._keep(user, password_hash=HASHER.hash(password), given=given)
         return user
 
     def change(self, user: User, by: str, **changes: Any) -> User:
@@ -124,11 +137,11 @@ class Users:
         self.end_sessions(user.id)
         return changed
 
-    def set_password(self, user: User, password: str, by: str) -> None:
+    def set_password(self, user: User, password: str, by: str, *, given: bool = False) -> None:
         """Raises BadInput when the password is too weak. Ends the person's sessions."""
         check_password(password, user.sign_in)
         self.note("password_changed", user, by)
-        self._keep(user, password_hash=HASHER.hash(password))
+        self._keep(user, password_hash=HASHER.hash(password), given=given)
         self.end_sessions(user.id)
 
     def set_second_factor(self, user: User, seed: str, recovery: Iterable[str], by: str) -> None:

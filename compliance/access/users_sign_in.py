@@ -150,6 +150,10 @@ class SignIns:
     def has_second_factor(self, user: User) -> bool:
         return bool(_secrets(user).totp_seed)
 
+    def must_choose_password(self, user: User) -> bool:
+        """Whether the password was given by somebody else and has not been replaced since."""
+        return bool(_secrets(user).given)
+
     def enrol(self, pending: SignedIn, seed: str, code: str) -> tuple[SignedIn, list[str]]:
         """Set up the second factor once its first code is right; the recovery codes are returned this once."""
         if self.has_second_factor(pending.user) or not _step(seed, code, 0, self._clock()):
