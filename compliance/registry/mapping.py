@@ -21,8 +21,7 @@ from jmespath.exceptions import JMESPathError
 
 from compliance.errors import Misconfigured, RegistryMisunderstood
 from compliance.law.facts import Ask
-from compliance.registry.fields import Record
-from compliance.registry.wire import asked_by
+from compliance.registry.wire import SHAPES, Record, asked_by
 
 Call = tuple[str, str, dict[str, str]]  # method, path, parameters
 
@@ -43,20 +42,13 @@ class Agreed:
         return document
 
 
-_HEAD: dict[str, Any] = {"ditemukan": None, "per_tanggal": None, "no_ref": None}
-_ACCOUNT = ("npp", "status", "kd_daerah", "program", "jumlah_tk_aktif", "iuran_pertama_dibayar", "lunas_sampai")
-_SHAPES: dict[str, dict[str, Any]] = {
-    "employer": _HEAD
-    | dict.fromkeys(("nama", "nib", "npwp"))
-    | {
-        "kepesertaan": dict.fromkeys((*_ACCOUNT, "bulan_menunggak", "ada_perjanjian_angsuran"))
-        | {"pds": dict.fromkeys(("tk", "upah", "program"))},
-        "teguran": dict.fromkeys(("ke", "tanggal")),
-        "tmp2t": dict.fromkeys(("no_surat", "tanggal", "kd_daerah", "dicabut_tanggal")),
-    },
-    "participant": _HEAD | dict.fromkeys(("segmen", "status", "program", "berlaku_sampai")),
-    "project": _HEAD | dict.fromkeys(("nomor", "npp", "kd_daerah", "status", "berlaku_dari", "berlaku_sampai")),
-}
+def _shape(kind: str) -> dict[str, Any]:
+    """The names of a kind's fields, and of those inside them."""
+    inside = {key: rule.split()[1].rstrip("*") for key, rule in SHAPES[kind].items()}
+    return {key: _shape(kind) if kind in SHAPES else None for key, kind in inside.items()}
+
+
+_SHAPES = {subject: _shape("head") | _shape(subject) for subject in ("employer", "participant", "project")}
 _PLACES = {"value": "0", "region": "73.09", "region_digits": "7309", "reference": "x"}
 
 

@@ -1,23 +1,56 @@
-"""Contract §4 to facts, closed: what is not understood word for word is RegistryMisunderstood, never a guess."""
+"""Contract §4 to facts, closed: what is not understood word for word is RegistryMisunderstood, never a guess.
+
+wire.toml says which fields an answer has; the table below, what a value of each kind must be.
+"""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
-from datetime import datetime, timedelta
+import tomllib
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any, NoReturn
 
-from compliance.errors import RegistryMisunderstood
-from compliance.law import identifiers
-from compliance.law.facts import Account, Answer, Ask, Employer, Participant, Programme, Project, Sanction, Warned
-from compliance.registry import fields as read
-from compliance.registry.fields import Record, nullable, optional, refuse
+from compliance.errors import BadIdentifier, RegistryMisunderstood
+from compliance.law import facts, identifiers
+from compliance.law.facts import Answer, Ask, Employer, Programme, Project
 
-MAX_BYTES = 1024 * 1024
-MAX_LEVELS = 32
+Record = Mapping[str, Any]
+MAX_BYTES, MAX_LEVELS, MAX_TEXT = 1024 * 1024, 32, 500
 MAX_ACCOUNTS = 100  # an entry of the log holds 65,535 bytes
+COUNTS = range(10_000_001)
 CLOCK_SKEW = timedelta(minutes=5)
+SHAPES: dict[str, dict[str, str]] = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
+_TEXT = rf"(?=.*\S)[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{{1,{MAX_TEXT}}}"
+_DAY = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
+_MOMENT = _DAY + r"T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})"
+_UNKNOWN_WORD = "a word that is not known"
+# What a value must be: its type (a bool is an int to Python), its notation, how it becomes ours, and what it is not.
+_VALUES: dict[str, tuple[type, str, Callable[[Any], Any], str]] = {
+    "flag": (bool, "", bool, "not true or false"),
+    "count": (int, "", COUNTS.index, "not a whole number from 0"),
+    "ordinal": (int, "", lambda number: COUNTS[1:].index(number) + 1, "not a whole number from 1"),
+    "list": (list, "", list, "not a list"),
+    "object": (dict, "", dict, "not an object"),
+    "programmes": (list, "", lambda words: frozenset(map(Programme, words)), f"not a list, or {_UNKNOWN_WORD}"),
+    "status": (str, "AKTIF|NONAKTIF", "AKTIF".__eq__, _UNKNOWN_WORD),
+    "segment": (str, "BPU|PU", str, _UNKNOWN_WORD),
+    "text": (str, _TEXT, str, f"not a text of 1 to {MAX_TEXT} printable characters"),
+    "day": (str, _DAY, date.fromisoformat, "not a day as yyyy-mm-dd"),
+    "month": (str, "[0-9]{4}-[0-9]{2}", lambda text: date.fromisoformat(f"{text}-01"), "not a month as yyyy-mm"),
+    "moment": (str, _MOMENT, lambda text: datetime.fromisoformat(text).astimezone(UTC), "not a moment with its offset"),
+    "nib": (str, _TEXT, identifiers.nib, "not 13 digits"),
+    "npwp": (str, _TEXT, identifiers.npwp, "not 15, 16 or 22 digits"),
+    "npp": (str, _TEXT, identifiers.npp, "not 1 to 20 letters and digits"),
+    "project_number": (str, _TEXT, identifiers.project_number, "not 13 digits"),
+    "region": (str, _TEXT, identifiers.region_or_province, "not NN.NN or NN"),
+}
+_MADE: dict[str, Callable[..., Any]] = {"account": facts.Account, "warning": facts.Warned, "sanction": facts.Sanction}
+_MADE |= {"head": dict, "employer": Employer, "participant": facts.Participant, "project": Project, "pds": dict}
+# A closed account and a waged worker need not state what an active account and a self-employed one must.
+_VARIANTS = {("account", "status", "NONAKTIF"): "closed", ("participant", "segmen", "PU"): "waged"}
 
 
 def read_document(body: bytes) -> dict[str, Any]:
@@ -40,8 +73,7 @@ def read_document(body: bytes) -> dict[str, Any]:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    if len(found := dict(pairs)) != len(pairs):
         raise ValueError("a key stands twice")
     return found
 
@@ -57,16 +89,27 @@ def _deeper(value: Any, levels: int) -> bool:
     return levels == 0 or any(_deeper(item, levels - 1) for item in inner)
 
 
+class _Wrong(ValueError):
+    """What is not as agreed: why, by field; "" is the value itself."""
+
+
 def understand(ask: Ask, document: Record, now: datetime, source: str) -> Answer:
-    """The facts in an answer to `ask`. `now` is the gate's clock. Raises RegistryMisunderstood naming the field."""
-    found = read.flag(document, "ditemukan")
-    as_of = read.moment(document, "per_tanggal")
-    if as_of > now + CLOCK_SKEW:
-        refuse("per_tanggal", "lies in the future")
-    reference = read.text(document, "no_ref")
-    record = _READERS[ask.subject](document) if found else None
-    _same_as_asked(ask, document, record)
-    return Answer(record, source, as_of, reference)
+    """The facts in an answer to `ask`; `now` is the gate's clock. Raises RegistryMisunderstood naming all fields."""
+    read: dict[str, Any] = {}
+    wrong: dict[str, str] = {}
+    for kind in ("head", ask.subject) if document.get("ditemukan") is True else ("head",):
+        try:
+            read[kind] = _read(kind, document)
+        except _Wrong as error:
+            wrong |= error.args[0]
+    if "head" in read and read["head"]["as_of"] > now + CLOCK_SKEW:
+        wrong["per_tanggal"] = "lies in the future"
+    if wrong:
+        raise RegistryMisunderstood("; ".join(f"{place}: {why}" for place, why in wrong.items()))
+    record = read.get(ask.subject)
+    if not _about(ask, document, record):
+        raise RegistryMisunderstood(f"the answer is not about the {asked_by(ask).upper()} that was asked for")
+    return Answer(record, source, read["head"]["as_of"], read["head"]["reference"])
 
 
 def asked_by(ask: Ask) -> str:
@@ -74,113 +117,71 @@ def asked_by(ask: Ask) -> str:
     return "nomor" if ask.subject == "project" and ask.by != "npp" else ask.by
 
 
-def _same_as_asked(ask: Ask, document: Record, record: Employer | Participant | Project | None) -> None:
-    """An answer about somebody else, also a *not found* that names him, is no answer."""
+def _about(ask: Ask, document: Record, record: Any) -> bool:
+    """Whether it is an answer to this question; also a *not found* may name somebody else."""
     key = asked_by(ask)
     stated = document.get(key)
     if isinstance(record, Employer) and key == "npp":
-        same = any(account.npp == ask.value.upper() for account in record.accounts)
-    elif stated is None:  # the agency need not repeat a NIK
-        same = record is None or key == "nik"
-    elif not isinstance(stated, str):
-        same = False
-    elif key == "nik":
-        same = stated == ask.value or not re.fullmatch(r"[0-9]{16}", stated)  # a masked NIK proves nothing
-    elif key == "npwp":
-        # a person's old number against his NIK says nothing here; the law knows the legal form and compares again
-        same = identifiers.same_npwp(ask.value, read.npwp(document, key), identifiers.INDIVIDUAL) is not False
-    else:
-        same = stated.upper() == ask.value.upper()
-    if isinstance(record, Project) and key == "npp":
-        same = same and ask.region in (None, record.region)
-    if not same:
-        raise RegistryMisunderstood(f"the answer is not about the {key.upper()} that was asked for")
+        return any(account.npp == ask.value.upper() for account in record.accounts)
+    if isinstance(record, Project) and key == "npp" and ask.region not in (None, record.region):
+        return False
+    if stated is None:  # the agency need not repeat a NIK
+        return record is None or key == "nik"
+    if key == "nik":  # a masked one proves nothing
+        return isinstance(stated, str) and (stated == ask.value or not re.fullmatch(r"[0-9]{16}", stated))
+    try:
+        given = _read(key if key in _VALUES else "project_number", stated)
+    except _Wrong:
+        return False
+    if key == "npwp":  # a person's old number against his NIK says nothing yet: the law knows the legal form
+        return identifiers.same_npwp(ask.value, given, identifiers.INDIVIDUAL) is not False
+    return bool(given == ask.value.upper())
 
 
-def _employer(document: Record) -> Employer:
-    accounts = read.items(document, "kepesertaan")
-    if len(accounts) > MAX_ACCOUNTS:
-        refuse("kepesertaan", f"more than {MAX_ACCOUNTS} accounts")
-    return Employer(
-        name=read.text(document, "nama"),
-        nib=optional(document, "nib", read.nib),
-        npwp=optional(document, "npwp", read.npwp),
-        accounts=tuple(_account(read.table({"kepesertaan": item}, "kepesertaan")) for item in accounts),
-        warning=nullable(document, "teguran", _warning),
-        sanction=nullable(document, "tmp2t", _sanction),
-    )
+def _read(kind: str, value: Any) -> Any:
+    """One value, an object, or with "*" a list of them; raises _Wrong."""
+    if kind in _VALUES:
+        of, notation, parse, why = _VALUES[kind]
+        try:
+            if type(value) is not of or (notation and not re.fullmatch(notation, value)):
+                raise ValueError
+            return parse(value)
+        except (ValueError, OverflowError, BadIdentifier):
+            raise _Wrong({"": why}) from None
+    if not kind.endswith("*"):
+        return _MADE[kind](**_fields(kind, _read("object", value)))
+    items: list[Any] = []
+    wrong: dict[str, str] = {}
+    for item in _read("list", value):
+        try:
+            items.append(_read(kind[:-1], item))
+        except _Wrong as error:
+            wrong |= error.args[0]
+    if wrong or len(items) > MAX_ACCOUNTS:
+        raise _Wrong(wrong or {"": f"more than {MAX_ACCOUNTS}"})
+    return tuple(items)
 
 
-def _account(document: Record) -> Account:
-    npp = read.npp(document, "npp")
-    region = optional(document, "kd_daerah", read.region)
-    if not _active(document):
-        return Account(npp, active=False, region=region)
-    first_payment = read.flag(document, "iuran_pertama_dibayar")
-    paid_through = nullable(document, "lunas_sampai", read.month)
-    if paid_through is None and first_payment:
-        refuse("lunas_sampai", "null although the first contribution is paid")
-    pds = read.table(document, "pds")
-    return Account(
-        npp,
-        active=True,
-        programmes=_programmes(document),
-        active_workers=read.count(document, "jumlah_tk_aktif"),
-        first_payment=first_payment,
-        paid_through=paid_through,
-        months_in_arrears=read.count(document, "bulan_menunggak"),
-        instalment_plan=read.flag(document, "ada_perjanjian_angsuran"),
-        partial_workers=read.flag(pds, "tk"),
-        partial_wages=read.flag(pds, "upah"),
-        partial_programmes=read.flag(pds, "program"),
-        region=region,
-    )
-
-
-def _programmes(document: Record) -> frozenset[Programme]:
-    known = tuple(Programme)
-    return frozenset(Programme(read.one_of("program", item, known)) for item in read.items(document, "program"))
-
-
-def _active(document: Record) -> bool:
-    return read.word(document, "status", ("AKTIF", "NONAKTIF")) == "AKTIF"
-
-
-def _warning(parent: Record, key: str) -> Warned:
-    document = read.table(parent, key)
-    return Warned(read.count(document, "ke") or refuse("teguran.ke", "zero"), read.day(document, "tanggal"))
-
-
-def _sanction(parent: Record, key: str) -> Sanction:
-    document = read.table(parent, key)
-    return Sanction(
-        region=read.region(document, "kd_daerah"),
-        letter=optional(document, "no_surat", read.text),
-        dated=optional(document, "tanggal", read.day),
-        lifted=optional(document, "dicabut_tanggal", read.day),
-    )
-
-
-def _participant(document: Record) -> Participant:
-    _programmes(document)
-    segment = read.word(document, "segmen", ("BPU", "PU"))
-    until = optional(document, "berlaku_sampai", read.day) if segment == "PU" else read.day(document, "berlaku_sampai")
-    return Participant(segment, _active(document), until)
-
-
-def _project(document: Record) -> Project:
-    return Project(
-        number=read.project_number(document, "nomor"),
-        npp=read.npp(document, "npp"),
-        region=read.region(document, "kd_daerah"),
-        active=_active(document),
-        since=read.day(document, "berlaku_dari"),
-        until=read.day(document, "berlaku_sampai"),
-    )
-
-
-_READERS: dict[str, Callable[[Record], Employer | Participant | Project]] = {
-    "employer": _employer,
-    "participant": _participant,
-    "project": _project,
-}
+def _fields(kind: str, document: Record) -> dict[str, Any]:
+    """What an object says, under our names."""
+    variants = (shape for (of, key, word), shape in _VARIANTS.items() if of == kind and document.get(key) == word)
+    shape = next(variants, kind)
+    read: dict[str, Any] = {}
+    wrong: dict[str, str] = {}
+    for key, rule in SHAPES[shape].items():
+        name, inside, *may = rule.split()
+        if key not in document and "absent" not in may:
+            wrong[key] = "missing"
+        elif document.get(key) is None and may:
+            read[name] = None
+        else:
+            try:
+                read[name] = _read(inside, document[key])
+            except _Wrong as error:
+                wrong |= {f"{key}.{place}".rstrip("."): why for place, why in error.args[0].items()}
+    if read.get("first_payment") and read.get("paid_through", "") is None:
+        wrong["lunas_sampai"] = "null although the first contribution is paid"
+    if wrong:
+        raise _Wrong(wrong)
+    read.pop("_", None)
+    return read | read.pop("pds", {})

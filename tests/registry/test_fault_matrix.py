@@ -21,8 +21,7 @@ from compliance.database import db
 from compliance.deployment import deployment
 from compliance.gate import Asker, Question
 from compliance.law.facts import Application, Identity, Scale, Workforce
-from compliance.registry.fields import MAX_TEXT
-from compliance.registry.wire import MAX_ACCOUNTS
+from compliance.registry.wire import MAX_ACCOUNTS, MAX_TEXT
 from config import Settings
 from tests.conftest import SAMPLES, Clock
 from tests.registry.agency import Agency, Behaviour, says
