@@ -37,6 +37,9 @@ class Settings:
     registry_cache_ttl: int = 0
     registry_sentinels: Mapping[str, str] = field(default_factory=dict)  # region → NIB of a surely registered employer
     rate_limit: int = 600
+    batch_rate: float = 10.0  # questions a second that all batches together may ask
+    oss_url: str = ""  # where receiveLicenseStatus is; empty: OSS is told nothing
+    oss_user_key: str = field(default="", repr=False)
     metrics_token: str = field(default="", repr=False)
     metrics_folder: Path | None = None  # where the workers' counters meet; gunicorn.conf.py makes it
     trusted_proxies: int = 0
@@ -72,6 +75,9 @@ def _read(env: Mapping[str, str]) -> Settings:
         registry_cache_ttl=int(_number(env, "REGISTRY_CACHE_TTL", plain.registry_cache_ttl, 0, 7 * 86400)),
         registry_sentinels=_pairs(env, "REGISTRY_SENTINELS"),
         rate_limit=int(_number(env, "RATE_LIMIT", plain.rate_limit, 1, 10_000_000)),
+        batch_rate=_number(env, "BATCH_RATE", plain.batch_rate, 0.01, 10_000),
+        oss_url=env.get("OSS_URL", "").rstrip("/"),
+        oss_user_key=_secret(env, "OSS_USER_KEY"),
         metrics_token=_secret(env, "METRICS_TOKEN"),
         metrics_folder=_path(env, "PROMETHEUS_MULTIPROC_DIR"),
         trusted_proxies=int(_number(env, "TRUSTED_PROXIES", 0, 0, 10)),

@@ -120,3 +120,7 @@ class AskedInProgress(GateError):
 
 class AskedOtherwise(GateError):
     """The once-only key already belongs to another request body."""
+
+
+class TooMuch(GateError):
+    """More than is taken at once; nothing of it was."""

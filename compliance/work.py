@@ -154,8 +154,10 @@ def replay_yesterday(here: Deployment, row: Row) -> datetime:
 
 @projects("check")
 def queue(connection: Connection, entry: Entry) -> None:
-    """A check that got no answer is due when it said; one that replaces it takes its place."""
+    """A check that got no answer is due when it said; one that replaces it takes its place. A batch asks its own."""
     body = entry.body
+    if body["request_id"].startswith("batch:"):
+        return
     failure = (body["facts"].get("evidence") or {}).get("failure", {})
     if body["decision"]["verdict"] == "UNDETERMINED" and failure.get("kind") == "unavailable":
         retry_at = datetime.fromisoformat(body["decision"]["retry_at"])
@@ -172,18 +174,25 @@ def reask(here: Deployment, row: Row) -> datetime | None:
         return None
     if not (question := again(entry)):
         return None
+    if not answers(here, question):
+        return _later(now, row)
+    here.gate.check(question)
+    return None
+
+
+def answers(here: Deployment, question: Question) -> bool:
+    """Whether the agency answers now, by a call of this question; the check itself will say what was not understood."""
     source, by = here.gate.source, question.application.given[0]
     purpose = Purpose(question.request_id, question.reference)
     try:
         source.ask(Ask(Subject.EMPLOYER, by, getattr(question.identity, by)), purpose)
         if here.gate.outages:
-            here.gate.outages.saw(Evidence(source.name, now), now)
+            here.gate.outages.saw(Evidence(source.name, here.clock()), here.clock())
     except RegistryUnavailable:
-        return _later(now, row)
+        return False
     except RegistryError as error:
-        log.info("reask %s: %s", row.key, error)  # the check itself will say what was not understood
-    here.gate.check(question)
-    return None
+        log.info("asked again %s: %s", question.replaces, error)
+    return True
 
 
 def again(entry: Entry) -> Question | None:

@@ -20,6 +20,7 @@ CODES: Mapping[str, list[str]] = tomllib.loads((Path(__file__).parent / "problem
 FORESEEN: Mapping[type[Exception], int] = {
     errors.AskedInProgress: 409,
     errors.AskedOtherwise: 422,
+    errors.TooMuch: 413,
     errors.LogUnavailable: 503,
     errors.LogBroken: 503,
 }
