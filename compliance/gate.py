@@ -155,7 +155,7 @@ class Gate:
         now = self.clock()
         try:
             law = self.policy.on(question.application.as_at, question.application.region)
-            key = self._key(question, law)
+            key = self.key(question, law)
             facts, decision = self._judge(question, law, key, now)
             body = _body(question, law, facts, decision)
             self._store(law, now)
@@ -188,23 +188,24 @@ class Gate:
             decision=self.office.decision(application.region, question.reference, application.permit_type),
         )
         if law.asks(facts):
-            facts = replace(facts, evidence=self._evidence(question, law, key, now))
+            facts = replace(facts, evidence=self.evidence(question, law, key, now))
         decision = decide(facts, law)
         if decision.verdict is Verdict.UNDETERMINED and facts.evidence and _may_stand_in(facts.evidence.failure):
             return self._stand_in(question, law, key, now, facts) or (facts, decision)
-        if decision.verdict is Verdict.NOT_MET and self._doubtful(question, facts, started, now):
+        if decision.verdict is Verdict.NOT_MET and self.doubtful(question, facts, started, now):
             facts = replace(facts, doubtful=True)
             decision = decide(facts, law)
         return facts, decision
 
-    def _doubtful(self, question: Question, facts: Facts, started: float, now: datetime) -> bool:
+    def doubtful(self, question: Question, facts: Facts, started: float, now: datetime) -> bool:
         """Ask the brake, within what is left of the question's time."""
         if not self.brake or not facts.evidence:
             return False
         purpose = Purpose(question.request_id, question.reference, started + self.timeout)
         return self.brake.doubtful(question.application.region, question.identity, facts.evidence, purpose, now)
 
-    def _evidence(self, question: Question, law: Law, key: str, now: datetime) -> Evidence:
+    def evidence(self, question: Question, law: Law, key: str, now: datetime) -> Evidence:
+        """What the agency says, an outage included, without judgement or entry. `key` is `self.key` of the question."""
         if self.cache_ttl:
             stored = self.log.last_evidence(key, now - timedelta(seconds=self.cache_ttl))
             if stored:
@@ -253,7 +254,7 @@ class Gate:
         decision = decide(aged, law)
         return (aged, decision) if decision.verdict in GOOD else None
 
-    def _key(self, question: Question, law: Law) -> str:
+    def key(self, question: Question, law: Law) -> str:
         text = question_text(question.application, question.identity, law)
         return hmac.new(self._secret, text.encode(), hashlib.sha256).hexdigest()
 

@@ -1,1 +1,1 @@
-"""Which institutions and groups of a region are covered: lists, the agency's answers about them, and the count of both."""
+"""Which institutions and groups of a region are covered: their lists, the agency's answers, and the count of both."""

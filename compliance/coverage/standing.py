@@ -8,59 +8,50 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Column, Connection, Date, Index, Integer, Row, String, Table, or_, select
+import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from compliance.audit.entry import Entry
 from compliance.audit.projection import projects
 from compliance.database import db
 
-Position = BigInteger().with_variant(Integer, "sqlite")
-# One row for each line of a list, change by hand (no import_id) and question to the agency. `since` is the day of it.
-FACTS = Table(
+# One row for each line of a list, change by hand and question to the agency; it holds from the day `since`.
+FACTS = sa.Table(
     "coverage_fact",
     db.metadata,
-    Column("pos", Position, primary_key=True, autoincrement=False),
-    Column("line", Integer, primary_key=True, autoincrement=False),
-    Column("import_id", String(26)),
-    Column("region", String(5), nullable=False),
-    Column("institution", String(16), nullable=False),
-    Column("agency", Integer, nullable=False),  # 1: the agency's word
-    Column("since", Date, nullable=False),
-    Column("data", JSON, nullable=False),
-    Index(None, "region", "since"),
-)
-# A list counts from the moment that its last entry is in the log: all of it or nothing.
-IMPORTS = Table(
-    "coverage_import",
-    db.metadata,
-    Column("id", String(26), primary_key=True),
-    Column("sha256", String(64), nullable=False),
+    sa.Column("pos", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=False),
+    sa.Column("line", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("list_id", sa.String(26)),
+    sa.Column("closes", sa.Boolean, nullable=False),  # it is of the last entry of its list
+    sa.Column("region", sa.String(5), nullable=False),
+    sa.Column("institution", sa.String(16), nullable=False),
+    sa.Column("agency", sa.Boolean, nullable=False),  # the agency's word
+    sa.Column("since", sa.Date, nullable=False),
+    sa.Column("data", sa.JSON, nullable=False),
+    sa.Index(None, "region", "since"),
 )
 
 
-@projects("coverage.lines", "coverage.changed", "coverage.asked", into=(FACTS,))
-def project_facts(connection: Connection, entry: Entry) -> None:
-    body = entry.body
-    shared = {"pos": entry.position, "region": body["region"], "import_id": body.get("import")}
+@projects("coverage.imported", "coverage.changed", "coverage.asked", into=(FACTS,))
+def project(connection: sa.Connection, entry: Entry) -> None:
+    body, rows = entry.body, []
+    shared = {"pos": entry.position, "region": body["region"], "list_id": body.get("list")}
+    shared |= {"closes": body.get("part") == body.get("parts"), "agency": entry.kind == "coverage.asked"}
     for number, line in enumerate(body["lines"]):
-        told = {"institution": line["id"], "since": date.fromisoformat(line["since"]), "data": line["facts"]}
-        row = shared | told | {"line": number, "agency": int(entry.kind == "coverage.asked")}
-        connection.execute(insert(FACTS).values(row).on_conflict_do_nothing())
+        about = {"line": number, "institution": line["id"], "since": date.fromisoformat(line["since"])}
+        rows.append(shared | about | {"data": line["facts"] | ({"file": body["sha256"]} if "sha256" in body else {})})
+    connection.execute(insert(FACTS).on_conflict_do_nothing(), rows)
 
 
-@projects("coverage.imported", into=(IMPORTS,))
-def project_import(connection: Connection, entry: Entry) -> None:
-    row = {"id": entry.body["import"], "sha256": entry.body["sha256"]}
-    connection.execute(insert(IMPORTS).values(row).on_conflict_do_nothing())
+def known(connection: sa.Connection, region: str, day: date) -> Sequence[sa.Row[Any]]:
+    """All that holds on or before a day, oldest first; of one day, what was recorded last comes last.
 
-
-def known(connection: Connection, region: str, day: date) -> Sequence[Row[Any]]:
-    """All that holds on or before a day, oldest first; of one day, what was recorded last comes last."""
-    query = select(FACTS, IMPORTS.c.sha256).outerjoin(IMPORTS, IMPORTS.c.id == FACTS.c.import_id)
-    query = query.where(FACTS.c.region == region, FACTS.c.since <= day)
-    query = query.where(or_(FACTS.c.import_id.is_(None), IMPORTS.c.id.is_not(None)))
-    return connection.execute(query.order_by(FACTS.c.since, FACTS.c.pos, FACTS.c.line)).all()
+    A list of several entries counts once its last one is in the log: all of it or nothing.
+    """
+    c = FACTS.c
+    whole = sa.select(c.list_id).where(c.region == region, c.closes, c.list_id.is_not(None))
+    query = sa.select(FACTS).where(c.region == region, c.since <= day, c.list_id.is_(None) | c.list_id.in_(whole))
+    return connection.execute(query.order_by(c.since, c.pos, c.line)).all()
 
 
 @dataclass
@@ -71,55 +62,43 @@ class Institution:
     id: str
     day: date
     facts: dict[str, Any] = field(default_factory=dict)
-    said: Row[Any] | None = None  # the line that last stated whether it is registered
-    answer: Row[Any] | None = None
-    tried: Row[Any] | None = None  # the last question, whatever came of it
+    said: sa.Row[Any] | None = None  # the line that last stated whether it is registered
+    answer: sa.Row[Any] | None = None
+    tried: sa.Row[Any] | None = None  # the last question, whatever came of it
 
     @property
-    def state(self) -> str:
-        """registered, not_yet or unknown."""
-        if self.answer:
-            return str(self.answer.data["state"])
-        if not self.said:
-            return "unknown"
-        return "registered" if self.said.data["registered"] == "yes" and not self.lapsed else "not_yet"
-
-    @property
-    def source(self) -> Row[Any] | None:
+    def source(self) -> sa.Row[Any] | None:
         """The row on which the state rests."""
         return self.answer or self.said
 
     @property
+    def stated(self) -> str:
+        """What the list itself says: registered, not_yet or unknown."""
+        lapsed = self.until is not None and self.until < self.day
+        yes = self.said and self.said.data["registered"] == "yes" and not lapsed
+        return "registered" if yes else "not_yet" if self.said else "unknown"
+
+    @property
+    def state(self) -> str:
+        return self.answer.data["state"] if self.answer else self.stated
+
+    @property
     def until(self) -> date | None:
         """The last day that is paid for: the agency's month where payment is made ahead, else the list's own day."""
-        paid = self.answer and self.answer.data.get("paid_through")
+        paid = self.answer and self.answer.data["paid_through"]
         if paid and self.facts.get("rhythm") not in (None, "1"):
             return (date.fromisoformat(paid) + timedelta(days=31)).replace(day=1) - timedelta(days=1)
         return date.fromisoformat(self.facts["until"]) if self.facts.get("until") else None
 
     @property
-    def lapsed(self) -> bool:
-        return self.until is not None and self.until < self.day
-
-    @property
     def covered(self) -> int:
         """People covered, never more than there are."""
-        counted = self.answer.data.get("workers") if self.answer else None
-        people = self.facts.get("covered") or 0 if counted is None else counted
+        counted = self.answer.data["workers"] if self.answer else None
+        people = (self.facts.get("covered") or 0) if counted is None else counted
         return min(people, self.facts.get("total") or people) if self.state == "registered" else 0
 
-    @property
-    def contradicted(self) -> bool:
-        """Whether the list says otherwise than the agency."""
-        own = self.said and {"yes": "registered", "no": "not_yet"}[self.said.data["registered"]]
-        return bool(self.answer and own and self.state not in (own, "unknown"))
 
-    @property
-    def can_be_asked(self) -> bool:
-        return any(self.facts.get(number) for number in ("npp", "npwp", "nib"))
-
-
-def institutions(rows: Iterable[Row[Any]], day: date) -> list[Institution]:
+def institutions(rows: Iterable[sa.Row[Any]], day: date) -> list[Institution]:
     """Those that there are on a day, by kind and name. A line that leaves a fact out leaves it as it was."""
     found: dict[str, Institution] = {}
     for row in rows:
@@ -129,24 +108,23 @@ def institutions(rows: Iterable[Row[Any]], day: date) -> list[Institution]:
         if row.agency:
             one.tried, one.answer = row, row if row.data["state"] else one.answer
         else:
-            one.facts = {} if row.data.get("removed") else one.facts | row.data
+            one.facts = {} if "removed" in row.data else one.facts | row.data
             one.said = row if row.data.get("registered") else one.said
-    there = [one for one in found.values() if one.facts]
-    return sorted(there, key=lambda one: (one.facts["kind"], one.facts["name"]))
+    return sorted((o for o in found.values() if o.facts), key=lambda one: (one.facts["kind"], one.facts["name"]))
 
 
 def tally(those: Iterable[Institution], by: str) -> dict[str, Counter[str]]:
     """For each value of a fact: how many `all`, registered, not_yet, unknown, `people`, `covered`."""
     counts: dict[str, Counter[str]] = {}
     for one in those:
-        count = counts.setdefault(one.facts.get(by) or "", Counter())
-        count.update({"all": 1, one.state: 1, "people": one.facts.get("total") or 0, "covered": one.covered})
+        more = {"all": 1, one.state: 1, "people": one.facts.get("total") or 0, "covered": one.covered}
+        counts.setdefault(one.facts.get(by) or "", Counter()).update(more)
     return counts
 
 
-def trend(rows: Sequence[Row[Any]], day: date, months: int = 12) -> list[tuple[date, dict[str, Counter[str]]]]:
-    """The same by kind on the last day of each month before, and on the day itself; oldest first."""
+def trend(rows: Sequence[sa.Row[Any]], day: date) -> list[tuple[date, dict[str, Counter[str]]]]:
+    """The same by kind on the last day of each of eleven months, and on the day itself; oldest first."""
     days = [day]
-    while len(days) < months:
+    while len(days) < 12:
         days.append(days[-1].replace(day=1) - timedelta(days=1))
     return [(each, tally(institutions(rows, each), "kind")) for each in reversed(days)]

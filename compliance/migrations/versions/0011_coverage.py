@@ -15,16 +15,12 @@ def upgrade() -> None:
         "coverage_fact",
         sa.Column("pos", position, primary_key=True, autoincrement=False),
         sa.Column("line", sa.Integer, primary_key=True, autoincrement=False),
-        sa.Column("import_id", sa.String(26)),
+        sa.Column("list_id", sa.String(26)),
+        sa.Column("closes", sa.Boolean, nullable=False),
         sa.Column("region", sa.String(5), nullable=False),
         sa.Column("institution", sa.String(16), nullable=False),
-        sa.Column("agency", sa.Integer, nullable=False),
+        sa.Column("agency", sa.Boolean, nullable=False),
         sa.Column("since", sa.Date, nullable=False),
         sa.Column("data", sa.JSON, nullable=False),
         sa.Index("ix_coverage_fact_region_since", "region", "since"),
-    )
-    op.create_table(
-        "coverage_import",
-        sa.Column("id", sa.String(26), primary_key=True),
-        sa.Column("sha256", sa.String(64), nullable=False),
     )
