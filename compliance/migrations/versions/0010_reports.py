@@ -1,4 +1,4 @@
-"""what auditors search and count, their samples, and how the promises were kept"""
+"""what auditors search and count"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -44,25 +44,7 @@ def upgrade() -> None:
         sa.Index("ix_report_finding_code", "region", "code", "day", "pos"),
     )
     op.create_table(
-        "report_sample",
-        sa.Column("id", sa.String(26), primary_key=True),
-        sa.Column("by", sa.String(64), nullable=False),
-        sa.Column("regions", sa.JSON, nullable=False),
-        sa.Column("since", sa.Date, nullable=False),
-        sa.Column("until", sa.Date, nullable=False),
-        sa.Column("per_office", sa.Integer, nullable=False),
-        sa.Column("seed_sha256", sa.String(64), nullable=False),
+        "report_named",
+        sa.Column("name", sa.String(80), primary_key=True),
         sa.Column("position", Position, nullable=False),
-        sa.Column("seed", sa.String(200)),
-        sa.Column("drawn", sa.JSON),
-        sa.Column("wrong", sa.JSON),
-    )
-    op.create_table(
-        "report_promise",
-        sa.Column("name", sa.String(32), primary_key=True),
-        sa.Column("at", Moment, nullable=False),
-        sa.Column("position", Position, nullable=False),
-        sa.Column("kept", sa.Boolean, nullable=False),
-        sa.Column("looked_at", sa.Integer, nullable=False),
-        sa.Column("evidence", sa.JSON, nullable=False),
     )
