@@ -21,6 +21,7 @@ from compliance.audit import witnesses
 from compliance.audit.entry import Entry
 from compliance.audit.projection import projects
 from compliance.audit.replays import replay_checks
+from compliance.coverage import acts as coverage
 from compliance.database import Moment, db
 from compliance.deployment import Deployment
 from compliance.errors import GateError, RegistryError, RegistryUnavailable
@@ -35,6 +36,7 @@ RETRY, LONGEST = timedelta(minutes=5), timedelta(hours=1)
 SPREAD = 120  # seconds over which what waited for the agency is asked again
 REASKED_FOR = timedelta(hours=24)
 SENTINEL_EVERY = timedelta(minutes=10)
+FEW = 5  # institutions asked about in one turn
 log = logging.getLogger(__name__)
 
 WORK = Table(
@@ -120,7 +122,7 @@ def _spread(key: str) -> timedelta:
 def standing(here: Deployment) -> None:
     """Rows that are always there."""
     with here.log.engine.begin() as connection:
-        for kind in ("sentinel", "heads", "replay"):
+        for kind in ("sentinel", "heads", "replay", "coverage"):
             add(connection, kind, "all", here.clock())
 
 
@@ -150,6 +152,16 @@ def replay_yesterday(here: Deployment, row: Row) -> datetime:
     zones = [region.zone for region in here.policy.regions.values()]
     tonight = (now + timedelta(days=1)).astimezone(zones[0]).replace(hour=1, minute=0, second=0, microsecond=0)
     return tonight if tonight - now <= timedelta(days=1) else tonight - timedelta(days=1)
+
+
+@handles("coverage")
+def ask_about_institutions(here: Deployment, row: Row) -> datetime:
+    """A few institutions a minute, each once a week; while the agency is out, the others wait."""
+    waiting = [(region, one) for region in here.policy.regions for one in coverage.due(here, region)]
+    for region, one in waiting[:FEW]:
+        if coverage.ask(here, region, one, Asker("work", row.kind)) == "unavailable":
+            return _later(here.clock(), row)
+    return here.clock() + (timedelta(minutes=1) if len(waiting) > FEW else timedelta(hours=1))
 
 
 @projects("check")
