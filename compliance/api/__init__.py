@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from typing import Any, ClassVar
 
 from flask import Flask, Response, g, request
@@ -11,13 +12,14 @@ from ulid import ULID
 
 from compliance.api import caller, problems
 from compliance.api.body import seen
-from compliance.api.schemas import ANSWER
+from compliance.api.schemas import ANSWER, SCHEMAS
 from compliance.deployment import deployment
 from compliance.errors import LogUnavailable
 from compliance.intake import refused
 
 RESOURCES = ("checks", "oss", "log", "service")  # each module has a `blueprint`
-OURS, OUR_PAGES = ("/api/", "/.well-known/"), ("/api", "/healthz", "/readyz", "/metrics")
+OURS, PROBES = ("/api/", "/.well-known/"), ("/api", "/healthz", "/readyz", "/metrics")
+SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 LOGGED = {400, 403, 413, 415, 422}
 SECURITY = {
     "key": {"type": "http", "scheme": "bearer", "description": "A client key"},
@@ -44,29 +46,31 @@ def register(app: Flask) -> None:
     """Add the API: its paths, its description, its errors, its headers."""
     app.config.update(GateApi.CONFIG)
     info = {"description": "May a permit proceed, by what the social-security agency knows of the applicant?"}
-    api = GateApi(app, spec_kwargs={"info": info, "components": {"securitySchemes": SECURITY}})
+    components = {"securitySchemes": SECURITY, "schemas": SCHEMAS}
+    api = GateApi(app, spec_kwargs={"info": info, "components": components})
     for name in RESOURCES:
         api.register_blueprint(importlib.import_module(f"compliance.api.{name}").blueprint)
-    running = app.extensions["compliance"]
+    running, pages = app.extensions["compliance"], app.handle_user_exception
     app.extensions["compliance-spec"] = api.spec
     app.extensions["compliance-rate"] = caller.Rate(running.settings.rate_limit, running.clock)
-    app.before_request(_begin)
-    app.after_request(_end)
-    pages = app.handle_user_exception
+    locked = {name for name, view in app.view_functions.items() if getattr(view, "locked", False)}
+
+    def begin() -> None:
+        stated = request.headers.get("X-Request-ID", "")
+        g.request_id = stated if SANE_ID.fullmatch(stated) else str(ULID())
+        if request.path.startswith(OURS) and request.endpoint not in locked:
+            caller.count_address()
 
     def by_path(error: Exception) -> Any:
         return _failed(error) if _ours(request.path) else pages(error)
 
+    app.before_request(begin)
+    app.after_request(_end)
     setattr(app, "handle_user_exception", by_path)  # noqa: B010  (before any page's handler sees it)
 
 
 def _ours(path: str) -> bool:
-    return path.startswith(OURS) or path in OUR_PAGES
-
-
-def _begin() -> None:
-    stated = request.headers.get("X-Request-ID", "")
-    g.request_id = stated if caller.SANE_ID.fullmatch(stated) else str(ULID())
+    return path.startswith(OURS) or path in PROBES
 
 
 def _end(response: Response) -> Response:
@@ -78,26 +82,22 @@ def _end(response: Response) -> Response:
 
 
 def _failed(error: Exception) -> Response:
+    """Contract §3: an authenticated POST that is refused for what it says leaves an entry."""
     problem = problems.as_problem(error)
     if request.method == "POST" and "caller" in g and problem.status in LOGGED:
+        body, running = seen(), deployment()
         try:
-            _log_refusal(problem)
+            refused(
+                running.log,
+                g.caller.asker,
+                running.clock(),
+                request_id=g.request_id,
+                path=request.url_rule.rule if request.url_rule else "",
+                status=problem.status,
+                pointers=[wrong.pointer for wrong in problem.wrong],
+                body_sha256=body.sha256,
+                body_length=body.length,
+            )
         except LogUnavailable as unavailable:
             problem = problems.as_problem(unavailable)
     return problems.write(problem)
-
-
-def _log_refusal(problem: problems.Problem) -> None:
-    """Contract §3: an authenticated POST that is refused for what it says leaves an entry."""
-    body = seen()
-    refused(
-        deployment().log,
-        g.caller.asker,
-        deployment().clock(),
-        request_id=g.request_id,
-        path=request.url_rule.rule if request.url_rule else "",
-        status=problem.status,
-        pointers=[wrong.pointer for wrong in problem.wrong],
-        body_sha256=body.sha256,
-        body_length=body.length,
-    )

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from flask import g, request
 from werkzeug.wsgi import get_input_stream
@@ -17,8 +16,7 @@ LEVELS = 20
 DRAINED = 32 * 1024 * 1024  # a too large body is read on to here, so that the caller gets its answer
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
+class Body(NamedTuple):
     """What came. `raw` is cut at the limit; `sha256` is None when the body did not end within the drained size."""
 
     raw: bytes
@@ -35,6 +33,8 @@ def read_json(limit: int = LIMIT) -> Any:
         raise Problem(413, f"the body is larger than {limit // 1024} KiB")
     try:
         value = json.loads(body.raw.decode("utf-8"), object_pairs_hook=_object, parse_constant=_refuse)
+        if body.raw.count(b"{") + body.raw.count(b"[") > LEVELS and _deeper(value, LEVELS):
+            raise RecursionError
     except UnicodeDecodeError as error:
         raise Problem(400, f"the body is not UTF-8 (byte {error.start})") from error
     except json.JSONDecodeError as error:
@@ -43,8 +43,6 @@ def read_json(limit: int = LIMIT) -> Any:
         raise Problem(400, f"the body has more than {LEVELS} levels") from error
     except ValueError as error:
         raise Problem(400, f"the body is not JSON: {error}") from error
-    if body.raw.count(b"{") + body.raw.count(b"[") > LEVELS and _deeper(value, LEVELS):
-        raise Problem(400, f"the body has more than {LEVELS} levels")
     return value
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import threading
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,18 +12,14 @@ from typing import Any
 
 from flask import current_app, g, request
 from flask_smorest import Blueprint
-from marshmallow import Schema
 
 from compliance.access.clients import Client, Clients, Scope
 from compliance.api.problems import Problem, failures
 from compliance.deployment import deployment
 from compliance.gate import Asker
-from compliance.intake import bad_input, clean, escaped, load
-from compliance.intake.fields import say
-from compliance.intake.schema import Document
+from compliance.intake.documents import Broken, Document, bad_input, escaped, say
 
-SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
-NOTHING = Document()  # a path without query parameters
+NOTHING = Document("Nothing", "", {})  # the query of a path that has none
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="compliance gate"'}
 
 
@@ -36,31 +32,45 @@ class Caller:
 
 
 class Rate:
-    """How often each client may ask in a minute of the clock, counted per process."""
+    """How often each client, and each address without a good key, may ask in a minute; counted per process."""
 
     def __init__(self, most: int, clock: Callable[[], datetime]) -> None:
         self.most, self._clock, self._lock = most, clock, threading.Lock()
-        self._seen: dict[str, tuple[int, int]] = {}
+        self._minute, self._seen = 0, Counter[str]()
 
-    def count(self, client_id: str) -> None:
+    def count(self, who: str) -> None:
         """Raises Problem 429."""
         minute, second = divmod(int(self._clock().timestamp()), 60)
         with self._lock:
-            last, count = self._seen.get(client_id, (minute, 0))
-            count = count + 1 if last == minute else 1
-            self._seen[client_id] = minute, count
-        left, wait = str(max(0, self.most - count)), str(60 - second)
-        g.rate_headers = {"RateLimit-Limit": str(self.most), "RateLimit-Remaining": left, "RateLimit-Reset": wait}
-        if count > self.most:
+            if minute != self._minute:
+                self._minute, self._seen = minute, Counter()
+            self._seen[who] += 1
+            left, wait = self.most - self._seen[who], str(60 - second)
+        g.rate_headers = {
+            "RateLimit-Policy": f"{self.most};w=60",
+            "RateLimit-Limit": str(self.most),
+            "RateLimit-Remaining": str(max(0, left)),
+            "RateLimit-Reset": wait,
+        }
+        if left < 0:
             raise Problem(429, f"more than {self.most} requests a minute", headers={"Retry-After": wait})
 
 
+def count_address() -> None:
+    """Raises Problem 429. What a good key asks is counted for the key alone: others behind its address share a limit,
+    not its fate."""
+    current_app.extensions["compliance-rate"].count(f"address {request.remote_addr}")
+
+
 def enter(client: Client | None) -> Caller:
-    """Let a client in. Raises Problem 401 or 429."""
+    """Let a client in. Raises Problem 401, 403 (from a network that is not the client's) or 429."""
     if client is None:
+        count_address()
         raise Problem(401, "send Authorization: Bearer with a valid client key", headers=CHALLENGE)
     current_app.extensions["compliance-rate"].count(client.id)
     caller = g.caller = Caller(client, Asker("client", client.id))
+    if not client.may_call_from(request.remote_addr or ""):
+        raise Problem(403, "this key is not for calls from your address")
     return caller
 
 
@@ -77,13 +87,13 @@ def allow(caller: Caller, *scopes: Scope) -> None:
         raise Problem(403, f"this needs a key with scope {' or '.join(scopes)}")
 
 
-def locked(*scopes: Scope, query: Schema = NOTHING) -> Callable[[Any], Any]:
+def locked(*scopes: Scope, query: Document = NOTHING) -> Callable[[Any], Any]:
     """A view for clients with one of these scopes; it gets the values of the query string by name."""
 
     def decorate(view: Any) -> Any:
         @Blueprint.doc(
             security=[{"key": []}],
-            parameters=[{"in": "query", "schema": query}] if query is not NOTHING else [],
+            parameters=[{"in": "query", "name": name, "schema": kind.shown} for name, kind in query.fields.items()],
             responses=failures(401, 403, 422, 429, 503),
         )
         @wraps(view)
@@ -91,15 +101,18 @@ def locked(*scopes: Scope, query: Schema = NOTHING) -> Callable[[Any], Any]:
             allow(enter(by_key()), *scopes)
             return view(**path, **read_query(query))
 
+        setattr(guarded, "locked", True)  # noqa: B010
         return guarded
 
     return decorate
 
 
-def read_query(schema: Schema = NOTHING) -> dict[str, Any]:
-    """The query string by a schema. Raises BadInput: unknown, repeated or wrong parameters."""
-    broken = [(f"/{escaped(name)}", say("twice")) for name, values in request.args.lists() if len(values) > 1]
-    found = load(schema, clean(request.args.to_dict(), broken), broken)
+def read_query(wanted: Document = NOTHING) -> dict[str, Any]:
+    """The query string by its document. Raises BadInput: unknown, repeated or wrong parameters."""
+    if not request.query_string and not wanted.required:
+        return {}
+    broken: Broken = [(f"/{escaped(name)}", say("twice")) for name, many in request.args.lists() if len(many) > 1]
+    found = wanted.load(request.args.to_dict(), broken)
     if broken:
         raise bad_input(broken)
     return found

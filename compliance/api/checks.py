@@ -15,7 +15,7 @@ from compliance.access.once import OnceKey, check_once
 from compliance.api.body import read_json
 from compliance.api.caller import locked
 from compliance.api.problems import Problem, failures
-from compliance.api.schemas import ANSWER, ListQuery
+from compliance.api.schemas import ANSWER
 from compliance.audit import document
 from compliance.audit.checks import CheckFilter, CheckRecord
 from compliance.audit.entry import Entry
@@ -23,7 +23,7 @@ from compliance.database import db
 from compliance.deployment import deployment
 from compliance.gate import Question
 from compliance.intake import read_question
-from compliance.intake.schema import QuestionSchema
+from compliance.intake.documents import DOCUMENTS
 from compliance.law import explain as law_explain
 from compliance.law import replay as law_replay
 from compliance.law.codec import from_json, to_json
@@ -47,7 +47,7 @@ ASKED: dict[Any, Any] = {**failures(400, 409, 413, 415), 201: {"links": LINKS}}
 
 @blueprint.post("")
 @blueprint.doc(
-    requestBody={"required": True, "content": {"application/json": {"schema": QuestionSchema}}},
+    requestBody={"required": True, "content": {"application/json": {"schema": DOCUMENTS["Question"].shown}}},
     parameters=[IDEMPOTENCY],
     responses=ASKED,
 )
@@ -92,12 +92,13 @@ def shown(text: str) -> str:
 
 
 @blueprint.get("")
-@locked(Scope.READ, query=ListQuery())
+@locked(Scope.READ, query=DOCUMENTS["ListQuery"])
 @blueprint.response(200, ANSWER["CheckList"])
-def listed(limit: int = 50, since: Any = None, until: Any = None, cursor: int | None = None, **wanted: Any) -> Response:
+def listed(limit: int = 50, cursor: int | None = None, **wanted: Any) -> Response:
     """List checks, newest first; jws and proof are left out. Days are those of the key's first region."""
     regions, served = g.caller.client.regions, deployment().policy.regions
     zone = next((served[code].zone for code in regions if code in served), UTC)
+    since, until = wanted.pop("from", None), wanted.pop("to", None)
     narrowed = CheckFilter(
         regions,
         since=since and datetime.combine(since, time.min, zone),

@@ -1,0 +1,208 @@
+"""The documents of documents.toml and the like: each is read, and described for OpenAPI, from the same line."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from compliance.errors import BadInput, FieldError
+from compliance.law import identifiers
+from compliance.law.facts import Action, Certainty, Effect, RuleStage, Scale, Verdict
+
+HERE = Path(__file__).parent
+WORDS = tomllib.loads((HERE / "words.toml").read_text(encoding="utf-8"))
+CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+MOST_WORKERS = 9_999_999
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """One sentence in both languages."""
+
+    en: str
+    id: str
+
+
+def say(rule: str, example: str = "", **values: object) -> Say:
+    """What to tell about a rule of words.toml, with its values filled in."""
+    english, indonesian = (text.format(**values) for text in WORDS[rule])
+    return Say(f"{english}, e.g. {example}", f"{indonesian}, mis. {example}") if example else Say(english, indonesian)
+
+
+Broken = list[tuple[str, Say]]  # pointers and what is wrong there
+REQUIRED, EMPTY, PRINTABLE, UNKNOWN, HALF = map(say, ("required", "empty", "printable", "unknown", "control"))
+NO_TEXT, NO_OBJECT, NO_LIST = say("text"), say("object", '{"nib": "8120001234567"}'), say("list", "[]")
+
+
+def bad_input(broken: Broken, language: str = "en") -> BadInput:
+    """The error that names each field once, the first complaint about it."""
+    first: dict[str, Say] = {}
+    for pointer, complaint in broken:
+        first.setdefault(pointer, complaint)
+    return BadInput(*(FieldError(pointer, getattr(complaint, language)) for pointer, complaint in first.items()))
+
+
+def escaped(name: str) -> str:
+    """A field's name as a JSON pointer's token (RFC 6901)."""
+    return name.replace("~", "~0").replace("/", "~1")
+
+
+class Kind:
+    """One kind of value. `read` returns it in its canonical form, or a Say: what is wrong with it."""
+
+    def __init__(self, shown: dict[str, Any], read: Callable[[Any], Any] = lambda value: value) -> None:
+        self.shown, self.read = shown, read
+
+    def load(self, value: Any, broken: Broken, at: str) -> Any:
+        found = self.read(value)
+        if type(found) is Say:
+            broken.append((at, found))
+            return None
+        return found
+
+
+def _text(most: int = 200, printable: bool = False, upper: bool = False, **shown: Any) -> Kind:
+    """Words of 1 to `most` characters, trimmed. `upper`: a code, the same in either case, so that a slip of the shift
+    key opens no gate."""
+    too_long = say("too_long", most=most)
+
+    def read(value: Any) -> Any:
+        if not isinstance(value, str) or CONTROL.search(value):
+            return HALF if isinstance(value, str) else NO_TEXT
+        found = value.strip().upper() if upper else value.strip()
+        if printable and not found.isprintable():
+            return PRINTABLE
+        return (found if len(found) <= most else too_long) if found else EMPTY
+
+    return Kind({"type": "string", "minLength": 1, "maxLength": most, **shown}, read)
+
+
+def _number(read: Callable[[str], Any], pattern: str, rule: str, example: str, **shown: Any) -> Kind:
+    """A text that matches a pattern as a whole; `read` gives its canonical form."""
+    matches, wrong = re.compile(pattern, re.ASCII).fullmatch, say(rule, example)
+
+    def match(value: Any) -> Any:
+        if not isinstance(value, str):
+            return NO_TEXT
+        try:
+            return read(value) if matches(value) else wrong
+        except ValueError:  # a day that no calendar has
+            return wrong
+
+    return Kind({"type": "string", "pattern": f"^(?:{pattern})$", "example": example, **shown}, match)
+
+
+def _day(text: str) -> date:
+    found = date.fromisoformat(text)
+    if found.year in (date.min.year, date.max.year):  # beyond which no zone's midnight can be computed
+        raise ValueError
+    return found
+
+
+def _one_of(words: Mapping[str, Any]) -> Kind:
+    wrong = say("one_of", words=", ".join(words))
+    return Kind(
+        {"type": "string", "enum": list(words)},
+        lambda value: words.get(value, wrong) if isinstance(value, str) else NO_TEXT,
+    )
+
+
+def _count(value: Any) -> Any:
+    """An integer, also when JSON writes it 12.0 (RFC 8785 makes the two equal); never a boolean."""
+    found = int(value) if isinstance(value, float) and value.is_integer() else value
+    return found if type(found) is int and 0 <= found <= MOST_WORKERS else NO_COUNT
+
+
+class Document:
+    """A JSON object with named fields. `open`: ignores what it does not know, and empty texts mean left out."""
+
+    def __init__(self, name: str, text: str, known: Mapping[str, Any], *, open: bool = False) -> None:
+        self.fields: dict[str, Any] = {}
+        self.required, self.open = [], open
+        properties = {}
+        for part in text.split():
+            marked, _, kind = part.partition(":")
+            field, optional, nullable = marked.rstrip("?*~"), marked[-1] in "*~", marked[-1] in "?~"
+            one = known[kind.strip("[]") or "text"]
+            self.fields[field] = one = Items(one) if kind.startswith("[") else one
+            properties[field] = _or_null(one.shown) if nullable else one.shown
+            self.required += [] if optional else [field]
+        self.described = {"type": "object", "properties": properties, "additionalProperties": open}
+        self.described |= {"required": self.required} if self.required else {}
+        self.shown = {"$ref": f"#/components/schemas/{name}"}
+
+    def load(self, stated: Any, broken: Broken, at: str = "") -> dict[str, Any]:
+        """What can be read of a document that stands at `at`, without nulls; what cannot is added to `broken`."""
+        found: dict[str, Any] = {}
+        if not isinstance(stated, Mapping):
+            broken.append((at, NO_OBJECT))
+            return found
+        for name, value in stated.items():
+            field = self.fields.get(name)
+            if field is None:
+                if not self.open:
+                    broken.append((f"{at}/{escaped(name)}", UNKNOWN))
+            elif value is not None and not (self.open and isinstance(value, str) and not value.strip()):
+                found[name] = field.load(value, broken, f"{at}/{name}")
+                if found[name] is None:
+                    del found[name]  # not readable, but given
+            elif name in self.required:
+                broken.append((f"{at}/{name}", REQUIRED))
+        broken += [(f"{at}/{name}", REQUIRED) for name in self.required if name not in stated]
+        return found
+
+
+class Items:
+    """A list of documents or values of one kind."""
+
+    def __init__(self, of: Any) -> None:
+        self.of, self.shown = of, {"type": "array", "items": of.shown}
+
+    def load(self, value: Any, broken: Broken, at: str) -> Any:
+        if not isinstance(value, list):
+            broken.append((at, NO_LIST))
+            return None
+        return [self.of.load(inner, broken, f"{at}/{index}") for index, inner in enumerate(value)]
+
+
+def _or_null(shown: dict[str, Any]) -> dict[str, Any]:
+    if "type" not in shown:
+        return {"anyOf": [shown, {"type": "null"}]} if shown else shown
+    more = {"enum": [*shown["enum"], None]} if "enum" in shown else {}
+    return {**shown, "type": [shown["type"], "null"], **more}
+
+
+def read_documents(file: Path, known: dict[str, Any]) -> dict[str, Document]:
+    """The documents of a file; its kinds and documents are added to `known`."""
+    table, made = tomllib.loads(file.read_text(encoding="utf-8")), {}
+    for name, rule in table.get("kinds", {}).items():
+        if "pattern" in rule:
+            known[name] = _number(READ.get(name, str), **rule)
+        else:
+            known[name] = _one_of({word: word for word in rule["words"]}) if "words" in rule else _text(**rule)
+    for part in ("documents", "open"):
+        for name, text in table.get(part, {}).items():
+            made[name] = known[name] = Document(name, text.format(**table), known, open=part == "open")
+    return made
+
+
+READ: dict[str, Callable[[str], Any]] = {
+    **{name: getattr(identifiers, name) for name in ("npwp", "npp")},
+    **{"day": _day, "limit": int, "cursor": lambda text: int(text[1:], 16)},
+}
+NO_COUNT = say("count", "12", most=MOST_WORKERS)
+CODES: tuple[type[StrEnum], ...] = (Action, Certainty, Effect, RuleStage, Scale, Verdict)
+PLAIN = {"int": {"type": "integer"}, "object": {"type": "object"}, "any": {}, "text": {"type": "string"}}
+PLAIN |= {name: {"type": "string", "format": form} for name, form in (("moment", "date-time"), ("uri", "uri"))}
+KINDS: dict[str, Any] = {name: Kind(shown) for name, shown in PLAIN.items()}
+KINDS |= {kind.__name__: _one_of({str(one): one for one in kind}) for kind in CODES}
+KINDS["bool"] = Kind({"type": "boolean"}, lambda value: value if isinstance(value, bool) else NO_YES)
+KINDS["count"] = Kind({"type": "integer", "minimum": 0, "maximum": MOST_WORKERS, "example": 12}, _count)
+NO_YES = say("yes_no")
+DOCUMENTS = read_documents(HERE / "documents.toml", KINDS)
