@@ -34,7 +34,7 @@ ROOMS = {
     "database": Room(("errors",), ("sqlalchemy", "flask_sqlalchemy")),
     "registry": Room(("errors", "database", *PURE_FACTS), None),
     "gate": Room(("errors", "law", "registry.port"), ("ulid",)),
-    "intake": Room(("errors", "law", "gate"), ("ulid")),
+    "intake": Room(("errors", "law", "gate"), ("ulid",)),
     "audit": Room(STORING, None),
     "casework": Room(STORING, None),
     "coverage": Room(STORING, None),
