@@ -163,7 +163,7 @@ def settle(here: Deployment, name: str, row: work.Row, outcome: str, **facts: st
     return None
 
 
-_session = cache(reach.session)
+_session = cache(reach.Client)
 
 
 def call(here: Deployment, url: str, body: bytes, headers: dict[str, str]) -> tuple[int, bytes]:

@@ -10,14 +10,14 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from urllib.parse import urlencode
 
-import requests
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from compliance.errors import Misconfigured, RegistryMisunderstood, RegistryUnavailable
 from compliance.registry.http import fetch, gateway_error
-from compliance.registry.reach import checked_url, left
+from compliance.registry.reach import Client, checked_url, left
 from compliance.registry.wire import read_document
 
 TOKEN_SECONDS = 300  # when the token's server does not say
@@ -83,8 +83,11 @@ class Splp(Auth):
 class ClientCredentials(Auth):
     """OAuth2: a token for many calls, fetched by one thread at a time, renewed before it ends or once after a 401."""
 
-    def __init__(self, session: requests.Session, url: str, client: tuple[str, str], scope: str) -> None:
-        self._session, self._url, self._client, self._scope = session, url, client, scope
+    def __init__(self, client: Client, url: str, known_as: tuple[str, str], scope: str) -> None:
+        self._client, self._url = client, url
+        self._form = {"grant_type": "client_credentials"} | ({"scope": scope} if scope else {})
+        basic = base64.b64encode(":".join(known_as).encode()).decode()
+        self._sent = {"Authorization": f"Basic {basic}", "Content-Type": "application/x-www-form-urlencoded"}
         self._token, self._ends_at, self._lock = "", 0.0, threading.Lock()
 
     def headers(self) -> dict[str, str]:
@@ -104,9 +107,7 @@ class ClientCredentials(Auth):
         return True
 
     def _fetch(self) -> tuple[str, float]:
-        form = {"grant_type": "client_credentials"} | ({"scope": self._scope} if self._scope else {})
-        body = fetch(self._session, "POST", self._url, data=form, auth=self._client)
-        document = read_document(body)
+        document = read_document(fetch(self._client, "POST", self._url, self._sent, urlencode(self._form).encode()))
         token, seconds = document.get("access_token"), document.get("expires_in", TOKEN_SECONDS)
         if not isinstance(token, str) or not _VISIBLE.fullmatch(token):
             raise RegistryMisunderstood("the token's server gave no access_token")
@@ -115,7 +116,7 @@ class ClientCredentials(Auth):
         return token, max(min(seconds, 86_400) - TOKEN_MARGIN, 1)
 
 
-def build(way: str, credentials: Mapping[str, str], session: requests.Session, clock: Callable[[], datetime]) -> Auth:
+def build(way: str, credentials: Mapping[str, str], client: Client, clock: Callable[[], datetime]) -> Auth:
     """The way that REGISTRY_AUTH names, with REGISTRY_AUTH_x as `x`. Raises Misconfigured naming what is missing."""
 
     def need(name: str) -> str:
@@ -130,8 +131,8 @@ def build(way: str, credentials: Mapping[str, str], session: requests.Session, c
             return Auth({_header("header", credentials.get("header") or "X-API-Key"): need("key")})
         case "oauth2", _:
             url = checked_url(need("token_url"), "REGISTRY_AUTH_TOKEN_URL")
-            client = need("client_id"), need("client_secret")
-            return ClientCredentials(session, url, client, credentials.get("scope", ""))
+            known_as = need("client_id"), need("client_secret")
+            return ClientCredentials(client, url, known_as, credentials.get("scope", ""))
         case "hmac", _:
             extra = {"user_key": need("user_key")} if credentials.get("user_key") else {}
             return Signed(need("cons_id"), need("secret"), extra, clock)

@@ -2,47 +2,39 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
+import json
 import random
 import re
-import secrets
 import time
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from functools import partial
-from http.client import HTTPException
+from http.client import HTTPException, HTTPResponse
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from ssl import SSLError
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 from uuid import uuid4
-
-import requests
-import structlog
-from requests.exceptions import SSLError
-from urllib3.exceptions import HTTPError
 
 from compliance.errors import RegistryMisunderstood, RegistryUnavailable
 from compliance.law.facts import Answer, Ask
 from compliance.registry.mapping import Agreed
 from compliance.registry.port import Purpose
-from compliance.registry.reach import deadline, left
+from compliance.registry.reach import Client, deadline, left
 from compliance.registry.wire import MAX_BYTES, read_document, understand
 
 if TYPE_CHECKING:
     from compliance.registry.auth import Auth
 
 TRIES = 3
-FIRST_PAUSE = 0.2  # seconds; doubles, with full jitter
-LONGEST_PAUSE = 20.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 20.0  # seconds; the first doubles, with jitter
 LONGEST_WAIT = timedelta(days=30)
-_SENT = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "compliance-gate"}
+OK = frozenset({200})
 _REQUEST_ID = re.compile(r"[0-9A-Za-z._-]{1,128}")
 _GATEWAY = {b"900901": "invalid", b"900902": "missing"}
 _GATEWAY_CODE = re.compile(rb"code\W{1,4}(90090[12])\b")
-logging.getLogger("urllib3").setLevel(logging.CRITICAL)  # it logs addresses with their query: NIK and NPWP
 
 
 @dataclass(eq=False)
@@ -50,7 +42,7 @@ class HttpSource:
     """Asks `url` in the words of `wire`. Thread-safe; `clock` is the gate's."""
 
     url: str
-    session: requests.Session
+    client: Client
     auth: Auth
     wire: Agreed
     clock: Callable[[], datetime]
@@ -78,22 +70,20 @@ class HttpSource:
         raise AssertionError("unreachable")
 
     def _call(self, ask: Ask, purpose: Purpose) -> bytes:
-        headers = self.auth.headers()
-        try:
-            return self._get(ask, purpose, headers)
-        except Refused:
-            if not self.auth.renew(headers):
-                raise
-        return self._get(ask, purpose, self.auth.headers())
-
-    def _get(self, ask: Ask, purpose: Purpose, headers: dict[str, str]) -> bytes:
         method, path, params = self.wire.call(ask, purpose.reference)
         request_id = purpose.request_id if _REQUEST_ID.fullmatch(purpose.request_id) else uuid4().hex
-        sent = _SENT | {"X-Request-ID": request_id} | headers
-        if trace := structlog.contextvars.get_contextvars().get("trace_id"):  # W3C trace context, a span of our own
-            sent["traceparent"] = f"00-{trace}-{secrets.token_hex(8)}-01"
-        asked: dict[str, Any] = {"json" if method == "POST" else "params": params, "headers": sent}
-        return fetch(self.session, method, self.url + path, statuses=self.wire.statuses, clock=self.clock, **asked)
+        sent = {"Accept": "application/json", "User-Agent": "compliance-gate", "X-Request-ID": request_id}
+        url, body = f"{self.url}{path}?{urlencode(params)}", None
+        if method == "POST":
+            url, body = f"{self.url}{path}", json.dumps(params).encode()
+            sent["Content-Type"] = "application/json"
+        used = self.auth.headers()
+        try:
+            return fetch(self.client, method, url, sent | used, body, self.wire.statuses, self.clock)
+        except Refused:
+            if not self.auth.renew(used):
+                raise
+        return fetch(self.client, method, url, sent | self.auth.headers(), body, self.wire.statuses, self.clock)
 
 
 class Refused(RegistryMisunderstood):
@@ -101,23 +91,24 @@ class Refused(RegistryMisunderstood):
 
 
 def fetch(
-    session: requests.Session,
+    client: Client,
     method: str,
     url: str,
-    *,
-    statuses: frozenset[int] = frozenset({200}),
-    clock: Callable[[], datetime] = partial(datetime.now, UTC),  # noqa: B008 (nothing happens yet)
-    **request: Any,
+    headers: Mapping[str, str],
+    body: bytes | None = None,
+    statuses: frozenset[int] = OK,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> bytes:
     """The body of one answer, at most 1 MiB, within this thread's deadline.
 
     Raises RegistryUnavailable or RegistryMisunderstood. Their causes are left out, for they name the whole address.
     """
     try:
-        with session.request(method, url, stream=True, allow_redirects=False, timeout=left(), **request) as response:
-            judge(response.status_code, response.headers, statuses, clock, _why_refused(response))
+        with client.call(method, url, headers, body) as response:
+            why = gateway_error(response.read1(4096)) if response.status in {401, 403} - statuses else ""
+            judge(response.status, response.headers.get("Retry-After", ""), statuses, clock, why)
             return decode(response.headers.get("Content-Encoding", ""), _read(response))
-    except (requests.RequestException, HTTPError, HTTPException, OSError) as error:
+    except (OSError, HTTPException) as error:
         why = "no trusted TLS connection" if isinstance(error, SSLError) else "the connection failed or broke off"
         try:
             left()
@@ -127,13 +118,13 @@ def fetch(
 
 
 def judge(
-    status: int, headers: Mapping[str, str], statuses: frozenset[int], clock: Callable[[], datetime], why: str = ""
+    status: int, retry_after: str, statuses: frozenset[int], clock: Callable[[], datetime], why: str = ""
 ) -> None:
     """Raise what a status means that is not among `statuses`; `why` is the gateway's word on it."""
     if status in statuses:
         return
     if status == 429 or status >= 500:
-        raise RegistryUnavailable(f"status {status}", _retry_at(headers.get("Retry-After", ""), clock()))
+        raise RegistryUnavailable(f"status {status}", _retry_at(retry_after, clock()))
     if status == 401:
         raise Refused(f"status 401: {why or 'the credentials are not accepted'}")
     raise RegistryMisunderstood(f"status {status}{why and ': '}{why}")
@@ -145,23 +136,17 @@ def gateway_error(body: bytes) -> str:
     return f"the gateway finds the credentials {_GATEWAY[found[1]]} (code {found[1].decode()})" if found else ""
 
 
-def _why_refused(response: requests.Response) -> str:
-    with contextlib.suppress(HTTPError, HTTPException, OSError):
-        if response.status_code in (401, 403):
-            return gateway_error(response.raw.read1(4096, decode_content=False))
-    return ""
-
-
-def _read(response: requests.Response) -> bytes:
+def _read(response: HTTPResponse) -> bytes:
     """The raw bytes as they come, piece by piece: `read1` returns after each, so size and time are seen in between."""
-    announced = response.headers.get("Content-Length", "")
     body, piece = bytearray(), b" "
     while piece:
-        if len(body) > MAX_BYTES or (announced.isdecimal() and int(announced) > MAX_BYTES):
+        if len(body) + (response.length or 0) > MAX_BYTES:
             raise RegistryMisunderstood("the answer is larger than 1 MiB")
         left()
-        piece = response.raw.read1(65_536, decode_content=False)
+        piece = response.read1(65_536)
         body += piece
+    if response.length:
+        raise HTTPException("fewer bytes than announced")
     return bytes(body)
 
 

@@ -1,32 +1,32 @@
 """Calls out within a deadline: sockets that never wait past it, and only to addresses that the operator allows.
 
-A time-out of `requests` counts from byte to byte, so a server that drips can hold a caller for ever. Here every wait
-(name, connection, handshake, each read and write) gets what is left of the thread's budget.
+A socket's time-out counts from byte to byte, so a server that drips can hold a caller for ever. Here every wait (name,
+connection, handshake, each read and write) gets what is left of the thread's budget.
 """
 
 from __future__ import annotations
 
 import ipaddress
+import itertools
+import select
 import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+import weakref
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
-from http.cookiejar import DefaultCookiePolicy
+from http.client import HTTPConnection, HTTPException, HTTPResponse
 from typing import Any
 from urllib.parse import urlsplit
 
-import requests
-from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import HTTPError
+import certifi
 
 from compliance.errors import Misconfigured
 
-POOL = 256
+PORTS = {"http": 80, "https": 443}
 NAME_KEPT = 60.0  # seconds
 _budget = threading.local()
 
@@ -71,15 +71,71 @@ class _TLSSocket(_Timed, ssl.SSLSocket):
         super().do_handshake(block)
 
 
-class Addresses:
-    """Which addresses may be reached: public ones, loopback when the URL says so, and those `allowed` (ALLOWED_HOSTS):
-    host names, addresses and networks."""
+class Client:
+    """HTTP to whom the operator allows (ALLOWED_HOSTS: names, addresses, networks), to public addresses, and to this
+    machine when the URL says so. Verifies TLS always, follows nothing, keeps no cookie, reads no proxy. Thread-safe.
 
-    def __init__(self, allowed: tuple[str, ...]) -> None:
+    `ca`, `certificate`, `key` are files. Raises Misconfigured when they cannot be loaded.
+    """
+
+    def __init__(self, allowed: tuple[str, ...], ca: str = "", certificate: str = "", key: str = "") -> None:
         self._names = {entry.lower() for entry in allowed}
         self._networks = [network for network in map(_network, allowed) if network]
         self._known: dict[tuple[str, int], tuple[float, Future[list[Any]]]] = {}
+        self._kept: dict[tuple[str, str, int], list[HTTPConnection]] = defaultdict(list)
         self._lock = threading.Lock()
+        weakref.finalize(self, _close, self._kept)
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self._context.minimum_version = ssl.TLSVersion.TLSv1_2
+        self._context.sslsocket_class = _TLSSocket
+        try:
+            if certificate:
+                self._context.load_cert_chain(certificate, key or None)
+            self._context.load_verify_locations(ca or certifi.where())
+        except (OSError, ssl.SSLError) as error:
+            raise Misconfigured(f"REGISTRY_AUTH_CA, _CERT or _CERT_KEY cannot be loaded: {error}") from error
+
+    @contextmanager
+    def call(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None
+    ) -> Iterator[HTTPResponse]:
+        """One answer, its body not yet read; kept is the connection of a whole one. Raises OSError, HTTPException."""
+        parts = urlsplit(url)
+        place = parts.scheme, parts.hostname or "", parts.port or PORTS[parts.scheme]
+        connection = self._kept_connection(place) or self._connect(*place)
+        try:
+            target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+            connection.request(method, target, body, dict(headers))
+            with connection.getresponse() as response:
+                yield response
+                whole = response.length == 0 or response.isclosed()
+        except BaseException:
+            connection.close()
+            raise
+        if whole and connection.sock:
+            self._kept[place].append(connection)
+        else:
+            connection.close()
+
+    def _kept_connection(self, place: tuple[str, str, int]) -> HTTPConnection | None:
+        """One that waits in silence: what can be read already is its end, or an answer that nobody asked for."""
+        while True:
+            try:
+                connection = self._kept[place].pop()
+            except IndexError:
+                return None
+            heard = select.poll()
+            heard.register(connection.sock, select.POLLIN)
+            if not heard.poll(0):
+                return connection
+            connection.close()
+
+    def _connect(self, scheme: str, host: str, port: int) -> HTTPConnection:
+        connection = HTTPConnection(host, port)
+        connection.auto_open, connection.default_port = 0, PORTS[scheme]
+        sock: socket.socket = self.connect(host, port)
+        connection.sock = self._context.wrap_socket(sock, server_hostname=host) if scheme == "https" else sock
+        return connection
 
     def connect(self, host: str, port: int) -> socket.socket:
         """A connected socket. Raises OSError (refused, unknown name, address not allowed, too late)."""
@@ -120,64 +176,24 @@ def _look_up(host: str, port: int, future: Future[list[Any]]) -> None:
         future.set_exception(OSError(f"the name is not known: {error}"))
 
 
-def _adapter(addresses: Addresses, context: ssl.SSLContext) -> HTTPAdapter:
-    """Keeps connections for as many threads as a worker has, and makes them through `addresses`."""
-
-    class Plain(HTTPConnection):
-        def _new_conn(self) -> socket.socket:
-            return addresses.connect(self._dns_host, self.port or 80)
-
-    class Secure(HTTPSConnection):
-        def _new_conn(self) -> socket.socket:
-            return addresses.connect(self._dns_host, self.port or 443)
-
-    plain = type("PlainPool", (HTTPConnectionPool,), {"ConnectionCls": Plain})
-    secure = type("SecurePool", (HTTPSConnectionPool,), {"ConnectionCls": Secure})
-    made = HTTPAdapter()
-    made.init_poolmanager(4, POOL, ssl_context=context)
-    made.poolmanager.pool_classes_by_scheme = {"http": plain, "https": secure}
-    return made
-
-
-class _Session(requests.Session):
-    def get_redirect_target(self, resp: requests.Response) -> None:
-        """None: `requests` would read a redirect's whole body even when told not to follow it."""
-        return None
-
-
-def session(allowed: tuple[str, ...], ca: str = "", certificate: str = "", key: str = "") -> requests.Session:
-    """A session that verifies TLS always, follows nothing, keeps no cookie and reads no proxy from the environment.
-
-    `ca`, `certificate`, `key` are files. Raises Misconfigured when they cannot be loaded.
-    """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.sslsocket_class = _TLSSocket
-    try:
-        if certificate:
-            context.load_cert_chain(certificate, key or None)
-        if ca:
-            context.load_verify_locations(ca)
-    except (OSError, ssl.SSLError) as error:
-        raise Misconfigured(f"REGISTRY_AUTH_CA, _CERT or _CERT_KEY cannot be loaded: {error}") from error
-    made = _Session()
-    made.trust_env, made.verify = False, ca or True
-    made.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    for scheme in ("http://", "https://"):
-        made.mount(scheme, _adapter(Addresses(allowed), context))
-    return made
-
-
-def send(sender: requests.Session, url: str, body: bytes, headers: dict[str, str], most: int) -> tuple[int, bytes]:
-    """POST a JSON body within 10 s; the answer's status (0: none came) and at most `most` bytes of it."""
+def send(client: Client, url: str, body: bytes, headers: Mapping[str, str], most: int) -> tuple[int, bytes]:
+    """POST a JSON body within 10 seconds: the status (0: no answer came) and at most so many bytes of the answer."""
+    answer = b""
     try:
         with (
-            deadline(time.monotonic() + 10.0),
-            sender.post(url, data=body, headers={"Content-Type": "application/json"} | headers, stream=True) as answer,
+            deadline(time.monotonic() + 10),
+            client.call("POST", url, {"Content-Type": "application/json"} | dict(headers), body) as response,
         ):
-            return answer.status_code, answer.raw.read1(most)
-    except (requests.RequestException, HTTPError, OSError):
+            while len(answer) < most and (piece := response.read1(most - len(answer))):
+                answer += piece
+            return response.status, answer
+    except (OSError, HTTPException):
         return 0, b""
+
+
+def _close(kept: dict[tuple[str, str, int], list[HTTPConnection]]) -> None:
+    for connection in itertools.chain.from_iterable(kept.values()):
+        connection.close()
 
 
 def checked_url(url: str, name: str) -> str:

@@ -169,7 +169,7 @@ class InProcess:
         got = reply(path, query, now)
         if got.manner not in ("answer", "slow"):
             raise RegistryUnavailable(f"sandbox: {got.manner}")
-        judge(got.status, got.headers, Agreed.statuses, self.clock)
+        judge(got.status, got.headers.get("Retry-After", ""), Agreed.statuses, self.clock)
         return understand(ask, read_document(decode(got.headers.get("Content-Encoding", ""), got.body)), now, self.name)
 
 

@@ -43,11 +43,11 @@ def http(settings: Settings, clock: Callable[[], datetime]) -> HttpSource:
     """The agency at REGISTRY_URL, without breaker."""
     given = settings.registry_credentials
     files = (given.get(name, "") for name in ("ca", "cert", "cert_key"))
-    session = reach.session(settings.allowed_hosts, *files)
+    client = reach.Client(settings.allowed_hosts, *files)
     return HttpSource(
         reach.checked_url(settings.registry_url, "REGISTRY_URL"),
-        session,
-        auth.build(settings.registry_auth, given, session, clock),
+        client,
+        auth.build(settings.registry_auth, given, client, clock),
         Profile(settings.registry_profile) if settings.registry_profile else Agreed(),
         clock,
         "sandbox" if settings.registry == "sandbox" else "http",

@@ -143,7 +143,7 @@ def _read(kind: str, value: Any) -> Any:
     if kind in _VALUES:
         of, notation, parse, why = _VALUES[kind]
         try:
-            if type(value) is not of or (notation and not re.fullmatch(notation, value)):
+            if type(value) is not of or (notation and not re.fullmatch(notation, str(value))):
                 raise ValueError
             return parse(value)
         except (ValueError, OverflowError, BadIdentifier):
@@ -184,4 +184,5 @@ def _fields(kind: str, document: Record) -> dict[str, Any]:
     if wrong:
         raise _Wrong(wrong)
     read.pop("_", None)
-    return read | read.pop("pds", {})
+    pds: dict[str, Any] = read.pop("pds", {})
+    return read | pds

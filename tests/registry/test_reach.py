@@ -215,7 +215,7 @@ def test_private_addresses_are_not_reached_unless_listed(host: str, connect: Con
         connect(f"https://{host}").ask(BY_NIB, purpose())
     assert time.monotonic() - started < 1.5, "it must be refused before connecting"
     with pytest.raises(OSError, match="ALLOWED_HOSTS"):
-        reach.Addresses(()).connect(host.strip("[]"), 443)
+        reach.Client(()).connect(host.strip("[]"), 443)
 
 
 def test_a_public_name_that_leads_to_this_machine_is_not_followed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -224,9 +224,9 @@ def test_a_public_name_that_leads_to_this_machine_is_not_followed(monkeypatch: p
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         with pytest.raises(OSError, match="ALLOWED_HOSTS"):
-            reach.Addresses(()).connect("agency.example", port)
+            reach.Client(()).connect("agency.example", port)
         for allowed in ("agency.example", "AGENCY.example", "127.0.0.1", "127.0.0.0/8"):
-            reach.Addresses((allowed,)).connect("agency.example", port).close()
+            reach.Client((allowed,)).connect("agency.example", port).close()
 
 
 def test_a_name_that_is_looked_up_for_ever_keeps_the_budget(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
