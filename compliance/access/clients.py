@@ -101,7 +101,8 @@ class Clients:
         key_id, _, secret = rest.partition(".")
         if prefix != PREFIX or not key_id.isalnum() or not secret:
             return None
-        with db.engine.connect() as connection:
+        reading = db.engine.execution_options(isolation_level="AUTOCOMMIT")  # no transaction around one statement
+        with reading.connect() as connection:
             row = connection.execute(BY_KEY, {"key_id": key_id}).one_or_none()
         if row is None or not hmac.compare_digest(row.digest, hashlib.sha256(secret.encode()).digest()):
             return None

@@ -19,6 +19,7 @@ from compliance.api.schemas import ANSWER
 from compliance.audit import document
 from compliance.audit.checks import CheckFilter, CheckRecord
 from compliance.audit.entry import Entry
+from compliance.casework.office import decision_shown
 from compliance.database import db
 from compliance.deployment import deployment
 from compliance.gate import Question
@@ -56,10 +57,8 @@ ASKED: dict[Any, Any] = {**failures(400, 409, 413, 415), 201: {"links": LINKS}}
 @blueprint.alt_response(200, schema=ANSWER["Check"], description="The answer that this Idempotency-Key already has")
 def ask() -> Response:
     """Check an application: may the permit proceed?"""
-    stated, key = read_json(), request.headers.get("Idempotency-Key")
-    question = question_of(stated)
-    if key is not None and not (1 <= len(key) <= LONGEST_KEY and key.isascii() and key.isprintable()):
-        raise Problem(422, f"Idempotency-Key must be 1 to {LONGEST_KEY} printable ASCII characters, e.g. 503-0123-1")
+    stated = read_json()
+    question, key = question_of(stated), once_key()
     db.session.remove()  # no connection is held while the agency is asked
     if key is None:
         recorded, replayed = deployment().gate.check(question), False
@@ -67,6 +66,14 @@ def ask() -> Response:
         recorded, replayed = check_once(OnceKey(g.caller.client.id, PATH, key), stated, question)
     headers = {"Location": f"{PATH}/{recorded.id}"} | ({"Idempotent-Replayed": "true"} if replayed else {})
     return Response(shown(recorded.document), 200 if replayed else 201, headers, content_type="application/json")
+
+
+def once_key() -> str | None:
+    """The request's Idempotency-Key. Raises Problem 422."""
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not (1 <= len(key) <= LONGEST_KEY and key.isascii() and key.isprintable()):
+        raise Problem(422, f"Idempotency-Key must be 1 to {LONGEST_KEY} printable ASCII characters, e.g. 503-0123-1")
+    return key
 
 
 def question_of(stated: Any) -> Question:
@@ -84,11 +91,9 @@ def question_of(stated: Any) -> Question:
 
 def shown(text: str) -> str:
     """The stored document; to a key that only checks without the reasons of a rule on trial (contract §1)."""
-    if g.caller.client.scopes != {Scope.CHECK}:
+    if g.caller.client.scopes != {Scope.CHECK} or '"stage":"shadow"' not in text:
         return text
-    whole = json.loads(text)
-    seen = document.masked(whole)
-    return text if seen == whole else document.text(seen)
+    return document.text(document.masked(json.loads(text)))
 
 
 @blueprint.get("")
@@ -121,8 +126,10 @@ def read(check_id: str) -> Response:
     """Read a check again, and what came after it."""
     record = _mine(check_id)
     text = shown(record.document)
-    if record.superseded_by:
-        text = document.text({**json.loads(text), "superseded_by": record.superseded_by})
+    decision = decision_shown(deployment(), record.region, record.reference, record.permit_type)
+    later = {"superseded_by": record.superseded_by, "decision": decision}
+    if added := {name: value for name, value in later.items() if value}:
+        text = document.text({**json.loads(text), **added})
     return Response(text, content_type="application/json")
 
 

@@ -23,6 +23,7 @@ check_word = Table(
     Column("pos", Position, primary_key=True, autoincrement=False),
     Index("ix_check_word_pos", "pos"),
 )
+_put = insert(check_word).on_conflict_do_nothing()
 
 
 def words(name: str) -> list[str]:
@@ -43,7 +44,7 @@ def named(typed: str) -> Select[Any]:
 @projects("check", into=(check_word,))
 def _remember(connection: Connection, entry: Entry) -> None:
     if rows := [{"word": word, "pos": entry.position} for word in words(entry.disclosed.get("name", ""))]:
-        connection.execute(insert(check_word).on_conflict_do_nothing(), rows)
+        connection.execute(_put, rows)
 
 
 @projects("log.erasure", into=(check_word,))
