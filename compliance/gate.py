@@ -11,7 +11,7 @@ import hmac
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -44,10 +44,11 @@ GOOD = {Verdict.MET, Verdict.MET_WITH_NOTE, Verdict.NOT_REQUIRED}
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """Who asks: `kind` client, user or operator; `id` of that record (never a name)."""
+    """Who asks: `kind` client, user or operator; `id` of that record (never a name); a user's `office`, for samples."""
 
     kind: str
     id: str
+    office: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,7 +273,7 @@ def _body(question: Question, law: Law, facts: Facts, decision: Decision) -> dic
     body = {
         "reference": question.reference,
         "request_id": question.request_id,
-        "asker": {"kind": question.asker.kind, "id": question.asker.id},
+        "asker": {name: said for name, said in asdict(question.asker).items() if said},
         "business": {name: value for name, value in numbers.items() if value},
         "backdated": facts.today - question.application.as_at > BACKDATED_AFTER,
         "facts": to_json(facts),

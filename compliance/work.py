@@ -219,7 +219,7 @@ def again(entry: Entry) -> Question | None:
         reference=body["reference"],
         application=application,
         identity=Identity(name=private.get("name"), owner_name=private.get("owner_name"), **numbers),
-        asker=Asker(body["asker"]["kind"], body["asker"]["id"]),
+        asker=Asker(**body["asker"]),
         officer=Officer(private.get("officer_nip"), private.get("officer_name")),
         replaces=entry.id,
         request_id=body["request_id"],

@@ -122,7 +122,7 @@ def run(typed: dict[str, str], once: str) -> ResponseReturnValue:
 
 def _question(stated: dict[str, Any]) -> Question:
     """A refused one leaves an entry: where it was wrong, never what it said (contract §3)."""
-    running, asker = deployment(), Asker("user", me().id)
+    running, asker = deployment(), Asker("user", me().id, me().office)
     told = {"asker": asker, "request_id": g.request_id, "language": language.current()}
     try:
         return read_question(stated, regions=me().regions, policy=running.policy, now=running.clock(), **told)
