@@ -124,3 +124,7 @@ class AskedOtherwise(GateError):
 
 class TooMuch(GateError):
     """More than is taken at once; nothing of it was."""
+
+
+class NotAllowed(GateError):
+    """What this person may not do, not alone, or what nobody can do any more."""

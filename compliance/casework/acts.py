@@ -1,0 +1,230 @@
+"""What one officer proposes and a second one decides: each act is an entry of the log, and nobody decides alone."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from enum import StrEnum
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, or_, select
+from sqlalchemy.dialects.postgresql import insert
+from ulid import ULID
+
+from compliance.audit.entry import Entry
+from compliance.audit.projection import projects
+from compliance.casework.table import ACT, ITEM
+from compliance.deployment import Deployment
+from compliance.errors import BadInput, FieldError, NotAllowed
+from compliance.law import identifiers
+from compliance.law.codec import moment
+
+Act = StrEnum("Act", "VERIFY UNDERTAKE OVERRIDE CORRECT IMPOSE LIFT RECALL GRANT")
+ABOUT_CHECKS = (Act.VERIFY, Act.UNDERTAKE, Act.OVERRIDE, Act.CORRECT, Act.GRANT)
+TOLD = tomllib.loads(Path(__file__).with_name("acts.toml").read_text(encoding="utf-8"))
+PRIVATE = ("ground", "name", "npwp")  # free text, and what may belong to a person
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who acts. `role` is clerk, supervisor, or operator (who proposes from the shell)."""
+
+    id: str
+    name: str
+    role: str
+    regions: tuple[str, ...]
+
+
+def possible(here: Deployment, check_id: str) -> dict[Act, tuple[str, ...]]:
+    """What may be done about a check, each with the findings that it may name; nothing once it is replaced."""
+    record, entry = here.log.check(check_id), here.log.entry(check_id)
+    if record is None or entry is None or record.superseded_by:
+        return {}
+    decision, found = entry.body["decision"], {}
+    values = here.policy.on(here.policy.today(record.region, here.clock()), record.region).values
+    standing = [code for f in decision["findings"] if f["code"] == "OFFICER_DECISION" for code in f["facts"]["codes"]]
+    for act, told in TOLD["act"].items():
+        if "effects" not in told or ("allowed_by" in told and not values.get(told["allowed_by"])):
+            continue
+        again = standing if "restates" in told else []
+        no_use = {"UNDERTAKING_OVERDUE", *(["OFFICER_DECISION"] if "restates" in told else [])}
+        codes = [f["code"] for f in decision["findings"] if f["effect"] in told["effects"] and f["code"] not in no_use]
+        if codes or again:
+            found[Act(act)] = tuple(dict.fromkeys(codes + again))
+    if "evidence" in entry.body["facts"] and decision["verdict"] != "UNDETERMINED":
+        found[Act.CORRECT] = ()
+    same = (ACT.c.reference == record.reference, ACT.c.permit_type == record.permit_type, ACT.c.state == "granted")
+    if decision["action"] == "PROCEED" and not acts(here, (record.region,), *same):
+        found[Act.GRANT] = ()
+    return found
+
+
+def acts(here: Deployment, regions: tuple[str, ...], *conditions: Any, most: int = 200) -> list[Row[Any]]:
+    """Acts of these regions as their projection shows them, newest first."""
+    found = select(ACT).where(ACT.c.region.in_(regions), *conditions).order_by(ACT.c.position.desc()).limit(most)
+    with here.log.engine.connect() as connection:
+        return list(connection.execute(found))
+
+
+def find(here: Deployment, act_id: str, regions: tuple[str, ...] = ()) -> Row[Any]:
+    """One act, of any region if none is said. Raises NotAllowed when there is none."""
+    for act in acts(here, regions or tuple(here.policy.regions), ACT.c.id == act_id):
+        return act
+    raise NotAllowed("there is no such act")
+
+
+def propose(
+    here: Deployment, person: Person, act: Act, stated: Mapping[str, Any], about: str = "", language: str = "en"
+) -> str:
+    """Record what an officer asks for; returns its id. `about` is a check's id, of LIFT that of the letter.
+
+    Texts are as they were typed, `codes` a list, `region` is stated where nothing else says it. A GRANT is a fact and
+    takes effect at once; the same proposal twice is one. Raises BadInput, NotAllowed, LogUnavailable.
+    """
+    if person.role not in ("clerk", "supervisor", "operator"):
+        raise NotAllowed("only clerks and supervisors do casework")
+    body: dict[str, Any] = {"region": stated.get("region") or person.regions[0]}
+    offered: tuple[str, ...] | None = ()
+    if act in ABOUT_CHECKS:
+        record, entry = here.log.check(about), here.log.entry(about)
+        if record is None or entry is None or (offered := possible(here, about).get(act)) is None:
+            raise NotAllowed("this is not possible for this check, or not allowed in this region")
+        body = {name: getattr(record, name) for name in ("region", "reference", "permit_type")} | {"check": about}
+        body |= {"business": entry.body["business"]} if act is Act.GRANT else {}
+    elif act is Act.LIFT:
+        letter = find(here, about)
+        if (letter.act, letter.state) != (Act.IMPOSE, "accepted"):
+            raise NotAllowed("only a letter in the register can be lifted")
+        body = {"region": letter.region, "about": about}
+    if body["region"] not in person.regions:
+        raise NotAllowed("this region is not yours")
+    said = _read(here, act, body["region"], stated, offered or (), language)
+    same = (ACT.c.act == act, ACT.c.state == "proposed", (ACT.c.check_id == about) | (ACT.c.about == about))
+    if about and (waiting := acts(here, (body["region"],), *same)):
+        return str(waiting[0].id)
+    body |= {"proposal": str(ULID()), "act": act, "by": person.id, "proposed_at": moment(here.clock())}
+    body |= {"said": {name: value for name, value in said.items() if name not in PRIVATE}}
+    if act in (Act.UNDERTAKE, Act.GRANT):
+        first = next_look(here, body["region"])
+        if act is Act.UNDERTAKE:
+            first = date.fromisoformat(said["until"]) + timedelta(days=1)
+        body["due_at"] = moment(slot(here, body["region"], first, body["proposal"]))
+    private = {name: said[name] for name in PRIVATE if name in said} | {"by_name": person.name}
+    kind = "officer.granted" if act is Act.GRANT else "officer.proposed"
+    return here.log.append(kind, body, entry_id=body["proposal"], private=private, at=here.clock()).id
+
+
+def settle(here: Deployment, person: Person, act_id: str, word: str, reason: str = "", language: str = "en") -> None:
+    """A supervisor's word on somebody else's proposal (accepted, refused), or the end of a watch (ended).
+
+    Of two words at the same moment the first one stands. Raises NotAllowed, BadInput, LogUnavailable.
+    """
+    row, entry = find(here, act_id, person.regions), here.log.entry(act_id)
+    if entry is None or row.state != ("granted" if word == "ended" else "proposed"):
+        raise NotAllowed("this is already decided")
+    if word != "ended" and person.role != "supervisor":
+        raise NotAllowed("only a supervisor decides")
+    if word != "ended" and person.id == row.by:
+        raise NotAllowed("nobody decides on a proposal of his own: a second person must")
+    if word == "accepted":
+        codes = possible(here, row.check_id).get(row.act) if row.act in ABOUT_CHECKS else ()
+        late = row.said.get("until", "9999") < next_look(here, row.region, 0).isoformat()
+        if codes is None or late or not set(row.said.get("codes", ())) <= set(codes):
+            raise NotAllowed("the check was replaced, the last day has passed or the policy changed: propose it anew")
+    if word != "ended" and not re.fullmatch(TOLD["field"]["ground"]["pattern"], reason.strip()):
+        raise BadInput(FieldError("/reason", TOLD["field"]["ground"]["wrong"][language]))
+    body = {name: value for name, value in entry.body.items() if name not in ("id", "kind", "at", "sd")}
+    private = {**entry.disclosed, "decided_by_name": person.name, "reason": reason.strip()}
+    name, kind = f"{act_id}.decided", f"officer.{word}"
+    here.log.append(kind, body | {"decided_by": person.id}, entry_id=name, private=private, at=here.clock())
+    stands = here.log.entry(name)
+    if stands is None or (stands.kind, stands.body["decided_by"]) != (kind, person.id):
+        raise NotAllowed("this is already decided")
+
+
+def handle(here: Deployment, person: Person, item_id: str) -> None:
+    """Somebody has seen to an item of the work list. Raises NotAllowed."""
+    with here.log.engine.connect() as connection:
+        item = connection.execute(select(ITEM).where(ITEM.c.id == item_id)).one_or_none()
+    if item is None or item.region not in person.regions:
+        raise NotAllowed("there is no such item")
+    body = {"item": item_id, "region": item.region, "by": person.id}
+    here.log.append("officer.handled", body, entry_id=str(ULID()), private={"by_name": person.name}, at=here.clock())
+
+
+def slot(here: Deployment, region: str, day: date, key: str) -> datetime:
+    """A moment of that day in the region, for each key its own, so that not all is asked at once."""
+    second = int.from_bytes(sha256(key.encode()).digest()[:4], "big") % 86_400
+    return datetime.combine(day, time(), here.policy.region(region).zone) + timedelta(seconds=second)
+
+
+def next_look(here: Deployment, region: str, days: int | None = None) -> date:
+    """Today in the region and so many days; by itself the next day of the watch's rhythm (a month if there is none)."""
+    today = here.policy.today(region, here.clock())
+    rhythm = here.policy.on(today, region).values.get("watch_days") or 30
+    return today + timedelta(days=rhythm if days is None else days)
+
+
+def same_business(nib: str | None, npp: str | None, npwp: str | None) -> ColumnElement[bool]:
+    """Acts on the employer with one of these numbers."""
+    columns = {ACT.c.nib: nib, ACT.c.npp: npp, ACT.c.taxpayer: npwp and npwp[:13]}  # of 16 digits; branches share 13
+    return or_(False, *(column == number for column, number in columns.items() if number))
+
+
+def _read(
+    here: Deployment, act: Act, region: str, stated: Mapping[str, Any], offered: tuple[str, ...], language: str
+) -> dict[str, Any]:
+    """What was stated, as texts in canonical form. Raises BadInput naming every wrong field."""
+    told, today, wrong = TOLD["act"][act], next_look(here, region, 0), []
+    said: dict[str, Any] = {"effect": "NOTE"} if act is Act.OVERRIDE else {}
+    allowed = told.get("days") or here.policy.on(today, region).values.get(told.get("allowed_by"), 0)
+    for field in told["fields"].split():
+        name, given = field.rstrip("?"), stated.get(field.rstrip("?")) or ""
+        rule, text = TOLD["field"].get(name, TOLD["field"]["text"]), given.strip() if isinstance(given, str) else ""
+        if name == "codes":
+            said[name] = sorted({*given})
+            good = bool(given) and set(given) <= set(offered)
+        elif "until_today" in rule:
+            ends = (date.min, today) if rule["until_today"] else (today, today + timedelta(days=allowed))
+            good = _is_day(text, *ends) and not (name == "to" and text < said.get("since", ""))
+        else:
+            good = bool(re.fullmatch(rule["pattern"], text))
+        if name != "codes" and text:
+            said[name] = getattr(text, rule.get("fold", "strip"))()
+        missing = name == "to" and bool(said.get("since")) != bool(text)
+        if not (good or (field.endswith("?") and not text)) or missing:
+            wrong.append(FieldError(f"/{name}", rule["wrong"][language]))
+    one_of = told.get("one_of", "").split()
+    if one_of and not wrong and not said.keys() & set(one_of):
+        wrong.append(FieldError(f"/{one_of[0]}", TOLD["field"][one_of[0]]["wrong"][language]))
+    if wrong:
+        raise BadInput(*wrong)
+    return said | ({"npwp": identifiers.npwp(said["npwp"])} if "npwp" in said else {})
+
+
+def _is_day(text: str, first: date, last: date) -> bool:
+    try:
+        return len(text) == 10 and first <= date.fromisoformat(text) <= last
+    except ValueError:
+        return False
+
+
+@projects(*(f"officer.{state}" for state in ("proposed", "accepted", "refused", "granted", "ended")), into=(ACT,))
+def record_act(connection: Connection, entry: Entry) -> None:
+    """Every entry about an act says all there is; the last one counts."""
+    body, state = entry.body, entry.kind.removeprefix("officer.")
+    business = body.get("business", body["said"])
+    npwp = business.get("npwp") or entry.disclosed.get("npwp")
+    names = ("act", "region", "reference", "permit_type", "about", "said", "by", "decided_by")
+    row = {name: body.get(name) for name in names} | {"position": entry.position, "state": state}
+    row |= {"check_id": body.get("check"), "nib": business.get("nib"), "npp": business.get("npp")}
+    row |= {"taxpayer": npwp and npwp[:13], "at": datetime.fromisoformat(body["proposed_at"])}
+    row["decided_at"] = entry.at if "decided_by" in body else None
+    put = insert(ACT).values(id=body["proposal"], **row)
+    where = ACT.c.position < entry.position
+    connection.execute(put.on_conflict_do_update(index_elements=["id"], set_=row, where=where))

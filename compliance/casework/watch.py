@@ -1,0 +1,192 @@
+"""What follows from an act: asking again, recalls, undertakings that fall due, and the watch over granted permits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from hashlib import sha256
+from typing import Any
+
+from sqlalchemy import Connection, Row, select, update
+from sqlalchemy.dialects.postgresql import insert
+from ulid import ULID
+
+from compliance import work
+from compliance.audit.checks import CheckFilter
+from compliance.audit.entry import Entry
+from compliance.audit.projection import projects
+from compliance.casework import acts
+from compliance.casework.acts import Act, same_business
+from compliance.casework.table import ACT, ITEM
+from compliance.delivery import outbox
+from compliance.deployment import Deployment
+
+SANCTIONS = {"TMP2T_IN_FORCE", "TMP2T_OTHER_REGION", "TMP2T_UNDOCUMENTED"}
+BAD = ("NOT_MET", "BLOCKED", "OFFICER_REVIEW")
+CHUNK = 1_000  # checks that one entry names
+PACE = timedelta(seconds=0.5)  # between two checks of a recall
+
+
+@projects("officer.accepted", "officer.granted")
+def queue(connection: Connection, entry: Entry) -> None:
+    """What an act leads to becomes due. A new letter makes the permits of that employer due at once."""
+    body, act_id = entry.body, entry.body["proposal"]
+    act = Act(body["act"])
+    if act in (Act.VERIFY, Act.UNDERTAKE, Act.OVERRIDE, Act.CORRECT):
+        work.add(connection, "redecide", f"{body['check']}:{act_id}", entry.at)
+    if act is Act.RECALL:
+        work.add(connection, "recall", act_id, entry.at)
+    if "due_at" in body:
+        kind = "watch" if act is Act.GRANT else "undertaking"
+        work.add(connection, kind, act_id, datetime.fromisoformat(body["due_at"]))
+    if act is Act.IMPOSE:
+        said, npwp = body["said"], entry.disclosed.get("npwp")
+        granted = select(ACT.c.id).where(ACT.c.region == body["region"], ACT.c.state == "granted")
+        for permit in connection.scalars(granted.where(same_business(said.get("nib"), said.get("npp"), npwp))):
+            work.add(connection, "watch", f"{permit}:{act_id}", entry.at)
+
+
+def ask_again(here: Deployment, check_id: str, key: str, *, today: bool, replaces: bool) -> Entry | None:
+    """Ask an earlier check's question once more, once for each key; None when what it needs has been erased.
+
+    `today` judges by the law of today, else by that of the first check's day.
+    """
+    earlier = here.log.entry(check_id)
+    question = work.again(earlier) if earlier else None
+    if earlier is None or question is None:
+        return None
+    stamp = int(earlier.at.timestamp() * 1000).to_bytes(6, "big")
+    name = str(ULID(stamp + sha256(key.encode()).digest()[:10]))
+    if made := here.log.entry(name):
+        return made
+    application = question.application
+    if today:
+        application = replace(application, as_at=here.policy.today(application.region, here.clock()))
+    about = {"application": application, "replaces": check_id if replaces else None}
+    here.gate.check(replace(question, id=name, request_id=name, **about))
+    return here.log.entry(name)
+
+
+@work.handles("redecide")
+def redecide(here: Deployment, row: work.Row) -> None:
+    """Once an act is accepted, the check it is about is decided again, unless a later one has taken its place."""
+    check_id, _, act_id = row.key.rpartition(":")
+    act, record = acts.find(here, act_id), here.log.check(check_id)
+    if record is None or record.superseded_by:
+        return
+    corrects = act.act in (Act.CORRECT, Act.RECALL)
+    made = ask_again(here, check_id, row.key, today=not corrects, replaces=True)
+    if made and corrects and made.body["decision"]["verdict"] != record.verdict and record.asker_kind == "client":
+        with here.log.engine.begin() as connection:
+            outbox.post(connection, record.asker_id, "check.corrected", "", made.id, here.clock())
+
+
+@work.handles("recall")
+def recall(here: Deployment, row: work.Row) -> None:
+    """Find every check that used what was wrong; entries name them, and so they become due one after the other."""
+    act, accepted, found = acts.find(here, row.key), here.log.entry(f"{row.key}.decided"), []
+    zone, said = here.policy.region(act.region).zone, act.said
+    for entry in here.log.entries(0, accepted.position if accepted else 0, kinds=("check",), disclose=False):
+        evidence = entry.body["facts"].get("evidence")
+        if not evidence or entry.body["facts"]["application"]["region"] != act.region:
+            continue
+        day = datetime.fromisoformat(evidence["received_at"]).astimezone(zone).date().isoformat()
+        used = {
+            "nib": said.get("nib") == entry.body["business"].get("nib"),
+            "sha256": said.get("sha256", "").startswith(evidence.get("reference") or "-"),
+            "since": said.get("since", "") <= day <= said.get("to", ""),
+        }
+        if all(used[name] for name in used if name in said):
+            found.append(entry.id)
+    for start in range(0, max(len(found), 1), CHUNK):
+        body = {"act": row.key, "region": act.region, "checks": found[start : start + CHUNK]}
+        name = f"{row.key}.found.{start}"
+        here.log.append("officer.recalled", body, entry_id=name, private={}, at=here.clock())
+
+
+@work.handles("undertaking")
+def fall_due(here: Deployment, row: work.Row) -> datetime | None:
+    """The day after a promise fell due, its application is checked again; who did not keep it comes onto the list."""
+    act = acts.find(here, row.key)
+    made = _look(here, act, f"{row.key}:{here.policy.today(act.region, here.clock())}", replaces=True)
+    if made and made.body["decision"]["verdict"] == "UNDETERMINED":
+        return here.clock() + timedelta(days=1)
+    if made and any(finding["code"] == "UNDERTAKING_OVERDUE" for finding in made.body["decision"]["findings"]):
+        _tell(here, act, made, "overdue")
+    return None
+
+
+@work.handles("watch")
+def look(here: Deployment, row: work.Row) -> datetime | None:
+    """Check a granted permit again and tell what is new; nothing is revoked. A key with a letter is a look of its own,
+    beside the rhythm."""
+    act_id, _, letter = row.key.partition(":")
+    act, now = acts.find(here, act_id), here.clock()
+    today, following = here.policy.today(act.region, now), acts.next_look(here, act.region)
+    again = acts.slot(here, act.region, following, act_id)
+    if act.state != "granted":
+        return None
+    if not letter and not here.policy.on(today, act.region).values.get("watch_days"):
+        return again
+    made = _look(here, act, f"{row.key}:{'' if letter else today}", replaces=False)
+    if made and made.body["decision"]["verdict"] == "UNDETERMINED":
+        return now + timedelta(days=1)
+    for kind, day in _news(made, act, following) if made else ():
+        _tell(here, act, made, kind, day)
+    return None if letter else again
+
+
+def _look(here: Deployment, act: Row[Any], key: str, *, replaces: bool) -> Entry | None:
+    """Check the newest question of an act's application once more; what cannot be asked comes onto the list."""
+    same = CheckFilter((act.region,), reference=act.reference, permit_type=act.permit_type)
+    newest = next((record.id for record in here.log.checks(same, 1)), act.check_id)
+    made = ask_again(here, newest, key, today=True, replaces=replaces)
+    if made is None and (last := here.log.entry(newest)):
+        _tell(here, act, last, "erased")
+    return made
+
+
+def _news(made: Entry, act: Row[Any], following: date) -> Iterator[tuple[str, str | None]]:
+    """What somebody must know of a look: a sanction, a lapse, or what ends before the next look."""
+    decision = made.body["decision"]
+    facts = {finding["code"]: finding.get("facts", {}) for finding in decision["findings"]}
+    if SANCTIONS & facts.keys():
+        yield "sanction", None
+    elif decision["verdict"] in BAD:
+        yield "lapsed", None
+    ends = [decision["valid_until"], act.said.get("until")]
+    ends += [facts.get(code, {}).get("until") for code in ("OWNER_BPU_ACTIVE", "OFFICER_DECISION")]
+    if (soonest := min(filter(None, ends), default="9999")) < following.isoformat():
+        yield "expiring", soonest
+
+
+def _tell(here: Deployment, act: Row[Any], made: Entry, kind: str, day: str | None = None) -> None:
+    """Put news onto the work list, unless the same is still waiting there."""
+    waiting = select(ITEM.c.id).where(ITEM.c.act_id == act.id, ITEM.c.kind == kind, ITEM.c.handled_by.is_(None))
+    with here.log.engine.connect() as connection:
+        if connection.scalar(waiting):
+            return
+    body = {"act": act.id, "news": kind, "region": act.region, "checks": [made.id], "asker": made.body["asker"]}
+    body |= {"until": day} if day else {}
+    here.log.append("officer.news", body, entry_id=f"{made.id}.{kind}", private={}, at=here.clock())
+
+
+@projects("officer.news", "officer.recalled", "officer.handled", into=(ITEM,))
+def record_items(connection: Connection, entry: Entry) -> None:
+    """The work list; a recalled check also becomes due, and licensing software is told of news about its own."""
+    body = entry.body
+    if entry.kind == "officer.handled":
+        seen = {"handled_by": body["by"], "handled_at": entry.at}
+        connection.execute(update(ITEM).where(ITEM.c.id == body["item"]).values(**seen))
+        return
+    kind, day = body.get("news", "recalled"), body.get("until")
+    about = {"act_id": body["act"], "kind": kind, "region": body["region"], "position": entry.position, "at": entry.at}
+    about["day"] = date.fromisoformat(day) if day else None
+    for number, check_id in enumerate(body["checks"]):
+        row = {"id": f"{body['act']}:{kind}:{check_id}", "check_id": check_id} | about
+        connection.execute(insert(ITEM).values(**row).on_conflict_do_nothing(index_elements=["id"]))
+        if kind == "recalled":
+            work.add(connection, "redecide", f"{check_id}:{body['act']}", entry.at + number * PACE)
+        elif body["asker"]["kind"] == "client":
+            outbox.post(connection, body["asker"]["id"], f"watch.{kind}", "", check_id, entry.at)
