@@ -8,10 +8,11 @@ from flask import Flask
 from flask_babel import Babel
 from flask_wtf.csrf import CSRFProtect
 
-from compliance.web import account, checks, language, receipts
+from compliance.web import account, admin_clients, admin_status, admin_users, checks, language, oss, permits, receipts
 from compliance.web.pages import pages
 
-VIEWS = (account, checks, receipts)  # importing them adds their routes
+# Importing them adds their routes.
+VIEWS = (account, checks, oss, permits, receipts, admin_users, admin_clients, admin_status)
 
 
 def register(app: Flask) -> None:

@@ -9,6 +9,7 @@ import pyotp
 from flask import redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 
+from compliance.access.users import Role
 from compliance.access.users_sign_in import SignedIn, SignInFailed, SignInLocked
 from compliance.deployment import deployment
 from compliance.errors import BadInput
@@ -16,13 +17,15 @@ from compliance.web import checks, language, paper, visitors
 from compliance.web.pages import _, pages
 from compliance.web.visitors import CARRIED, CHECKERS, EVERYBODY, allow, me, sign_ins
 
+FIRST = {Role.CLERK: "check_form", Role.SUPERVISOR: "check_form", Role.ADMINISTRATOR: "users"}  # who sees what first
+
 
 @pages.route("/")
 @allow()
 def home() -> ResponseReturnValue:
     if not visitors.visitor():
         return render_template("pages/home.html")
-    return redirect(url_for("web.check_form" if me().role in CHECKERS else "web.account"))
+    return redirect(url_for(f"web.{FIRST.get(me().role, 'account')}"))
 
 
 @pages.route("/masuk", methods=["GET", "POST"])

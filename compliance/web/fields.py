@@ -21,7 +21,8 @@ STAND_FOR = {"business": "business.nib", "workforce": "workforce.declared", "pro
 class Field:
     """A field, on a page also what was typed and what is wrong with it. Texts are Indonesian; templates translate.
 
-    `kind`: text, digits, count, choice, select, yesno, date. `needed_for` grounds; always if there is none.
+    `kind`: text, digits, count, choice, select, yesno, date, many (boxes to tick, their words with spaces between),
+    long (several lines), file. `needed_for` grounds; always if there is none. `wrong`: told instead of the error.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Field:
     kind: str = "text"
     needed_for: tuple[str, ...] = ()
     rare: bool = False
+    wrong: str = ""
     value: str = ""
     error: str = ""
 
@@ -45,6 +47,7 @@ class Field:
 
 
 FIELDS = {told["name"]: Field(part=part["name"], **told) for part in FORM["part"] for told in part["field"]}
+FORMS = {name: [Field(part=name, **told) for told in form] for name, form in FORM["form"].items()}
 
 
 def needed(grounds: Iterable[str]) -> list[Field]:
@@ -60,6 +63,17 @@ def read(typed: Mapping[str, str], asked: Iterable[Field]) -> dict[str, Any]:
             above, _, last = field.name.rpartition(".")
             (document.setdefault(above, {}) if above else document)[last] = _value(field.kind, text)
     return document
+
+
+def flat(document: Mapping[str, Any]) -> dict[str, str]:
+    """The inverse of `read`: a check's document as typed into the fields."""
+    typed: dict[str, Any] = {}
+    for name, value in document.items():
+        typed |= (
+            {f"{name}.{last}": part for last, part in value.items()} if isinstance(value, Mapping) else {name: value}
+        )
+    words = {True: "yes", False: "no"}
+    return {name: words.get(part, str(part)) for name, part in typed.items() if part is not None}
 
 
 def _value(kind: str, text: str) -> Any:
@@ -81,6 +95,6 @@ def filled(asked: Iterable[Field], typed: Mapping[str, str], errors: Iterable[Fi
 
 
 def field_of(pointer: str) -> str:
-    """The field that an error's pointer (`/business/nib`) means; "" when it is none of the page's."""
+    """The field that an error's pointer (`/business/nib`) means."""
     name = pointer.strip("/").replace("/", ".")
-    return name if name in FIELDS else STAND_FOR.get(name, "")
+    return STAND_FOR.get(name, name)

@@ -16,7 +16,7 @@ from compliance.audit.entry import Entry
 from compliance.deployment import deployment
 from compliance.errors import LawNotInForce, UnknownRegion
 from compliance.law.facts import Certainty
-from compliance.web import language, permits
+from compliance.web import fields, language, permits
 from compliance.web.visitors import sign_ins
 
 DISCLOSED = {"business.name": "name", "owner.name": "owner_name", "owner.nik": "nik", "business.npwp": "npwp"}
@@ -57,20 +57,13 @@ class Shown:
     @property
     def stated(self) -> dict[str, str]:
         """What was typed, by field, to ask the same again."""
-        body = self.entry.body
+        body, known = self.entry.body, self.entry.disclosed
         application = body["facts"]["application"]
-        business = body["business"] | {name: application.get(name) for name in ("scale", "legal_form", "nib_status")}
-        typed = {"reference": body["reference"], "stage": application.get("stage", "new")}
-        typed |= {name: application[name] for name in ("permit_type", "region")}
-        parts = {"business": business, "workforce": application.get("workforce", {})}
-        for part, values in (parts | {"project": application.get("contract", {})}).items():
-            typed |= {f"{part}.{name}": value for name, value in values.items()}
-        typed |= {
-            field: self.entry.disclosed[name] for field, name in DISCLOSED.items() if name in self.entry.disclosed
-        }
-        words = {True: "yes", False: "no"}
-        typed = {name: words[value] if isinstance(value, bool) else value for name, value in typed.items()}
-        return {name: str(value) for name, value in typed.items() if value is not None}
+        asked = {name: application[name] for name in ("permit_type", "region")} | {"reference": body["reference"]}
+        about = {name: application.get(name) for name in ("scale", "legal_form", "nib_status")}
+        parts = {"workforce": application.get("workforce", {}), "project": application.get("contract", {})}
+        parts |= {"business": body["business"] | about, "stage": application.get("stage", "new")}
+        return fields.flat(asked | parts) | {field: known[name] for field, name in DISCLOSED.items() if name in known}
 
 
 def show(records: Iterable[CheckRecord]) -> list[Shown]:

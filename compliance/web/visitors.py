@@ -18,6 +18,8 @@ from compliance.web.pages import pages
 View = TypeVar("View", bound=Callable[..., ResponseReturnValue])
 EVERYBODY = frozenset(Role)
 CHECKERS = (Role.CLERK, Role.SUPERVISOR)
+USUAL = 128 * 1024  # bytes of a form; a view that takes files says how many it takes
+FREE = ("web.account", "web.sign_out", "web.sign_out_everywhere")  # open before a given password is replaced
 CARRIED = "isi."  # a form that was typed before the session ended travels through the sign-in page
 
 
@@ -44,14 +46,17 @@ def _shared() -> dict[str, Any]:
     return {"language": language.current(), "user": me() if visitor() else None}
 
 
-def allow(*roles: Role, rescue: Callable[[bool], ResponseReturnValue] | None = None) -> Callable[[View], View]:
+def allow(
+    *roles: Role, rescue: Callable[[bool], ResponseReturnValue] | None = None, most: int = USUAL
+) -> Callable[[View], View]:
     """Mark a view with who may see it; no role at all means everybody, signed in or not. An unmarked one fails.
 
     `rescue` answers a POST whose session (True) or CSRF token (False) has ended, so that what was typed is not lost.
+    `most` bytes may be sent to it.
     """
 
     def mark(view: View) -> View:
-        view.roles, view.rescue = frozenset(roles), rescue  # type: ignore[attr-defined]
+        view.roles, view.rescue, view.most = frozenset(roles), rescue, most  # type: ignore[attr-defined]
         return view
 
     return mark
@@ -60,11 +65,12 @@ def allow(*roles: Role, rescue: Callable[[bool], ResponseReturnValue] | None = N
 @pages.before_request
 def admit() -> ResponseReturnValue | None:
     """Sign-in, role, then the CSRF token of everything that changes something."""
+    view: Any = current_app.view_functions[request.endpoint or ""]
+    request.max_content_length = request.max_form_memory_size = getattr(view, "most", USUAL)
     if any("\0" in text for text in (request.path, *request.values.values(), *(request.view_args or {}).values())):
         abort(400)  # no database takes it, no keyboard types it
     if request.endpoint == "web.static":
         return None
-    view: Any = current_app.view_functions[request.endpoint or ""]
     if view.roles and not visitor():
         if request.method == "POST" and view.rescue:
             return cast(ResponseReturnValue, view.rescue(True))
@@ -72,6 +78,8 @@ def admit() -> ResponseReturnValue | None:
         return redirect(url_for("web.sign_in", next=onward))
     if view.roles and me().role not in view.roles:
         abort(403)
+    if session.get("given") and view.roles and request.endpoint not in FREE:
+        return redirect(url_for("web.account"))
     if request.method == "POST":
         try:
             current_app.extensions["csrf"].protect()
@@ -95,7 +103,7 @@ def begin(signed_in: SignedIn | None) -> None:
     session["language"] = kept
     g.visitor = signed_in
     if signed_in:
-        session["signed_in"] = signed_in.token
+        session["signed_in"], session["given"] = signed_in.token, sign_ins().must_choose_password(signed_in.user)
 
 
 def leave(onward: str) -> ResponseReturnValue:

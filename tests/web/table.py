@@ -1,0 +1,98 @@
+"""Every page: who may see it, and the addresses at which it is looked at.
+
+Whoever adds a view adds a row to PAGES (a test fails until then). What is listed there is walked in a browser as each
+role that may see it: in both languages, on three screens, without script; weight, hosts, WCAG 2.2 AA. `{name}` in an
+address is filled in by a function in WORLD, which makes what the page shows and returns names with their values; all
+of them run once, before the walk, as functions of the app. A view that only takes forms has no address.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from flask import Flask
+
+from compliance.access.clients import Clients
+from compliance.access.users import Role
+from tests.web.conftest import Visit, add_user
+
+PUBLIC: frozenset[Role] = frozenset()
+ALL = frozenset(Role)
+CHECKERS = frozenset({Role.CLERK, Role.SUPERVISOR})
+SUPERVISORS = frozenset({Role.SUPERVISOR})
+AUDITORS = frozenset({Role.AUDITOR})
+ADMINISTRATORS = frozenset({Role.ADMINISTRATOR})
+
+
+@dataclass(frozen=True)
+class Page:
+    """`who` may see it; `addresses` to look at."""
+
+    who: frozenset[Role]
+    addresses: tuple[str, ...] = ()
+
+
+PAGES = {
+    "home": Page(PUBLIC, ("/",)),
+    "sign_in": Page(PUBLIC, ("/masuk",)),
+    "second_factor": Page(PUBLIC),
+    "enrol": Page(PUBLIC),
+    "sign_out": Page(ALL),
+    "sign_out_everywhere": Page(ALL),
+    "account": Page(ALL, ("/akun",)),
+    "receipt_form": Page(PUBLIC, ("/r",)),
+    "receipt": Page(PUBLIC, ("/r/{code}", "/r/AAAA")),
+    "needs": Page(PUBLIC, ("/syarat", "/syarat?daerah=73.09&izin=PBG&skala=large", "/syarat?izin=SIP&skala=micro")),
+    "check_form": Page(CHECKERS, ("/periksa", "/periksa?ulang={check}")),
+    "from_oss": Page(CHECKERS, ("/periksa/oss",)),
+    "result": Page(CHECKERS, ("/periksa/{check}", "/periksa/{held}", "/periksa/{unsure}")),
+    "paper": Page(CHECKERS),
+    "earlier": Page(CHECKERS, ("/riwayat", "/riwayat?q=tidak")),
+    "waiting": Page(CHECKERS, ("/tindak-lanjut",)),
+    "users": Page(ADMINISTRATORS, ("/pengguna",)),
+    "user": Page(ADMINISTRATORS, ("/pengguna/{user}",)),
+    "clients": Page(ADMINISTRATORS, ("/aplikasi",)),
+    "client": Page(ADMINISTRATORS, ("/aplikasi/{client}",)),
+    "agency": Page(ADMINISTRATORS, ("/bpjs",)),
+    "law": Page(frozenset({Role.ADMINISTRATOR, Role.SUPERVISOR}), ("/aturan",)),
+}
+
+
+def _people(app: Flask) -> dict[str, str]:
+    return {"user": add_user(app, "rahma", Role.AUDITOR).id}
+
+
+def _software(app: Flask) -> dict[str, str]:
+    with app.app_context():
+        running = app.extensions["compliance"]
+        clients = Clients(running.log, running.clock)
+        client, _key = clients.create("SiCantik", ["73.09"], ["check"], by="test", addresses=["10.0.0.0/8"])
+    return {"client": client.id}
+
+
+def _checks(app: Flask) -> dict[str, str]:
+    add_user(app, "nurul")
+    clerk = Visit(app.test_client())
+    clerk.sign_in("nurul")
+    asked = {
+        "check": {"business__scale": "medium", "workforce__employs_workers": "yes"},
+        "held": {"workforce__declared": "30", "reference": "A-2"},
+        "unsure": {"business__nib": "6603000000001", "reference": "A-3"},
+    }
+    made = {name: clerk.check(**changes).headers["Location"].rsplit("/", 1)[1] for name, changes in asked.items()}
+    page = clerk.get(f"/periksa/{made['check']}").get_data(as_text=True)
+    return made | {"code": page.split('class="code">')[1][:14]}
+
+
+WORLD: list[Callable[[Flask], dict[str, str]]] = [_people, _software, _checks]
+
+
+def made(app: Flask) -> dict[str, str]:
+    """Everything that the addresses name."""
+    return {name: value for make in WORLD for name, value in make(app).items()}
+
+
+def seen_by(role: Role | None) -> list[str]:
+    """The addresses that a role (None: nobody who signed in) may open."""
+    return [each for page in PAGES.values() if not page.who or role in page.who for each in page.addresses]
