@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from compliance.registry.port import Purpose, Source
 
 TRACE = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}", re.ASCII)
-log = structlog.stdlib.get_logger("gate.request")
+log = structlog.stdlib.get_logger("compliance.request")
 
 REQUESTS = Counter("gate_http_requests", "Requests by route and status", ["method", "route", "status"])
 SECONDS = Histogram("gate_http_seconds", "Seconds until a request was answered", ["route"])
@@ -76,8 +76,9 @@ def configure_logging(level: str) -> None:
             foreign_pre_chain=shared, processors=[*last, structlog.processors.JSONRenderer(ensure_ascii=False)]
         )
     )
-    logging.basicConfig(handlers=[handler], level=level, force=True)
-    logging.getLogger("urllib3").setLevel(logging.ERROR)  # its lines hold query strings
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    logging.getLogger("compliance").setLevel(level)
+    logging.getLogger("urllib3").setLevel(logging.CRITICAL)  # its lines hold query strings
 
 
 class Timed:

@@ -9,7 +9,7 @@ import importlib
 
 from flask import Flask
 
-NOUNS = ("policy", "log", "registry", "access", "users", "check", "work")
+NOUNS = ("policy", "log", "registry", "access", "users", "check", "work", "backup")
 
 
 def register(app: Flask) -> None:

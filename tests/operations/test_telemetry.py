@@ -57,7 +57,7 @@ class Gate:
             self.process = subprocess.Popen(command, cwd=HERE, env=os.environ | env, stdout=out, stderr=out)
         ends = time.monotonic() + 60
         while time.monotonic() < ends:
-            with contextlib.suppress(requests.ConnectionError):
+            with contextlib.suppress(requests.RequestException):
                 if requests.get(f"{self.base}/healthz", timeout=5).ok:
                     return
             time.sleep(0.1)
