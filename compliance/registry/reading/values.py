@@ -1,4 +1,4 @@
-"""What one cell says: months, counts, programmes and numbers in every notation seen in branch reports.
+"""What one cell says: months, counts, programmes and numbers in every notation seen in branch reports (notations.toml).
 
 Each function returns None for a blank and raises Unclear for what it cannot read; it never guesses.
 """
@@ -21,14 +21,11 @@ Cell = str | int | float | bool | date | datetime | None
 
 NOTATIONS = tomllib.loads(Path(__file__).with_name("notations.toml").read_text("utf-8"))
 MONTH_NAMES = dict(enumerate(NOTATIONS["months"], 1))
-MONTHS = {name: str(number) for number, names in MONTH_NAMES.items() for name in names.split()}
-FIRST_YEAR, LAST_YEAR = 1970, 2099
+MONTHS = {name: f"M{number}" for number, names in MONTH_NAMES.items() for name in names.split()}
+DATES = [re.compile(notation) for notation in NOTATIONS["dates"]]
+YEARS = range(1970, 2100)
 SERIAL_ZERO = date(1899, 12, 30)  # Excel counts days from here
 SERIALS = range(25569, 58441)  # 1970 to 2059
-# How dates are written: M the name of a month, Y four digits, n one or two; to which of day, month, year they are.
-SHAPES = {1: "n", 2: "n", 4: "Y"}
-ORDERS = {"MY": "my", "Mn": "my", "YM": "ym", "nY": "my", "nn": "my", "Yn": "ym", "YMn": "ymd", "Ynn": "ymd"}
-ORDERS |= {"nMY": "dmy", "nMn": "dmy", "nnY": "dmy", "nnn": "dmy", "MnY": "mdy"}
 CLOCK = re.compile(r"[ T]\d{1,2}[:.]\d{2}([:.]\d{2}(\.\d+)?)?\s*([AP]M|WIB|WITA|WIT|Z|[+-]\d\d:?\d\d)?$")
 PACKAGE_WORDS, PACKAGE_SIZES = frozenset(NOTATIONS["package"]["words"]), NOTATIONS["package"]["sizes"]
 KNOWN_WORDS = {*PACKAGE_WORDS, *PACKAGE_SIZES, *NOTATIONS["package"]["fillers"], *Programme.__members__}
@@ -63,76 +60,38 @@ def name(cell: Cell) -> str | None:
     return written[:200] or None
 
 
-@lru_cache(maxsize=4096, typed=True)
 def month(cell: Cell) -> date | None:
     """First day of the month: 07-2012, 07/15, OKT-26, 1 Oktober 2026, 202610, a date, or Excel's number of a day."""
     found = day(cell)
     return found and found.replace(day=1)
 
 
+@lru_cache(maxsize=4096, typed=True)
 def day(cell: Cell) -> date | None:
     """The day; a month alone gives its first day. Two-digit years below 70 are of this century; day before month."""
-    if isinstance(cell, bool):
-        raise Unclear(str(cell))
-    if isinstance(cell, date):
-        return _date(f"{cell.year:04}", str(cell.month), str(cell.day))
-    if not isinstance(cell, (int, float)):
-        return _from_text(text(cell).upper())
-    if cell == 0:
-        return None
-    if not abs(cell) <= 1e9:  # nor a NaN
-        raise Unclear(str(cell))
-    whole = int(cell)
-    month_first = 1 <= whole // 10_000 <= 9 and FIRST_YEAR <= whole % 10_000 <= LAST_YEAR  # 42012: April 2012?
-    if whole in SERIALS and not month_first:
-        return SERIAL_ZERO + timedelta(days=whole)
-    if whole in SERIALS or whole != cell:
-        raise Unclear(str(cell))
-    return _from_digits(f"0{whole}" if month_first else str(whole))
-
-
-def _from_text(written: str) -> date | None:
+    written = CLOCK.sub("", text(cell).upper())
     if not written.strip("0-/. "):
         return None
-    written = CLOCK.sub("", written)
-    parts = re.findall(r"[A-Z]+|[0-9]+", written)
-    if re.search(r"[^0-9A-Z\-/., '’_]", written):
+    parts = " ".join(MONTHS.get(part, part) for part in re.findall(r"[A-Z]+|[0-9]+", written))
+    if re.search(r"^-|[^0-9A-Z\-/., '’_]", written):
         raise Unclear(written)
-    if len(parts) == 1:
-        return _from_digits(parts[0])
-    sizes = [0 if part.isalpha() else len(part) for part in parts]
-    shape = "".join("M" if part in MONTHS else SHAPES.get(size, "?") for part, size in zip(parts, sizes, strict=True))
-    if shape not in ORDERS:
-        raise Unclear(written)
-    order = "mdy" if ORDERS[shape] == "dmy" and parts[1].isdigit() and int(parts[1]) > 12 else ORDERS[shape]
-    found = dict(zip(order, (MONTHS.get(part, part) for part in parts), strict=True))
-    return _date(found["y"], found["m"], found.get("d", "1"))
+    serial = re.fullmatch(r"([0-9]{5})(\.[0-9]+)?", written)
+    if serial and int(serial[1]) in SERIALS:
+        if not isinstance(cell, str) and int(written[1:5]) in YEARS:  # 42012: April 2012, and Excel ate the zero?
+            raise Unclear(written)
+        return SERIAL_ZERO + timedelta(days=int(serial[1]))
+    for notation in DATES:
+        if (found := notation.fullmatch(parts)) and (read := _date(**found.groupdict("1"))):
+            return read
+    raise Unclear(written)
 
 
-def _from_digits(digits: str) -> date:
-    """202610, 102026, 20261001, 01102026, or five digits: Excel's number of a day."""
-    match len(digits), digits[:2] in ("19", "20"):
-        case 5, _ if digits.isdigit() and int(digits) in SERIALS:
-            return SERIAL_ZERO + timedelta(days=int(digits))
-        case 6, year_first:
-            return _date(digits[:4], digits[4:]) if year_first else _date(digits[2:], digits[:2])
-        case 8, True if digits[4:6] <= "12":
-            return _date(digits[:4], digits[4:6], digits[6:])
-        case 8, _:
-            return _date(digits[4:], digits[2:4], digits[:2])
-    raise Unclear(digits)
-
-
-def _date(year: str, months: str, days: str = "1") -> date:
+def _date(y: str, m: str, d: str = "1") -> date | None:
+    year = int(y) + (0 if len(y) > 2 else 2000 if int(y) < 70 else 1900)
     try:
-        number = int(year)
-        if len(year) == 2:
-            number += 2000 if number < FIRST_YEAR - 1900 else 1900
-        if FIRST_YEAR <= number <= LAST_YEAR:
-            return date(number, int(months), int(days))
-    except ValueError as error:
-        raise Unclear(f"{days}-{months}-{year}") from error
-    raise Unclear(year)
+        return date(year, int(m), int(d)) if year in YEARS else None
+    except ValueError:
+        return None
 
 
 def count(cell: Cell) -> int | None:
@@ -208,7 +167,6 @@ def divisi(cell: Cell) -> str | None:
 
 def active(cell: Cell) -> bool | None:
     """The word of a status column."""
-    written = text(cell).upper()
-    if written not in {"", *STATUS}:
+    if (written := text(cell).upper()) and written not in STATUS:
         raise Unclear(written)
     return STATUS.get(written)
