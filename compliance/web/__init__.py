@@ -17,11 +17,12 @@ VIEWS = (account, checks, oss, permits, receipts, admin_users, admin_clients, ad
 
 def register(app: Flask) -> None:
     """Add the pages, their sessions, languages, headers and error pages to the app."""
+    secure = app.extensions["compliance"].settings.public_url.startswith("https://")
     app.config.update(
-        SESSION_COOKIE_NAME="gate",
+        SESSION_COOKIE_NAME="__Host-gate" if secure else "gate",
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
-        SESSION_COOKIE_SECURE=app.extensions["compliance"].settings.public_url.startswith("https://"),
+        SESSION_COOKIE_SECURE=secure,
         WTF_CSRF_CHECK_DEFAULT=False,
         WTF_CSRF_TIME_LIMIT=None,
     )

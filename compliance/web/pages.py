@@ -48,7 +48,7 @@ def complete(response: Response) -> Response:
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
     if deployment().settings.public_url.startswith("https://"):
-        response.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
+        response.headers.setdefault("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
     if request.endpoint == "web.static" and response.status_code < 400:
         response.headers["Cache-Control"] = "public, max-age=31536000"
     elif request.blueprint == "web":
