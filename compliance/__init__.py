@@ -33,9 +33,10 @@ def create_app(
     from compliance import api, cli, projections, telemetry, web
     from compliance.audit.log import AuditLog
     from compliance.audit.turn import engine_options
+    from compliance.casework.office import CaseOffice
     from compliance.database import db
     from compliance.deployment import Deployment
-    from compliance.gate import EmptyOffice, Gate
+    from compliance.gate import Gate
     from compliance.law.policy import Policy
     from compliance.registry.sources import build
 
@@ -60,7 +61,7 @@ def create_app(
             policy,
             chosen,
             log,
-            office or EmptyOffice(),
+            office or CaseOffice(db.engine),
             clock=clock,
             secret=settings.secret_key.encode(),
             timeout=settings.registry_timeout,

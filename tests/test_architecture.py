@@ -36,7 +36,7 @@ ROOMS = {
     "gate": Room(("errors", "law", "registry.port"), ("ulid",)),
     "intake": Room(("errors", "law", "gate"), ("ulid",)),
     "audit": Room(STORING, None),
-    "casework": Room(STORING, None),
+    "casework": Room((*STORING, "work", "audit.checks", "delivery.outbox"), None),
     "coverage": Room(STORING, None),
     "access": Room(STORING, None),
     "reports": Room(STORING, None),
