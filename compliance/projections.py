@@ -9,7 +9,8 @@ from sqlalchemy import Engine
 from compliance import work as work
 from compliance.audit.log import AuditLog
 from compliance.audit.projection import projects
-from compliance.batches import table as table
+from compliance.batches import run as run
+from compliance.casework import watch as watch
 from compliance.delivery import oss as oss
 from compliance.delivery import outbox as outbox
 from compliance.registry import brake, imports, outages, snapshot

@@ -17,7 +17,7 @@ from compliance.deployment import deployment
 from compliance.errors import LogUnavailable
 from compliance.intake import refused
 
-RESOURCES = ("checks", "oss", "log", "service")  # each module has a `blueprint`
+RESOURCES = ("checks", "batches", "oss", "log", "service")  # each module has a `blueprint`
 OURS, PROBES = ("/api/", "/.well-known/"), ("/api", "/healthz", "/readyz", "/metrics")
 SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 LOGGED = {400, 403, 413, 415, 422}

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
@@ -135,7 +136,7 @@ def deliver(here: Deployment, row: work.Row) -> datetime | None:
     signed = hmac.digest(secret, f"{t}.".encode() + body, "sha256").hex()
     headers = {"X-Gate-Event": event, "X-Gate-Delivery": name, "X-Gate-Signature": f"t={t},v1={signed}"}
     status, _answer = call(here, told.url, body, headers)
-    facts = {"event": event, "subject": subject, "client": client_id, "status": status}
+    facts: dict[str, Any] = {"event": event, "subject": subject, "client": client_id, "status": status}
     return settle(here, name, row, "sent" if 200 <= status < 300 else "failed", **facts)
 
 

@@ -1,0 +1,108 @@
+"""Reads a list of questions, CSV or JSON, and judges every line of it before anything is asked."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from typing import Any
+
+from compliance.deployment import Deployment
+from compliance.errors import BadInput, FieldError, ForeignRegion, TooMuch
+from compliance.gate import Asker, Question
+from compliance.intake import read_question
+from compliance.intake.documents import DOCUMENTS, Document
+
+MOST, MOST_BYTES = 100_000, 20 * 1024 * 1024
+SHOWN = 1_000  # wrong fields that are named; more are counted
+TYPES: dict[str, str] = {  # every column that a table may have, as a path of the question
+    f"{part}.{name}" if part else name: field.shown.get("type", "string")
+    for part, document in [("", DOCUMENTS["Question"]), *DOCUMENTS["Question"].fields.items()]
+    if isinstance(document, Document)
+    for name, field in document.fields.items()
+    if not isinstance(field, Document)
+}
+WORDS = {"true": True, "false": False, "ya": True, "tidak": False}
+Row = tuple[int, Any]
+
+
+def read_csv(raw: bytes) -> Iterator[Row]:
+    """Line numbers (1: the first below the header) and what each line states. Raises BadInput.
+
+    UTF-8 with `,` or `;`; the header names paths of a question. Empty cells are left out, empty lines passed over.
+    """
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BadInput(FieldError("", f"the table is not UTF-8 (byte {error.start}); save it as CSV UTF-8")) from error
+    first = text.partition("\n")[0]
+    table = csv.reader(io.StringIO(text, newline=""), delimiter=";" if first.count(";") > first.count(",") else ",")
+    header = [cell.strip() for cell in next(table, [])]
+    odd = [name for name in header if name not in TYPES or header.count(name) > 1]
+    if odd or not header:
+        wrong = [FieldError("", f"column {name[:100]!r} is unknown or there twice") for name in odd[:SHOWN]]
+        raise BadInput(*wrong or [FieldError("", "there is no header, e.g. reference,permit_type,business.nib")])
+    try:
+        for line, cells in enumerate(table, 1):
+            if any(cell.strip() for cell in cells):
+                yield line, _stated(header, cells) if len(cells) == len(header) else (len(cells), len(header))
+    except csv.Error as error:
+        raise BadInput(FieldError("", f"line {table.line_num} is no CSV: {error}")) from error
+
+
+def _stated(header: list[str], cells: list[str]) -> dict[str, Any]:
+    stated: dict[str, Any] = {}
+    for path, cell in zip(header, cells, strict=True):
+        if plain := cell.strip():
+            part, _, name = path.rpartition(".")
+            value: Any = cell
+            if TYPES[path] == "integer" and plain.isascii() and plain.isdigit() and len(plain) < 10:
+                value = int(plain)
+            elif TYPES[path] == "boolean":
+                value = WORDS.get(plain.lower(), cell)
+            (stated.setdefault(part, {}) if part else stated)[name] = value
+    return stated
+
+
+def read_document(document: Any) -> Iterator[Row]:
+    """The same of `{"checks": […]}`. Raises BadInput."""
+    if not isinstance(document, Mapping) or set(document) != {"checks"} or not isinstance(document["checks"], list):
+        raise BadInput(FieldError("/checks", 'must be the list of questions, and alone, e.g. {"checks": [{…}]}'))
+    yield from enumerate(document["checks"], 1)
+
+
+def judge(
+    here: Deployment, rows: Iterable[Row], regions: tuple[str, ...], asker: Asker, language: str = "en"
+) -> Iterator[tuple[int, Question, bytes]]:
+    """Every line as a question and as what must be kept to ask it later, with its day and region.
+
+    Ends with BadInput, which names every wrong field (`/checks/16/business/nib` is in line 17), or TooMuch.
+    """
+    now, wrong, count, line = here.clock(), list[FieldError](), 0, 0
+    rows = iter(rows)
+    for line, stated in islice(rows, MOST):
+        at = f"/checks/{line - 1}"
+        try:
+            if isinstance(stated, tuple):
+                raise BadInput(FieldError("", "has {} cells; write {}, one for each column".format(*stated)))
+            question = read_question(
+                stated, regions=regions, policy=here.policy, now=now, asker=asker, request_id="", language=language
+            )
+        except BadInput as error:
+            count += len(error.errors)
+            wrong += [FieldError(at + one.pointer, one.detail) for one in error.errors][: SHOWN - len(wrong)]
+        except ForeignRegion as error:
+            count += 1
+            wrong += [FieldError(f"{at}/region", str(error))][: SHOWN - len(wrong)]
+        else:
+            if not wrong:
+                fixed = {"region": question.application.region, "as_at": question.application.as_at.isoformat()}
+                yield line, question, json.dumps([asker.kind, asker.id, stated | fixed]).encode()
+    if next(rows, None):
+        raise TooMuch(f"more than {MOST} checks; divide the list")
+    if count > len(wrong):
+        wrong.append(FieldError("", f"and {count - len(wrong)} more wrong fields"))
+    if wrong or not line:
+        raise BadInput(*wrong or [FieldError("/checks", "there is no check in it")])
