@@ -13,8 +13,10 @@ from sqlalchemy.dialects.postgresql import insert
 
 from compliance.audit.entry import Entry
 from compliance.audit.projection import projects
+from compliance.coverage.lines import WORDS
 from compliance.database import db
 
+ABOUT = ("kind", "district", "payer", "state", "source")
 # One row for each line of a list, change by hand and question to the agency; it holds from the day `since`.
 FACTS = sa.Table(
     "coverage_fact",
@@ -67,9 +69,11 @@ class Institution:
     tried: sa.Row[Any] | None = None  # the last question, whatever came of it
 
     @property
-    def source(self) -> sa.Row[Any] | None:
-        """The row on which the state rests."""
-        return self.answer or self.said
+    def about(self) -> dict[str, str]:
+        """By what it is counted and chosen; `source` is a day and `agency`, `hand`, or a list's hash ("": nobody)."""
+        row = self.answer or self.said
+        source = f"{row.since} {'agency' if row.agency else row.data.get('file', 'hand')}" if row else ""
+        return {name: self.facts.get(name) or "" for name in ABOUT} | {"state": self.state, "source": source}
 
     @property
     def stated(self) -> str:
@@ -114,12 +118,18 @@ def institutions(rows: Iterable[sa.Row[Any]], day: date) -> list[Institution]:
 
 
 def tally(those: Iterable[Institution], by: str) -> dict[str, Counter[str]]:
-    """For each value of a fact: how many `all`, registered, not_yet, unknown, `people`, `covered`."""
+    """For each value of one of ABOUT: how many `all`, registered, not_yet, unknown, `people`, `covered`."""
     counts: dict[str, Counter[str]] = {}
     for one in those:
         more = {"all": 1, one.state: 1, "people": one.facts.get("total") or 0, "covered": one.covered}
-        counts.setdefault(one.facts.get(by) or "", Counter()).update(more)
+        counts.setdefault(one.about[by], Counter()).update(more)
     return counts
+
+
+def ending(those: Iterable[Institution], day: date) -> list[Institution]:
+    """Those whose payment ends within 30 days, the first to end first."""
+    soon = [(one.until, one) for one in those if one.until and timedelta() <= one.until - day <= timedelta(days=30)]
+    return [one for _, one in sorted(soon, key=lambda pair: pair[0])]
 
 
 def trend(rows: Sequence[sa.Row[Any]], day: date) -> list[tuple[date, dict[str, Counter[str]]]]:
@@ -128,3 +138,11 @@ def trend(rows: Sequence[sa.Row[Any]], day: date) -> list[tuple[date, dict[str, 
     while len(days) < 12:
         days.append(days[-1].replace(day=1) - timedelta(days=1))
     return [(each, tally(institutions(rows, each), "kind")) for each in reversed(days)]
+
+
+def sentence(kind: str, called: str, count: Counter[str], language: str) -> str:
+    """The article's sentence for one kind; of groups also the people."""
+    parts = ["base", *(["unknown"] if count["unknown"] else []), *(["people"] if kind == "bpu_group" else [])]
+    return "".join(WORDS["sentence"][part][language] for part in parts).format(
+        kind=called, **{name: count[name] for name in ("all", "registered", "not_yet", "unknown", "people", "covered")}
+    )
