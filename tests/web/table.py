@@ -11,10 +11,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import pyotp
 from flask import Flask
 
 from compliance.access.clients import Clients
 from compliance.access.users import Role
+from compliance.coverage import acts
+from compliance.gate import Asker
+from tests.conftest import Clock
 from tests.web.conftest import Visit, add_user
 
 PUBLIC: frozenset[Role] = frozenset()
@@ -23,6 +27,7 @@ CHECKERS = frozenset({Role.CLERK, Role.SUPERVISOR})
 SUPERVISORS = frozenset({Role.SUPERVISOR})
 AUDITORS = frozenset({Role.AUDITOR})
 ADMINISTRATORS = frozenset({Role.ADMINISTRATOR})
+CHANGERS = SUPERVISORS | ADMINISTRATORS
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,12 @@ PAGES = {
     "paper": Page(CHECKERS),
     "earlier": Page(CHECKERS, ("/riwayat", "/riwayat?q=tidak")),
     "waiting": Page(CHECKERS, ("/tindak-lanjut",)),
+    "coverage": Page(ALL, ("/cakupan", "/cakupan?per=2026-10-31", "/cakupan?kind=bpu_group&state=registered")),
+    "coverage_export": Page(ALL),
+    "institution": Page(ALL, ("/cakupan/lembaga/{asked}", "/cakupan/lembaga/{group}")),
+    "change_institution": Page(CHANGERS),
+    "new_institution": Page(CHANGERS, ("/cakupan/baru",)),
+    "coverage_import": Page(CHANGERS, ("/cakupan/impor",)),
     "users": Page(ADMINISTRATORS, ("/pengguna",)),
     "user": Page(ADMINISTRATORS, ("/pengguna/{user}",)),
     "clients": Page(ADMINISTRATORS, ("/aplikasi",)),
@@ -85,7 +96,23 @@ def _checks(app: Flask) -> dict[str, str]:
     return made | {"code": page.split('class="code">')[1][:14]}
 
 
-WORLD: list[Callable[[Flask], dict[str, str]]] = [_people, _software, _checks]
+def _institutions(app: Flask) -> dict[str, str]:
+    """A list with everything, and the agency's answers about two: one registered, one that could not be asked."""
+    rows = [("1", ("jenis", "nama", "terdaftar", "jumlah orang", "terlindungi", "sampai", "pembayar", "NIB", "per"))]
+    rows += [("2", ("OPD", "Dinas Perikanan", "belum", "40", "", "", "APBD", "8120001234567", "2026-10-01"))]
+    rows += [("3", ("desa", "Desa Bonto", "ya", "12", "12", "", "APBDes", "6603000000001", "2026-09-01"))]
+    rows += [("4", ("kelompok BPU", "Nelayan Sinar Laut", "", "25", "20", "2026-12-05", "CSR", "", "2026-06-01"))]
+    rows += [("5", ("sekolah", "SD 1", "", "", "", "", "", "", ""))]
+    with app.app_context():
+        here, by = app.extensions["compliance"], Asker("operator", "test")
+        acts.take_list(here, "73.09", rows, "5f" * 32, by, "id")
+        those = {one.facts["kind"]: one for one in acts.now_known(here, "73.09")}
+        for one in acts.due(here, "73.09"):
+            acts.ask(here, "73.09", one, by)
+    return {"asked": those["village"].id, "group": those["bpu_group"].id}
+
+
+WORLD: list[Callable[[Flask], dict[str, str]]] = [_people, _software, _checks, _institutions]
 
 
 def made(app: Flask) -> dict[str, str]:
@@ -96,3 +123,14 @@ def made(app: Flask) -> dict[str, str]:
 def seen_by(role: Role | None) -> list[str]:
     """The addresses that a role (None: nobody who signed in) may open."""
     return [each for page in PAGES.values() if not page.who or role in page.who for each in page.addresses]
+
+
+def enter(app: Flask, visit: Visit, role: Role, clock: Clock) -> None:
+    """Sign somebody of this role in, setting up the telephone where the role needs one."""
+    add_user(app, "orang", role)
+    visit.sign_in("orang")
+    if role is not Role.CLERK:
+        page = visit.get("/masuk/telepon").get_data(as_text=True)
+        seed = page.split('class="seed">')[1].split("<")[0]
+        code = pyotp.TOTP(seed).at(int(clock().timestamp()))
+        assert visit.post("/masuk/telepon", {"code": code}, page="/masuk/telepon").status_code == 200

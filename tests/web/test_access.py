@@ -4,25 +4,13 @@ from __future__ import annotations
 
 import re
 
-import pyotp
 import pytest
 from flask import Flask
 
 from compliance.access.users import Role
 from tests.conftest import Clock
 from tests.web.conftest import FORM, PASSWORD, Visit, add_user
-from tests.web.table import PAGES, made, seen_by
-
-
-def enter(app: Flask, visit: Visit, role: Role, clock: Clock) -> None:
-    """Sign somebody of this role in, setting up the telephone where the role needs one."""
-    add_user(app, "orang", role)
-    visit.sign_in("orang")
-    if role is not Role.CLERK:
-        page = visit.get("/masuk/telepon").get_data(as_text=True)
-        seed = page.split('class="seed">')[1].split("<")[0]
-        code = pyotp.TOTP(seed).at(int(clock().timestamp()))
-        assert visit.post("/masuk/telepon", {"code": code}, page="/masuk/telepon").status_code == 200
+from tests.web.table import PAGES, enter, made, seen_by
 
 
 def closed(app: Flask) -> list[tuple[str, str, frozenset[Role]]]:
