@@ -16,7 +16,7 @@ from compliance.deployment import deployment
 from compliance.errors import GateError, UnknownRegion
 from compliance.registry.brake import brake_states
 from compliance.registry.imports import ZONE, Remarks, import_report
-from compliance.registry.reading.words import LABEL, Kind
+from compliance.registry.reading.notes import LABEL, Kind
 
 
 @click.command("import")

@@ -25,8 +25,8 @@ from compliance.law import names
 from compliance.law.codec import moment
 from compliance.law.facts import Programme
 from compliance.registry.outages import Entry
+from compliance.registry.reading.notes import Kind, Note, shown
 from compliance.registry.reading.report import Report, Total
-from compliance.registry.reading.words import Kind, Note, shown
 from compliance.registry.snapshot import ACCOUNTS, IMPORTS, current_imports, taxpayer
 
 ZONE = ZoneInfo("Asia/Makassar")
@@ -62,15 +62,9 @@ class Remarks:
 
 
 def import_report(
-    engine: Engine,
-    path: Path,
-    remarks: Remarks,
-    progress: Callable[[float], None],
-    region: str,
-    now: datetime,
-    older: bool = False,
-    dated: date | None = None,
-) -> tuple[str, dict[str, Any]]:
+    engine: Engine, path: Path, remarks: Remarks, progress: Callable[[float], None], region: str, now: datetime,
+    older: bool = False, dated: date | None = None,
+) -> tuple[str, dict[str, Any]]:  # fmt: skip
     """Read a file, store its rows, fill `remarks`. `region` "" is the whole deployment; `dated` overrides PER TANGGAL.
 
     Nothing is in force until the body that is returned is appended to the log under the id that is. `progress` is told
@@ -81,6 +75,7 @@ def import_report(
     orphaned = ACCOUNTS.c.import_id < str(ULID.from_datetime(now - ORPHANED))
     _drop(engine, orphaned & ACCOUNTS.c.import_id.not_in([row.id for row in in_force]))
     import_id, report = str(ULID.from_datetime(now)), Report(path, now.astimezone(ZONE).date(), dated)
+    own = ACCOUNTS.c.import_id == import_id
     try:
         totals = _store(engine, import_id, report, remarks, progress)
         period, as_of = _dates(report, remarks, now)
@@ -90,16 +85,17 @@ def import_report(
                 f"it is of {period:%Y-%m} ({as_of.astimezone(ZONE):%Y-%m-%d}) and older than the report in force, of "
                 f"{current.period:%Y-%m} ({current.as_of.astimezone(ZONE):%Y-%m-%d}); use --older to take it"
             )
-        rows_sha256 = _finish(engine, import_id, remarks, totals)
+        _settle_duplicates(engine, own, remarks)
+        body = {"region": region, "period": f"{period:%Y-%m}", "as_of": moment(as_of)}
+        body["rows_sha256"] = _sum_up(engine, own, remarks, totals)
         with path.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            body["sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
     except BaseException:
-        _drop(engine, ACCOUNTS.c.import_id == import_id)
+        _drop(engine, own)
         raise
     lines = itertools.groupby(remarks, lambda note: note.place)
     counts = Counter(kind for _, notes in lines for kind in {note.kind for note in notes})
-    body = {"region": region, "sha256": sha256, "rows_sha256": rows_sha256, "period": f"{period:%Y-%m}"}
-    return import_id, body | {"as_of": moment(as_of), "counts": {kind.value: counts[kind] for kind in Kind}}
+    return import_id, body | {"counts": {kind.value: counts[kind] for kind in Kind}}
 
 
 def _store(
@@ -129,9 +125,9 @@ def _dates(report: Report, remarks: Remarks, now: datetime) -> tuple[date, datet
     heading, today = report.heading, now.astimezone(ZONE).date()
     period = heading.period or (heading.dated and heading.dated.replace(day=1))
     if not period:
-        if not report.newest:
-            raise ImportRefused("no PERIODE, no PER TANGGAL and no month paid: say the report's day with --dated")
         period = report.newest
+        if period == date.min:
+            raise ImportRefused("no PERIODE, no PER TANGGAL and no month paid: say the report's day with --dated")
         remarks.add(Note("", "no_period", {"month": f"{period:%Y-%m}"}))
     last = (period.replace(day=28) + timedelta(days=4)).replace(day=1) - timedelta(days=1)
     dated = heading.dated or min(last, today)
@@ -140,60 +136,52 @@ def _dates(report: Report, remarks: Remarks, now: datetime) -> tuple[date, datet
     return period, min(datetime.combine(dated, time(23, 59, 59), ZONE), now)
 
 
-def _finish(engine: Engine, import_id: str, remarks: Remarks, totals: list[tuple[str, Total]]) -> str:
-    """Settle duplicates and totals; returns the digest of the rows that stay."""
-    _settle_duplicates(engine, import_id, remarks)
-    own, digest, line = ACCOUNTS.c.import_id == import_id, hashlib.sha256(), b""
-    with engine.connect() as connection:
-        query = select(ACCOUNTS.c.npp).where(own).group_by(ACCOUNTS.c.npp)
-        for npp in connection.scalars(query.having(func.count(ACCOUNTS.c.taxpayer.distinct()) > 1)):
-            remarks.add(Note("", "two_taxpayers", {"given": npp}))
-        distinct = int(connection.scalar(select(func.coalesce(func.sum(ACCOUNTS.c.workers), 0)).where(own)) or 0)
-        stored = select(ACCOUNTS).where(own).order_by(ACCOUNTS.c.id)
-        for row in connection.execution_options(yield_per=BATCH).execute(stored):
-            line = json.dumps([str(value) for value in row[2:]]).encode() + b"\n"
-            digest.update(line)
-    if not line:
-        raise ImportRefused("no line of this report could be taken")
-    for place, total in totals:
-        words = {"given": str(total.stated), "read": str(distinct)}
-        remarks.add(Note(place, "total_right" if total.stated in (*total.sums, distinct) else "total", words))
-    return digest.hexdigest()
-
-
-def _settle_duplicates(engine: Engine, import_id: str, remarks: Remarks) -> None:
+def _settle_duplicates(engine: Engine, own: Any, remarks: Remarks) -> None:
     """The same number twice: one row if the facts are the same; else none, for nobody can tell which is right."""
     account, gone = ACCOUNTS.c, []
-    own = account.import_id == import_id
     several = select(account.npp).where(own).group_by(account.npp, account.divisi).having(func.count() > 1)
     query = select(ACCOUNTS).where(own, account.npp.in_(several)).order_by(account.npp, account.divisi, account.id)
     with engine.connect() as connection:
         in_order = connection.execution_options(yield_per=BATCH).execute(query)
-        for _, same in itertools.groupby(in_order, key=lambda row: (row.npp, row.divisi)):
-            rows = list(same)
-            if len({_facts(row) for row in rows}) == 1:
-                gone += [row.id for row in rows[1:]]
-                remarks.overruled |= {r.place: Note(r.place, "same_again", {"other": rows[0].place}) for r in rows[1:]}
-                continue
-            gone += [row.id for row in rows]
-            for row in rows:
-                others = ", ".join(other.place for other in rows if other is not row)[:80]
-                remarks.overruled[row.place] = Note(row.place, "conflict", {"given": shown(row.npp), "other": others})
-    for start in range(0, len(gone), BATCH):
+        for _, group in itertools.groupby(in_order, key=lambda row: (row.npp, row.divisi)):
+            first, *others = rows = list(group)
+            alike = {(*row[3:5], row.name and names.normal(row.name), *row[6:]) for row in rows}
+            gone += [row.id for row in (others if len(alike) == 1 else rows if others else ())]
+            for row in others if len(alike) == 1 else ():
+                remarks.overruled[row.place] = Note(row.place, "same_again", {"other": first.place})
+            for row in rows if len(alike) > 1 else ():
+                places = ", ".join(other.place for other in rows if other is not row)[:80]
+                remarks.overruled[row.place] = Note(row.place, "conflict", {"given": shown(row.npp), "other": places})
+    for ids in (gone[start : start + BATCH] for start in range(0, len(gone), BATCH)):
         with engine.begin() as connection:
-            connection.execute(delete(ACCOUNTS).where(account.id.in_(gone[start : start + BATCH])))
+            connection.execute(delete(ACCOUNTS).where(account.id.in_(ids)))
 
 
-def _facts(row: Any) -> tuple[Any, ...]:
-    """What must be the same: everything but the place, and the name as names are compared."""
-    facts = row._asdict() | {"id": None, "place": None, "name": row.name and names.normal(row.name)}
-    return tuple(facts.values())
+def _sum_up(engine: Engine, own: Any, remarks: Remarks, totals: list[tuple[str, Total]]) -> str:
+    """Doubt what does not add up; returns the digest of the rows that stay."""
+    account, digest = ACCOUNTS.c, hashlib.sha256()
+    with engine.connect() as connection:
+        of_two = (
+            select(account.npp).where(own).group_by(account.npp).having(func.count(account.taxpayer.distinct()) > 1)
+        )
+        for npp in connection.scalars(of_two):
+            remarks.add(Note("", "two_taxpayers", {"given": npp}))
+        workers = int(connection.scalar(select(func.coalesce(func.sum(account.workers), 0)).where(own)) or 0)
+        stored = select(ACCOUNTS).where(own).order_by(account.id)
+        for row in connection.execution_options(yield_per=BATCH).execute(stored):
+            digest.update(json.dumps([str(value) for value in row[2:]]).encode() + b"\n")
+    if digest.digest() == hashlib.sha256().digest():
+        raise ImportRefused("no line of this report could be taken")
+    for place, total in totals:
+        words = {"given": str(total.stated), "read": str(workers)}
+        remarks.add(Note(place, "total_right" if total.stated in (*total.sums, workers) else "total", words))
+    return digest.hexdigest()
 
 
 def _drop(engine: Engine, which: Any) -> None:
     """Delete in short transactions, so that nobody waits."""
     some = select(ACCOUNTS.c.id).where(which).limit(5 * BATCH)
-    while True:
+    deleted = 1
+    while deleted:
         with engine.begin() as connection:
-            if not connection.execute(delete(ACCOUNTS).where(ACCOUNTS.c.id.in_(some))).rowcount:
-                return
+            deleted = connection.execute(delete(ACCOUNTS).where(ACCOUNTS.c.id.in_(some))).rowcount

@@ -12,10 +12,9 @@ from typing import Any
 
 from compliance.errors import ImportRefused
 from compliance.registry.reading import values
-from compliance.registry.reading.members import Member, doubts
+from compliance.registry.reading.notes import Member, Note, shown
 from compliance.registry.reading.sheets import HEAD, Row, sheets
 from compliance.registry.reading.values import Cell, Unclear
-from compliance.registry.reading.words import Note, shown
 
 MEANING = {written: fact for fact, names in values.NOTATIONS["columns"].items() for written in names.split()}
 LEAST_COLUMNS = 3
@@ -26,18 +25,9 @@ LEAST_FACTS = 3  # a line without NPP that states fewer is a signature or a rema
 # Facts without which a line is not taken when they cannot be read: wrongly "active" would be a wrong yes.
 NEEDED = ("npp", "divisi", "stated_active", "inactive_since")
 READERS: dict[str, Callable[[Cell], Any]] = {
-    "npp": values.npp,
-    "divisi": values.divisi,
-    "name": values.name,
-    "nib": values.nib,
-    "npwp": values.npwp,
-    "stated_active": values.active,
-    "inactive_since": values.month,
-    "programmes": values.programmes,
-    "workers": values.count,
-    "since": values.month,
-    "pension_since": values.month,
-    "paid_through": values.month,
+    **{fact: getattr(values, fact) for fact in ("npp", "divisi", "name", "nib", "npwp", "programmes")},
+    **dict.fromkeys(("inactive_since", "since", "pension_since", "paid_through"), values.month),
+    **{"stated_active": values.active, "workers": values.count},
 }
 
 
@@ -54,7 +44,7 @@ class Line:
     """One line as read; `done` is how much of the file is behind, 0 to 1."""
 
     place: str
-    notes: tuple[Note, ...]
+    notes: tuple[Note, ...] = ()
     member: Member | None = None
     total: Total | None = None
     done: float = 0.0
@@ -72,23 +62,17 @@ class Heading:
         """Take one more title line."""
         _, *parts = LABEL.split("  ".join(filter(None, map(values.text, cells))))
         for label, said in zip(map(str.upper, parts[::2]), parts[1::2], strict=True):
-            said = UNTIL.split(said.strip(" :.,;()"))[-1].strip(" :.,;()")
-            day = _first_day(said)
+            words = UNTIL.split(said.strip(" :.,;()"))[-1].strip(" :.,;()").split(" ")
+            day = None
+            for length in range(min(len(words), 4), 0, -1):  # the longest beginning that is a day or a month
+                with suppress(Unclear):
+                    day = day or values.day(" ".join(words[:length]))
             if not day:
-                self.unclear.append(f"{label} {said}".strip())
+                self.unclear.append(f"{label} {' '.join(words)}".strip())
             elif label.startswith(("PERIODE", "BULAN")):
                 self.period = self.period or day.replace(day=1)
             else:
                 self.dated = self.dated or day
-
-
-def _first_day(said: str) -> date | None:
-    """The longest beginning of a text that is a day or a month."""
-    words = said.split(" ")
-    for length in range(min(len(words), 4), 0, -1):
-        with suppress(Unclear):
-            return values.day(" ".join(words[:length]))
-    return None
 
 
 def columns(cells: tuple[Cell, ...]) -> dict[str, list[int]]:
@@ -104,21 +88,18 @@ class Report:
     """Reads one file once. `heading` is complete when the first member comes; `newest` is the latest month paid."""
 
     def __init__(self, path: Path, today: date, dated: date | None = None) -> None:
-        self.heading = Heading(dated=dated)
-        self.newest: date | None = None
-        self._path, self._today = path, today
-        self._sums = 0, 0
+        self.heading, self.newest = Heading(dated=dated), date.min
+        self._path, self._today, self._sums = path, today, (0, 0)
 
     def lines(self) -> Iterator[Line]:
         """Every line that is not blank. Raises ImportRefused when the file holds no report."""
         found = False
         for name, rows in sheets(self._path, lambda cells: len(columns(cells))):
-            lines = self._sheet(rows, ragged=not name)
-            if first := next(lines, None):
-                found = True
-                yield first
-                yield from lines
-            elif name:
+            before = found
+            for line in self._sheet(rows, ragged=not name):
+                found = before = True
+                yield line
+            if not before and name:
                 yield Line(name, (Note(name[:28], "sheet", {"given": shown(name)}),))
         if not found:
             raise ImportRefused(f"{self._path.name}: no header found; a report has at least NPP and two known columns")
@@ -131,7 +112,7 @@ class Report:
                 if line.member:
                     workers, paid = line.member.workers or 0, line.member.paid_through
                     self._sums = self._sums[0] + workers, self._sums[1] + workers
-                    self.newest = max(self.newest or paid, paid) if paid and paid <= self._today else self.newest
+                    self.newest = max(self.newest, paid) if paid and paid <= self._today else self.newest
                 if line.total:
                     line = replace(line, total=replace(line.total, sums=self._sums))
                     self._sums = self._sums[0], 0
@@ -141,7 +122,7 @@ class Report:
                 notes = [Note(row.place, "title", {"given": shown(said)}) for said in heading.unclear]
                 if heading.period and heading.dated and heading.period > heading.dated:
                     notes.append(Note(row.place, "period_after"))
-                if "inactive_since" not in found and "stated_active" not in found:
+                if not found.keys() & {"inactive_since", "stated_active"}:
                     notes.append(Note(row.place, "no_status"))
                 yield Line(row.place, tuple(notes))
             elif not table and number < HEAD:
@@ -171,13 +152,16 @@ class Table:
         texts = [values.text(cell) for cell in row.cells]
         if not any(texts):
             return None
+        said = {
+            fact: next((texts[i] for i in at if i < len(texts) and texts[i]), "") for fact, at in self._found.items()
+        }
         label = next((text for text in texts if TOTAL.fullmatch(text)), None)
-        if label and self._text(texts, "npp") in ("", label):
+        if label and said["npp"] in ("", label):
             with suppress(Unclear):
                 if (stated := self._value(row, "workers", [])) is not None:
-                    return Line(row.place, (), total=Total(stated), done=row.done)
-            return Line(row.place, (), done=row.done)
-        if why := self._no_member(row.cells, texts):
+                    return Line(row.place, total=Total(stated), done=row.done)
+            return Line(row.place, done=row.done)
+        if why := self._no_member(row.cells, texts, said):
             return Line(row.place, (Note(row.place, why),), done=row.done)
         facts: dict[str, Any] = {}
         notes: list[Note] = []
@@ -194,18 +178,17 @@ class Table:
                 return Line(row.place, (Note(row.place, "no_npp"),), done=row.done)
         member = Member(row.place, self._facts_of, **facts)
         taken = Note(row.place, "taken", {"facts": str(member)})
-        return Line(row.place, (taken, *notes, *doubts(member)), member, done=row.done)
+        return Line(row.place, (taken, *notes, *member.doubts()), member, done=row.done)
 
-    def _no_member(self, cells: tuple[Cell, ...], texts: list[str]) -> str:
+    def _no_member(self, cells: tuple[Cell, ...], texts: list[str], said: dict[str, str]) -> str:
         """Why a line is no member's, if so."""
-        npp = self._text(texts, "npp")
-        if not npp.isdigit() and columns(cells):
-            return "header"
+        npp = said["npp"]
         first = [indexes[0] for indexes in self._found.values() if indexes[0] < len(texts)]
-        if len(npp) < 5 and all(texts[index].strip("()") in (str(index), str(index + 1)) for index in first):
-            return "header"  # a line that only numbers the columns
+        numbered = all(texts[index].strip("()") in (str(index), str(index + 1)) for index in first)
+        if (not npp.isdigit() and columns(cells)) or (len(npp) < 5 and numbered):
+            return "header"  # again, or a line that only numbers the columns
         if not npp:
-            return "no_npp" if sum(bool(self._text(texts, fact)) for fact in self._found) >= LEAST_FACTS else "footer"
+            return "no_npp" if sum(map(bool, said.values())) >= LEAST_FACTS else "footer"
         return "long" if any(texts[self._width :]) else "short" if len(texts) < self._least else ""
 
     def _value(self, row: Row, fact: str, notes: list[Note]) -> Any:
@@ -222,9 +205,6 @@ class Table:
             given_as = shown(cell) if isinstance(cell, str) else f"{shown(cell)} (angka/number)"
             notes.append(Note(row.place, "rewritten", words | {"given": given_as, "read": shown(value)}))
         return value
-
-    def _text(self, texts: list[str], fact: str) -> str:
-        return next((texts[i] for i in self._found.get(fact, ()) if i < len(texts) and texts[i]), "")
 
 
 def _rewritten(fact: str, cell: Cell, value: object) -> bool:

@@ -19,12 +19,10 @@ import openpyxl
 from compliance.errors import ImportRefused
 from compliance.registry.reading.values import Cell
 
-MOST_UNPACKED = 20 * 1024 * 1024
-MOST_RATIO = 100
+MOST_UNPACKED, MOST_RATIO = 20 * 1024 * 1024, 100
 MOST_ROWS = 1_048_576
 LONGEST_RECORD = 5  # lines; more is a quotation mark that nobody closed
 BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
-DELIMITERS = ";\t|,"
 HEAD = 60  # rows among which a header is looked for
 NOT_TABLES = {
     b"\xd0\xcf\x11\xe0": "an old or password-protected Excel file",
@@ -32,7 +30,6 @@ NOT_TABLES = {
     b"<": "a web page or XML file",
     b"{": "a JSON file",
 }
-Known = Callable[[tuple[Cell, ...]], int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,27 +41,48 @@ class Row:
     done: float = 0.0  # how much of the file has been read, 0 to 1
 
 
-def sheets(path: Path, known: Known) -> Iterator[tuple[str, Iterator[Row]]]:
+def sheets(path: Path, known: Callable[[tuple[Cell, ...]], int]) -> Iterator[tuple[str, Iterator[Row]]]:
     """The visible sheets by name; a CSV file is one sheet "". `known` counts the known column names of a row.
 
     Raises ImportRefused, here or while rows are read, for anything that is no table.
     """
     try:
         with path.open("rb") as file:
-            start = file.read(4)
+            start = file.read(4096)
     except OSError as error:
         raise ImportRefused(f"{path.name} cannot be read ({error.strerror})") from error
     for magic, what in NOT_TABLES.items():
         if start.removeprefix(codecs.BOM_UTF8).lstrip().startswith(magic):
             raise ImportRefused(f"{path.name} is {what}; save it as XLSX or CSV")
-    if start == b"PK\x03\x04":
+    if start.startswith(b"PK\x03\x04"):
         yield from _workbook(path)
         return
-    encoding = _encoding(path)
-    yield "", _records(path, encoding, max(DELIMITERS, key=lambda each: _most_known(path, encoding, each, known)))
+    encoding = _encoding(path, start)
+
+    def most_known(delimiter: str) -> int:
+        try:
+            rows = itertools.islice(_records(path, encoding, delimiter), HEAD)
+            return max((known(row.cells) for row in rows), default=0)
+        except ImportRefused:
+            return 0
+
+    yield "", _records(path, encoding, max(";\t|,", key=most_known))
 
 
-# --- CSV -----------------------------------------------------------------------------------------------------------
+def _encoding(path: Path, start: bytes) -> str:
+    for bom, encoding in BOMS.items():
+        if start.startswith(bom):
+            return encoding
+    for first, encoding in ((1, "utf-16-le"), (0, "utf-16-be")):
+        if start[first::2].count(0) > len(start) // 4:
+            return encoding
+    try:
+        with path.open(encoding="utf-8") as text:
+            while text.read(1 << 20):
+                pass
+    except UnicodeDecodeError:
+        return "cp1252"
+    return "utf-8"
 
 
 def _records(path: Path, encoding: str, delimiter: str) -> Iterator[Row]:
@@ -85,52 +103,22 @@ def _records(path: Path, encoding: str, delimiter: str) -> Iterator[Row]:
             raise ImportRefused(f"{path.name} is no text in UTF-8, UTF-16 or Windows-1252") from error
 
 
-def _most_known(path: Path, encoding: str, delimiter: str, known: Known) -> int:
-    try:
-        return max((known(row.cells) for row in itertools.islice(_records(path, encoding, delimiter), HEAD)), default=0)
-    except ImportRefused:
-        return 0
-
-
-def _encoding(path: Path) -> str:
-    with path.open("rb") as raw:
-        start = raw.read(4096)
-    for bom, encoding in BOMS.items():
-        if start.startswith(bom):
-            return encoding
-    for first, encoding in ((1, "utf-16-le"), (0, "utf-16-be")):
-        if start[first::2].count(0) > len(start) // 4:
-            return encoding
-    try:
-        with path.open(encoding="utf-8") as text:
-            while text.read(1 << 20):
-                pass
-    except UnicodeDecodeError:
-        return "cp1252"
-    return "utf-8"
-
-
-# --- XLSX ----------------------------------------------------------------------------------------------------------
-
-
 def _workbook(path: Path) -> Iterator[tuple[str, Iterator[Row]]]:
     """openpyxl meets hostile files with every kind of error; each of them means that this file cannot be read."""
     try:
         with zipfile.ZipFile(path) as archive:
             unpacked = sum(entry.file_size for entry in archive.infolist())
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-        raise ImportRefused(f"{path.name} is a damaged XLSX file") from error
-    if unpacked > MOST_UNPACKED or unpacked > MOST_RATIO * path.stat().st_size:
-        raise ImportRefused(
-            f"{path.name} unfolds to {unpacked:,} bytes; allowed are {MOST_UNPACKED:,}, and {MOST_RATIO} times its size"
-        )
-    try:
-        values = openpyxl.load_workbook(path, read_only=True, data_only=True)
+        if unpacked > min(MOST_UNPACKED, MOST_RATIO * path.stat().st_size):
+            most = f"{MOST_UNPACKED:,}, and {MOST_RATIO} times its size"
+            raise ImportRefused(f"{path.name} unfolds to {unpacked:,} bytes; allowed are {most}")
+        results = openpyxl.load_workbook(path, read_only=True, data_only=True)
         formulas = openpyxl.load_workbook(path, read_only=True, data_only=False)
-        pairs = [(sheet, formulas[sheet.title]) for sheet in values.worksheets if sheet.sheet_state == "visible"]
+        pairs = [(sheet, formulas[sheet.title]) for sheet in results.worksheets if sheet.sheet_state == "visible"]
+    except ImportRefused:
+        raise
     except Exception as error:
         raise ImportRefused(f"{path.name} is no XLSX workbook that can be read") from error
-    with closing(values), closing(formulas):
+    with closing(results), closing(formulas):
         for sheet, written in pairs:
             yield sheet.title, _sheet_rows(path, sheet, written)
 
@@ -148,10 +136,8 @@ def _sheet_rows(path: Path, sheet: Any, written: Any) -> Iterator[Row]:
             if number > MOST_ROWS:
                 raise ImportRefused(f"sheet {sheet.title} has more rows than a sheet can have")
             if has_formulas:
-                pairs = zip(cells, typed, strict=False)
-                cells = tuple(
-                    "#FORMULA" if cell is None and str(text).startswith("=") else cell for cell, text in pairs
-                )
+                both = zip(cells, typed, strict=False)
+                cells = tuple("#FORMULA" if cell is None and str(put).startswith("=") else cell for cell, put in both)
             yield Row(f"{sheet.title[:28]}!{number}", cells, min(number / total, 1.0))
     except ImportRefused:
         raise
