@@ -2,61 +2,80 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
-from sqlalchemy import Engine, Row, select
+from sqlalchemy import ColumnElement, Engine, Row, and_, bindparam, or_, select
 
-from compliance.casework.acts import Act, same_business
+from compliance.casework.acts import Act
 from compliance.casework.table import ACT
 from compliance.deployment import Deployment
-from compliance.law.facts import Effect, Identity, OfficerDecision, Sanction, Undertaking
+from compliance.gate import Standing
+from compliance.law.facts import Application, Effect, Identity, OfficerDecision, Sanction, Undertaking
+
+
+def _is(*acts: Act) -> ColumnElement[bool]:
+    return or_(*(ACT.c.act == one for one in acts))
+
+
+_APPLICATION = and_(ACT.c.reference == bindparam("reference"), ACT.c.permit_type == bindparam("permit_type"))
+_EMPLOYER = or_(*(ACT.c[name] == bindparam(name) for name in ("nib", "npp", "taxpayer")))
+_ACCEPTED = select(ACT).where(ACT.c.region == bindparam("region"), ACT.c.state == "accepted")
+_ACCEPTED = _ACCEPTED.order_by(ACT.c.position.desc())
+_STANDING = _ACCEPTED.where(
+    or_(and_(_is(Act.UNDERTAKE, Act.VERIFY, Act.OVERRIDE), _APPLICATION), and_(_is(Act.IMPOSE), _EMPLOYER))
+)
+_DECIDED = _ACCEPTED.where(_is(Act.VERIFY, Act.OVERRIDE), _APPLICATION).limit(1)
+_LIFTED = _ACCEPTED.where(_is(Act.LIFT), ACT.c.about.in_(bindparam("letters", expanding=True)))
 
 
 class CaseOffice:
     """Reads accepted acts, newest first: of several on the same thing the newest stands."""
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+        self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")  # no transaction around one statement
 
-    def sanctions(self, region: str, identity: Identity) -> tuple[Sanction, ...]:
-        """The region's letters on this employer, oldest first; of several liftings the first day counts."""
-        letters = self._accepted(region, (Act.IMPOSE,), same_business(identity.nib, identity.npp, identity.npwp))
-        if not letters:
-            return ()
-        lifted: dict[str, date] = {}
-        for row in self._accepted(region, (Act.LIFT,), ACT.c.about.in_([letter.id for letter in letters])):
-            day = date.fromisoformat(row.said["dated"])
-            lifted[row.about] = min(day, lifted.get(row.about, day))
+    def standing(self, application: Application, reference: str, identity: Identity) -> Standing:
+        """All that stands about an application and its employer, in one statement where nothing was lifted."""
+        about = {"region": application.region, "reference": reference, "permit_type": application.permit_type}
+        numbers = {"nib": identity.nib, "npp": identity.npp}
+        numbers["taxpayer"] = identity.npwp and identity.npwp[:13]  # of 16 digits; branches share 13
+        with self._engine.connect() as connection:
+            rows = connection.execute(_STANDING, about | numbers).all()
+            letters = [row for row in rows if row.act == Act.IMPOSE]
+            lifted: dict[str, date] = {}
+            known = {"region": application.region, "letters": [letter.id for letter in letters]}
+            for row in connection.execute(_LIFTED, known) if letters else ():
+                day = date.fromisoformat(row.said["dated"])
+                lifted[row.about] = min(day, lifted.get(row.about, day))  # of several liftings the first day counts
         said = [(row.id, row.said["letter"], date.fromisoformat(row.said["dated"])) for row in letters[::-1]]
-        return tuple(Sanction(region, number, dated, lifted.get(key)) for key, number, dated in said)
-
-    def undertakings(self, region: str, reference: str, permit_type: str) -> tuple[Undertaking, ...]:
-        """What was promised; a later promise about a finding takes the place of an earlier one."""
-        found, seen = [], set[str]()
-        about = (ACT.c.reference == reference, ACT.c.permit_type == permit_type)
-        for row in self._accepted(region, (Act.UNDERTAKE,), *about):
-            if codes := tuple(code for code in row.said["codes"] if code not in seen):
-                found.append(Undertaking(codes, date.fromisoformat(row.said["until"])))
-            seen |= set(codes)
-        return tuple(found)
-
-    def decision(self, region: str, reference: str, permit_type: str) -> OfficerDecision | None:
-        """The newest; its ground is the act that made it, whose words stay in its entry (they may be personal)."""
-        if not (row := self.decided(region, reference, permit_type)):
-            return None
-        said = row.said
-        ground, until = f"{row.act} {row.id}", date.fromisoformat(said["until"])
-        return OfficerDecision(Effect(said["effect"]), tuple(said["codes"]), ground, until)
+        sanctions = tuple(Sanction(application.region, number, dated, lifted.get(key)) for key, number, dated in said)
+        decided = next((row for row in rows if row.act in (Act.VERIFY, Act.OVERRIDE)), None)
+        return Standing(sanctions, _undertakings(rows), _decision(decided) if decided else None)
 
     def decided(self, region: str, reference: str, permit_type: str) -> Row[Any] | None:
-        about = (ACT.c.reference == reference, ACT.c.permit_type == permit_type)
-        return next(iter(self._accepted(region, (Act.VERIFY, Act.OVERRIDE), *about)), None)
-
-    def _accepted(self, region: str, kinds: tuple[Act, ...], *conditions: Any) -> list[Row[Any]]:
-        held = (ACT.c.region == region, ACT.c.act.in_(kinds), ACT.c.state == "accepted")
+        about = {"region": region, "reference": reference, "permit_type": permit_type}
         with self._engine.connect() as connection:
-            return list(connection.execute(select(ACT).where(*held, *conditions).order_by(ACT.c.position.desc())))
+            return connection.execute(_DECIDED, about).one_or_none()
+
+
+def _undertakings(rows: Sequence[Row[Any]]) -> tuple[Undertaking, ...]:
+    """What was promised; a later promise about a finding takes the place of an earlier one."""
+    found, seen = [], set[str]()
+    for row in rows:
+        codes = tuple(c for c in row.said["codes"] if c not in seen) if row.act == Act.UNDERTAKE else ()
+        if codes:
+            found.append(Undertaking(codes, date.fromisoformat(row.said["until"])))
+        seen |= set(codes)
+    return tuple(found)
+
+
+def _decision(row: Row[Any]) -> OfficerDecision:
+    """Its ground is the act that made it, whose words stay in its entry (they may be personal)."""
+    said = row.said
+    until = date.fromisoformat(said["until"])
+    return OfficerDecision(Effect(said["effect"]), tuple(said["codes"]), f"{row.act} {row.id}", until)
 
 
 def decision_shown(here: Deployment, region: str, reference: str, permit_type: str) -> dict[str, Any] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from hashlib import sha256
@@ -52,19 +52,18 @@ def ask_again(here: Deployment, check_id: str, key: str, *, today: bool, replace
 
     `today` judges by the law of today, else by that of the first check's day.
     """
-    earlier = here.log.entry(check_id)
-    question = work.again(earlier) if earlier else None
-    if earlier is None or question is None:
-        return None
-    stamp = int(earlier.at.timestamp() * 1000).to_bytes(6, "big")
-    name = str(ULID(stamp + sha256(key.encode()).digest()[:10]))
+    name = str(ULID(sha256(key.encode()).digest()[:16]))
     if made := here.log.entry(name):
         return made
+    earlier = here.log.entry(check_id)
+    question = work.again(earlier) if earlier else None
+    if question is None:
+        return None
     application = question.application
     if today:
         application = replace(application, as_at=here.policy.today(application.region, here.clock()))
-    about = {"application": application, "replaces": check_id if replaces else None}
-    here.gate.check(replace(question, id=name, request_id=name, **about))
+    new = replace(question, id=name, request_id=name, application=application)
+    here.gate.check(replace(new, replaces=check_id if replaces else None))
     return here.log.entry(name)
 
 
@@ -86,23 +85,29 @@ def redecide(here: Deployment, row: work.Row) -> None:
 def recall(here: Deployment, row: work.Row) -> None:
     """Find every check that used what was wrong; entries name them, and so they become due one after the other."""
     act, accepted, found = acts.find(here, row.key), here.log.entry(f"{row.key}.decided"), []
-    zone, said = here.policy.region(act.region).zone, act.said
+    zone = here.policy.region(act.region).zone
     for entry in here.log.entries(0, accepted.position if accepted else 0, kinds=("check",), disclose=False):
         evidence = entry.body["facts"].get("evidence")
         if not evidence or entry.body["facts"]["application"]["region"] != act.region:
             continue
         day = datetime.fromisoformat(evidence["received_at"]).astimezone(zone).date().isoformat()
-        used = {
-            "nib": said.get("nib") == entry.body["business"].get("nib"),
-            "sha256": said.get("sha256", "").startswith(evidence.get("reference") or "-"),
-            "since": said.get("since", "") <= day <= said.get("to", ""),
-        }
-        if all(used[name] for name in used if name in said):
+        if used(evidence, entry.body["business"], act.said, day):
             found.append(entry.id)
     for start in range(0, max(len(found), 1), CHUNK):
         body = {"act": row.key, "region": act.region, "checks": found[start : start + CHUNK]}
         name = f"{row.key}.found.{start}"
         here.log.append("officer.recalled", body, entry_id=name, private={}, at=here.clock())
+
+
+def used(evidence: Mapping[str, Any], business: Mapping[str, str], said: Mapping[str, str], day: str) -> bool:
+    """Whether a decision rested on what a recall names: an employer, an imported file, answers received in a period."""
+    file = evidence.get("reference") or "-" if evidence["source"] == "snapshot" else "-"
+    found = {
+        "nib": said.get("nib") == business.get("nib"),
+        "sha256": said.get("sha256", "").startswith(file),  # an answer names its file by the first digits
+        "since": said.get("since", "") <= day <= said.get("to", ""),
+    }
+    return all(found[name] for name in found if name in said)
 
 
 @work.handles("undertaking")
@@ -132,8 +137,9 @@ def look(here: Deployment, row: work.Row) -> datetime | None:
     made = _look(here, act, f"{row.key}:{'' if letter else today}", replaces=False)
     if made and made.body["decision"]["verdict"] == "UNDETERMINED":
         return now + timedelta(days=1)
-    for kind, day in _news(made, act, following) if made else ():
-        _tell(here, act, made, kind, day)
+    if made:
+        for kind, day in _news(made, act, following):
+            _tell(here, act, made, kind, day)
     return None if letter else again
 
 

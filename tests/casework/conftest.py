@@ -61,7 +61,9 @@ class Agency:
         record: Any = None
         if ask.value == NIB:
             paid = (self.clock().replace(day=1) - timedelta(days=1)).date().replace(day=1)
-            account = Account("15070955", True, self.programmes, self.workers, True, paid, 0, False, False, False, False)
+            account = Account(
+                "15070955", True, self.programmes, self.workers, True, paid, 0, False, False, False, False
+            )
             record = Employer("SUMBER REJEKI, CV", NIB, None, (account,))
         if ask.subject is Subject.PARTICIPANT:
             record = Participant("BPU", True, self.covered)

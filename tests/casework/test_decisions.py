@@ -259,16 +259,12 @@ def test_a_kept_undertaking_ends_well_and_a_later_one_takes_the_place_of_an_earl
         assert connection.execute(select(ITEM)).all() == []
 
 
-def test_an_override_is_not_allowed_unless_the_region_says_so(
-    here: Deployment, check: Checks, agency: Agency
-) -> None:
+def test_an_override_is_not_allowed_unless_the_region_says_so(here: Deployment, check: Checks, agency: Agency) -> None:
     agency.programmes = frozenset()
     stopped = check()
     assert Act.OVERRIDE not in acts.possible(here, stopped["id"])
     with pytest.raises(NotAllowed, match="not allowed in this region"):
-        acts.propose(
-            here, CLERK, Act.OVERRIDE, stated(Act.OVERRIDE, codes=["PROGRAMMES_MISSING"]), stopped["id"]
-        )
+        acts.propose(here, CLERK, Act.OVERRIDE, stated(Act.OVERRIDE, codes=["PROGRAMMES_MISSING"]), stopped["id"])
 
 
 @pytest.mark.usefixtures("lenient")
