@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from ulid import ULID
 
@@ -96,27 +96,25 @@ class Log(Protocol):
         ...
 
 
+class Standing(NamedTuple):
+    """What the office's own people decided about an application and its employer."""
+
+    sanctions: tuple[Sanction, ...] = ()
+    undertakings: tuple[Undertaking, ...] = ()
+    decision: OfficerDecision | None = None
+
+
 class Office(Protocol):
-    """What the office's own people decided, as it holds on a day."""
+    """What the office decided, as it stands now."""
 
-    def sanctions(self, region: str, identity: Identity) -> tuple[Sanction, ...]: ...
-
-    def undertakings(self, region: str, reference: str, permit_type: str) -> tuple[Undertaking, ...]: ...
-
-    def decision(self, region: str, reference: str, permit_type: str) -> OfficerDecision | None: ...
+    def standing(self, application: Application, reference: str, identity: Identity) -> Standing: ...
 
 
 class EmptyOffice:
     """An office that has decided nothing yet."""
 
-    def sanctions(self, region: str, identity: Identity) -> tuple[Sanction, ...]:
-        return ()
-
-    def undertakings(self, region: str, reference: str, permit_type: str) -> tuple[Undertaking, ...]:
-        return ()
-
-    def decision(self, region: str, reference: str, permit_type: str) -> OfficerDecision | None:
-        return None
+    def standing(self, application: Application, reference: str, identity: Identity) -> Standing:
+        return Standing()
 
 
 class Gate:
@@ -181,12 +179,13 @@ class Gate:
 
     def _judge(self, question: Question, law: Law, key: str, now: datetime) -> tuple[Facts, Decision]:
         application, started = question.application, time.monotonic()
+        standing = self.office.standing(application, question.reference, question.identity)
         facts = Facts(
             application=application,
             today=self.policy.today(application.region, now),
-            register=self.office.sanctions(application.region, question.identity),
-            undertakings=self.office.undertakings(application.region, question.reference, application.permit_type),
-            decision=self.office.decision(application.region, question.reference, application.permit_type),
+            register=standing.sanctions,
+            undertakings=standing.undertakings,
+            decision=standing.decision,
         )
         if law.asks(facts):
             facts = replace(facts, evidence=self.evidence(question, law, key, now))
