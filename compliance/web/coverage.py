@@ -81,15 +81,29 @@ def coverage_export() -> ResponseReturnValue:
     return Response(made, mimetype=sheet.XLSX, headers=headers)
 
 
-@pages.route("/cakupan/lembaga/<one>", methods=["GET", "POST"])
+@pages.get("/cakupan/lembaga/<one>")
 @allow(*EVERYBODY)
 def institution(one: str) -> ResponseReturnValue:
-    """One institution with all that was ever said of it; `baru` is a new one. Only CHANGERS change anything."""
+    """One institution with all that was ever said of it."""
+    return _institution(one)
+
+
+@pages.post("/cakupan/lembaga/<one>")
+@allow(*CHANGERS)
+def change_institution(one: str) -> ResponseReturnValue:
+    return _institution(one)
+
+
+@pages.route("/cakupan/baru", methods=["GET", "POST"])
+@allow(*CHANGERS)
+def new_institution() -> ResponseReturnValue:
+    return _institution("")
+
+
+def _institution(one: str) -> ResponseReturnValue:
     told, here, asker = _asked(), deployment(), Asker("user", me().id)
     known = next((each for each in told["those"] if each.id == one), None)
-    if not told["may_change"] and (request.method == "POST" or one == "baru"):
-        abort(403)
-    if not known and one != "baru":
+    if one and not known:
         abort(404)
     region, today = told["region"], told["today"]
 
