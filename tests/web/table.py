@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from hashlib import sha256
 
 import pyotp
 from flask import Flask
 
 from compliance.access.clients import Clients
 from compliance.access.users import Role
+from compliance.reports import promises
 from compliance.coverage import acts
 from compliance.gate import Asker
 from tests.conftest import Clock
@@ -66,6 +68,17 @@ PAGES = {
     "clients": Page(ADMINISTRATORS, ("/aplikasi",)),
     "client": Page(ADMINISTRATORS, ("/aplikasi/{client}",)),
     "agency": Page(ADMINISTRATORS, ("/bpjs",)),
+    "audit": Page(AUDITORS, ("/audit", "/audit?q=sumber&verdict=NOT_MET", "/audit?since=kemarin", "/audit?q=tidak")),
+    "audit_check": Page(AUDITORS, ("/audit/periksa/{check}", "/audit/periksa/{unsure}")),
+    "audit_proof": Page(AUDITORS),
+    "audit_policy": Page(AUDITORS, ("/audit/aturan/{text}",)),
+    "audit_export": Page(AUDITORS),
+    "audit_log": Page(AUDITORS, ("/audit/log",)),
+    "audit_report": Page(AUDITORS, ("/audit/laporan", "/audit/laporan?since=2020-01-01")),
+    "audit_samples": Page(AUDITORS, ("/audit/sampel",)),
+    "audit_sample": Page(AUDITORS, ("/audit/sampel/{planned}", "/audit/sampel/{judged}")),
+    "promised": Page(PUBLIC, ("/promises",)),
+    "promised_now": Page(AUDITORS),
     "law": Page(frozenset({Role.ADMINISTRATOR, Role.SUPERVISOR}), ("/aturan",)),
 }
 
@@ -110,6 +123,26 @@ def _institutions(app: Flask) -> dict[str, str]:
         for one in acts.due(here, "73.09"):
             acts.ask(here, "73.09", one, by)
     return {"asked": those["village"].id, "group": those["bpu_group"].id}
+
+
+def _samples(app: Flask) -> dict[str, str]:
+    """One that is planned, one whose period is over; and the promises."""
+    with app.app_context():
+        running = app.extensions["compliance"]
+        promises.prove(running, [], by="test", most=10)
+        text = next(e.body["sha256"] for e in running.log.entries(kinds=("policy.text",)) if "region" in e.body["text"])
+        told = {"by": "test", "regions": ["73.09"], "per_office": 2, "seed_sha256": sha256(b"benih").hexdigest()}
+        drawn = {"73.09 DPMPTSP Maros": {"checks": 9, "ids": ["A", "B"]}, "73.09 client:1": {"checks": 1, "ids": ["C"]}}
+        said = [
+            ("committed", {"sample": "PLANNED", "since": "2026-12-01", "until": "2026-12-31", **told}),
+            ("committed", {"sample": "JUDGED", "since": "2026-10-01", "until": "2026-10-31", **told}),
+            ("drawn", {"sample": "JUDGED", "seed": "benih", "drawn": drawn}),
+            ("judged", {"sample": "JUDGED", "wrong": {office: 0 for office in drawn}}),
+        ]
+        for kind, body in said:
+            entry_id = f"{kind}-{body['sample']}"
+            running.log.append(f"access.sample_{kind}", body, entry_id=entry_id, private={}, at=running.clock())
+    return {"planned": "PLANNED", "judged": "JUDGED", "text": text}
 
 
 WORLD: list[Callable[[Flask], dict[str, str]]] = [_people, _software, _checks, _institutions]
