@@ -1,5 +1,6 @@
 """gunicorn's settings: threads for callers who wait for the agency, and no control socket shared between instances."""
 
+import contextlib
 import os
 import shutil
 import sys
@@ -7,6 +8,7 @@ import tempfile
 
 bind = os.environ.get("BIND", "127.0.0.1:8000")
 workers = int(os.environ.get("WORKERS", "2"))
+preload_app = True  # a worker is a fork: it cannot fail to import, and it serves within milliseconds
 worker_class = "gthread"
 threads = int(os.environ.get("THREADS", "128"))
 backlog = 512
@@ -28,16 +30,34 @@ def on_exit(server):
     shutil.rmtree(os.environ["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)
 
 
-def post_worker_init(worker):
-    """Each worker opens the log before its first answer: the key, the login, heads known outside, tables caught up."""
+def _log(app):
+    return getattr(app, "extensions", {}).get("compliance") and app.extensions["compliance"].log
+
+
+def when_ready(server):
+    """Before the first worker: what must not start ends here, in one line. No connection is shared with workers."""
     from compliance.errors import Misconfigured
 
-    running = getattr(worker.wsgi, "extensions", {}).get("compliance")
-    if running is None:
-        return
-    with worker.wsgi.app_context():
-        try:
-            running.log.check_start()
-        except Misconfigured as error:
-            worker.log.error("%s", error)
-            sys.exit(3)  # gunicorn ends, instead of trying again
+    app = server.app.wsgi()
+    if log := _log(app):
+        with app.app_context():
+            try:
+                log.check_start()
+            except Misconfigured as error:
+                server.log.error("%s", error)
+                sys.exit(3)
+            finally:
+                log.engine.dispose()
+
+
+def post_worker_init(worker):
+    """Each worker opens the log before its first answer: the key, the login, heads known outside, tables caught up.
+
+    gunicorn ends altogether when a worker ends here, so one that is born while the database or a file is away must not:
+    it answers 503 until they are back.
+    """
+    from compliance.errors import Misconfigured
+
+    if log := _log(worker.wsgi):
+        with worker.wsgi.app_context(), contextlib.suppress(Misconfigured):
+            log.check_start()

@@ -1,8 +1,8 @@
-"""The append: take the turn → last row → fold → insert → commit; then, durable, project."""
+"""The append: take the turn → last row → fold → insert → commit; then project; then durable."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import Connection, select
@@ -11,13 +11,10 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from compliance.audit.entry import Draft, Entry
 from compliance.audit.projection import is_projected, project
 from compliance.audit.table import audit_disclosure, audit_entry
-from compliance.audit.turn import appended, barrier, optional
+from compliance.audit.turn import Row, aside, step, turn
 from compliance.proof.merkle import grow, leaf_hash, root_of, split
 
-_columns = (audit_entry.c.pos, audit_entry.c.body, audit_entry.c.leaf_hash, audit_entry.c.root, audit_entry.c.frontier)
-_by_id = select(*_columns)
-_insert = audit_entry.insert()
-_disclose = audit_disclosure.insert()
+_by_id = select(audit_entry).where
 
 
 def next_row(last: Any, draft: Draft) -> dict[str, Any]:
@@ -25,45 +22,36 @@ def next_row(last: Any, draft: Draft) -> dict[str, Any]:
     frontier: list[bytes] = []
     position = 0
     if last is not None:
-        frontier = split(last.frontier)
+        frontier, position = split(last.frontier), last.pos + 1
         grow(frontier, last.pos, last.leaf_hash)
-        position = last.pos + 1
-    leaf = leaf_hash(draft.raw)
-    before = b"".join(frontier)
-    grow(frontier, position, leaf)
-    return {
-        "pos": position,
-        "entry_id": draft.id,
-        "body": draft.raw,
-        "leaf_hash": leaf,
-        "root": root_of(frontier),
-        "frontier": before,
-    }
+    before, leaf = b"".join(frontier), leaf_hash(draft.raw)
+    root = root_of([*frontier, leaf])
+    row = {"pos": position, "entry_id": draft.id, "body": draft.raw}
+    return row | {"leaf_hash": leaf, "root": root, "frontier": before}
 
 
-def append(connection: Connection, draft: Draft, finish: Callable[[Mapping[str, Any]], Entry]) -> Entry:
-    """Append and project, or find the entry of that id; durable when it returns.
+def append(connection: Connection, draft: Draft, finish: Callable[[Row], Entry]) -> tuple[Entry, bool]:
+    """Append and project, or find the entry of that id (then False). Durable after `Turns.durable`.
 
-    `finish` turns the row into the entry that is projected. Needs a connection of `turns`.
+    `finish` turns the row into the entry that is projected. Needs a connection of `Turns`.
     """
 
-    def write(last: Any) -> Mapping[str, Any]:
+    def write(last: Any) -> Row:
         row = next_row(last, draft)
-        connection.execute(_insert, row)
+        connection.execute(audit_entry.insert(), row)
         if draft.disclosures:
-            connection.execute(_disclose, draft.disclosures)
+            connection.execute(audit_disclosure.insert(), draft.disclosures)
         return row
 
     try:
-        with appended(connection, draft, write) as row:
-            entry = finish(row)
+        with turn(connection):
+            entry = finish(step(connection, draft, write))
             if is_projected(entry.kind):
-                with optional(connection, SQLAlchemyError, KeyError, TypeError, ValueError):
+                with aside(connection, SQLAlchemyError, KeyError, TypeError, ValueError):
                     project(connection, entry.kind, entry)
-        return entry
+        return entry, True
     except IntegrityError:
-        found = connection.execute(_by_id.where(audit_entry.c.entry_id == draft.id)).mappings().one_or_none()
+        found = connection.execute(_by_id(audit_entry.c.entry_id == draft.id)).mappings().one_or_none()
         if found is None:
             raise
-        barrier(connection)
-        return finish(dict(found))
+        return finish(dict(found)), False

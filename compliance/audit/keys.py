@@ -60,6 +60,7 @@ def declare_incident(audit: AuditLog, *, reason: str, by: str, known: Head | Non
         "by": by,
         "new": {"origin": audit.origin, "key": str(new)},
     }
+    audit.closed = ""
     audit.append("log.incident", body, entry_id=entry_id, private={}, at=audit.clock())
     return new
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, bindparam, select
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from compliance.audit import document
@@ -19,24 +21,32 @@ from compliance.audit.opening import open_for_service
 from compliance.audit.reads import LogReads
 from compliance.audit.signing import Keyring
 from compliance.audit.table import audit_entry, check_record
-from compliance.audit.turn import turns
-from compliance.errors import LogUnavailable, Misconfigured
+from compliance.audit.turn import Row, Turns
+from compliance.errors import LogBroken, LogUnavailable, Misconfigured
 from compliance.gate import Recorded
 from compliance.law.codec import from_json
 from compliance.law.facts import Evidence
-from compliance.proof.merkle import split
+from compliance.proof.merkle import EMPTY_ROOT, split
 from compliance.proof.receipt import new_code
 
 if TYPE_CHECKING:
     from config import Settings
 
 log = logging.getLogger(__name__)
+_EVIDENCE = (
+    select(audit_entry.c.body)
+    .join(check_record, check_record.c.pos == audit_entry.c.pos)
+    .where(check_record.c.question == bindparam("question"), check_record.c.received_at >= bindparam("since"))
+    .order_by(check_record.c.received_at.desc(), check_record.c.pos.desc())
+    .limit(1)
+)
 
 
 class AuditLog(LogReads, CheckReads):
     """The log of one deployment; implements the gate's `Log`. Thread-safe. Needs no tables until it is used.
 
-    `closed` says why nothing is appended, else "". The signer's memory is kept once `check_start` has passed.
+    `closed` says why nothing is appended, else "". The signer's memory is kept once `check_start` has passed. `seen` is
+    told of every entry made durable.
     """
 
     def __init__(
@@ -48,31 +58,58 @@ class AuditLog(LogReads, CheckReads):
     ) -> None:
         self.engine, self.settings, self.clock, self.seen = engine, settings, clock, seen
         self.keyring = Keyring(settings.log_signing_key, settings.log_origin, settings.public_url)
-        self._turns = turns(engine)
+        self.turns = Turns(engine)
         self.closed = ""
-        self._remember_at: float | None = None
+        self._look_at, self._remember_at, self._newest = 0.0, float("inf"), (0, EMPTY_ROOT)
+        self._looking, self._remembering = threading.Lock(), threading.Lock()
 
     @property
     def origin(self) -> str:
         return self.settings.log_origin
 
     def check_start(self) -> None:
-        """To be called by each process that serves or works, before its first append; `opening` says what it does."""
-        self._remember_at = 0.0
-        open_for_service(self)
+        """To be called by each process that serves or works, before its first append; `opening` says what it does.
 
-    def check_ready(self) -> None:
-        """Read the newest entry and sign it: database, tables and key are there. Raises LogUnavailable when closed."""
+        Raises Misconfigured when the service must not start. Whatever else is wrong closes the log: it is read, and it
+        is looked at again, at most once a second, until it is as it must be.
+        """
+        self._look_at = time.monotonic() + 1.0
+        try:
+            open_for_service(self)
+        except Misconfigured as error:
+            self.closed = str(error)
+            raise
+        except (LogBroken, OSError, SQLAlchemyError, KeyError, TypeError, ValueError) as error:
+            self.closed = str(error) if isinstance(error, LogBroken) else f"{type(error).__name__} at the start"
+            log.error("the log takes no entries: %s", self.closed, exc_info=not isinstance(error, LogBroken))
+            return
+        self.closed, self._remember_at = "", 0.0
+        self._remember(*self.head())
+
+    def check_open(self) -> None:
+        """Raises LogUnavailable while the log takes no entries."""
+        if self.closed and time.monotonic() > self._look_at and self._looking.acquire(blocking=False):
+            try:
+                with suppress(Misconfigured):
+                    self.check_start()
+            finally:
+                self._looking.release()
         if self.closed:
             raise LogUnavailable(f"the log takes no entries: {self.closed}")
+
+    def check_ready(self) -> None:
+        """Read the newest entry, make it durable and sign it: database and key are there. Raises LogUnavailable."""
+        self.check_open()
         self.checkpoint()
 
-    def remember(self, size: int, root: bytes) -> None:
-        """Tell the signer's memory of a head, at most once a second."""
-        now = time.monotonic()
-        if self._remember_at is not None and now >= self._remember_at and size:
-            self._remember_at = now + 1.0
-            self.keyring.remember(size, root)
+    def _remember(self, size: int, root: bytes, at_once: bool = False) -> None:
+        """Tell the signer's memory of a durable head, at most once a second."""
+        if size and (at_once or time.monotonic() >= self._remember_at) and self._remembering.acquire(blocking=at_once):
+            try:
+                self.keyring.remember(size, root)
+                self._remember_at = time.monotonic() + 1.0
+            finally:
+                self._remembering.release()
 
     def append(
         self, kind: str, body: Mapping[str, Any], *, entry_id: str, private: Mapping[str, Any], at: datetime
@@ -81,38 +118,49 @@ class AuditLog(LogReads, CheckReads):
 
         For kind `check`, `document` is the answer (contract §2); for others "". Raises LogUnavailable: no answer then.
         """
-        if self.closed:
-            raise LogUnavailable(f"the log takes no entries: {self.closed}")
+        self.check_open()
         if kind == "check":
             body = {**body, "receipt_code": new_code()}
-        written = draft(kind, body, entry_id=entry_id, private=private, at=at)
-        last: Mapping[str, Any] = {}
+        written, newest = draft(kind, body, entry_id=entry_id, private=private, at=at), self._newest
+        tree: Row = {}
 
-        def finish(row: Mapping[str, Any]) -> Entry:
-            nonlocal last
-            last = row
+        def finish(row: Row) -> Entry:
+            nonlocal tree
+            tree = row
             return self._answered(Entry(row["pos"], entry_id, row["body"], row["leaf_hash"], "", private), row)
 
         try:
             self.keyring.signers  # noqa: B018 (raises before anything is written)
-            entry = self._write(written, finish)
-            self.remember(last["pos"] + 1, last["root"])
-        except (SQLAlchemyError, OSError, Misconfigured) as error:
+            entry, fresh = self._write(written, finish)
+            if fresh and entry.position < newest[0]:
+                raise self._fallen_back(newest)
+            self._newest = max(self._newest, (entry.position + 1, tree["root"]))
+            self._remember(*self._newest)
+        except (SQLAlchemyError, OSError, LogBroken, Misconfigured) as error:
             log.exception("the log cannot be written")
             raise LogUnavailable(f"the log cannot be written ({type(error).__name__})") from error
         self.seen(kind, body)
         return Recorded(entry_id, entry.position, entry.document)
 
-    def _write(self, written: Draft, finish: Callable[[Mapping[str, Any]], Entry]) -> Entry:
+    def _write(self, written: Draft, finish: Callable[[Row], Entry]) -> tuple[Entry, bool]:
         """Once more when the server went away: the entry's id makes that harmless."""
-        try:
-            with self._turns.connect() as connection:
-                return append(connection, written, finish)
-        except DBAPIError as error:
-            if not error.connection_invalidated:
-                raise
-        with self._turns.connect() as connection:
-            return append(connection, written, finish)
+        for last_try in (False, True):
+            try:
+                with self.turns.connect() as connection:
+                    done = append(connection, written, finish)
+                    self.turns.durable(connection)
+                    return done
+            except DBAPIError as error:
+                if last_try or not error.connection_invalidated:
+                    raise
+        raise AssertionError
+
+    def _fallen_back(self, newest: tuple[int, bytes]) -> LogBroken:
+        """The database lost entries that were durable (an older copy, a replica that was behind): no answer leaves."""
+        self._remember(*newest, at_once=True)
+        self._newest, self._look_at = (0, EMPTY_ROOT), time.monotonic() + 1.0
+        self.closed = f"the database has lost entries; it had {newest[0]}"
+        return LogBroken(self.closed)
 
     def _answered(self, entry: Entry, row: Mapping[str, Any]) -> Entry:
         """A check with its signed answer; `row` holds the tree that ends with it."""
@@ -131,15 +179,9 @@ class AuditLog(LogReads, CheckReads):
 
     def last_evidence(self, question_key: str, since: datetime) -> Evidence | None:
         """The last understood fresh answer to the same question that was received at or after `since`."""
-        newest = (
-            select(audit_entry.c.body)
-            .join(check_record, check_record.c.pos == audit_entry.c.pos)
-            .where(check_record.c.question == question_key, check_record.c.received_at >= since)
-            .order_by(check_record.c.received_at.desc(), check_record.c.pos.desc())
-            .limit(1)
-        )
-        with self.engine.connect() as connection:
-            raw = connection.scalar(newest)
+        reading = self.engine.execution_options(isolation_level="AUTOCOMMIT")  # no transaction around one statement
+        with reading.connect() as connection:
+            raw = connection.scalar(_EVIDENCE, {"question": question_key, "since": since})
         if raw is None:
             return None
         evidence: Evidence = from_json(Evidence, Entry(0, "", raw, b"").body["facts"]["evidence"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -18,15 +17,13 @@ from compliance.proof.tally import BACKWARDS
 if TYPE_CHECKING:
     from compliance.audit.log import AuditLog
 
-log = logging.getLogger(__name__)
-
 
 def open_for_service(audit: AuditLog) -> None:
-    """Raises Misconfigured when the service must not start. A log that is behind a head known outside is closed: it is
-    read, but `closed` says why nothing is appended until an incident is declared."""
+    """Raises Misconfigured when the service must not start, LogBroken when the database is behind a head known outside:
+    then nothing is appended until it is restored, or an incident is declared."""
     try:
         check_place(audit.engine, audit.settings.demo)
-        audit.head()
+        size, _ = audit.head()
     except SQLAlchemyError as error:
         raise Misconfigured(
             f"DATABASE_URL: the database cannot be read ({type(error).__name__}); is it there, and migrated by"
@@ -35,36 +32,26 @@ def open_for_service(audit: AuditLog) -> None:
     audit.keyring.signers  # noqa: B018 (raises)
     if undeclared(audit):
         raise Misconfigured("LOG_ORIGIN was changed, but no entry says why; end it: flask log incident")
-    size, _ = audit.head()
     for newest in audit.entries(max(size - 1, 0), size):
         if newest.at - audit.clock() > BACKWARDS:
             last = f"{newest.at:%Y-%m-%dT%H:%M:%SZ}"
             raise Misconfigured(f"this machine's clock is behind the log's last entry of {last}; set it right")
-    try:
-        compare(audit)
-    except LogBroken as error:
-        audit.closed = str(error)
-        log.error("the log takes no entries: %s", error)
-        return
-    catch_up(audit)
-    audit.remember(*audit.head())
-
-
-def compare(audit: AuditLog) -> None:
-    """Raises LogBroken when the signer's memory or a witness knows of more, or of something else, than the database."""
     remembered = audit.keyring.remembered()
     if remembered and remembered.origin == audit.origin:
-        _must_contain(audit, remembered, "the signer")
+        _must_contain(audit, remembered)
     witnesses.submit(audit)
+    catch_up(audit)
 
 
-def _must_contain(audit: AuditLog, head: Head, who: str) -> None:
+def _must_contain(audit: AuditLog, head: Head) -> None:
     size, _ = audit.head()
     if head.size > size:
         raise LogBroken(
-            f"{who} knows a head of {head.size} entries, the database has {size}; restore it, or declare the loss:"
+            f"the signer knows a head of {head.size} entries, the database has {size}; restore it, or declare the loss:"
             " flask log incident",
             size,
         )
     if audit.root_at(head.size) != head.root:
-        raise LogBroken(f"{who} knows another history of the first {head.size} entries; flask log incident declares it")
+        raise LogBroken(
+            f"the signer knows another history of the first {head.size} entries; flask log incident declares it"
+        )

@@ -11,6 +11,7 @@ from sqlalchemy import Engine, Select, select
 from compliance.audit.entry import Entry, disclosed
 from compliance.audit.signing import Keyring
 from compliance.audit.table import audit_disclosure, audit_entry
+from compliance.audit.turn import Turns
 from compliance.errors import LogBroken
 from compliance.proof import tiles
 from compliance.proof.merkle import EMPTY_ROOT, Span, consistency_spans, fold_complete, inclusion_spans, prove, split
@@ -26,6 +27,7 @@ class LogReads:
 
     engine: Engine
     keyring: Keyring
+    turns: Turns
 
     def head(self) -> tuple[int, bytes]:
         """Size and root now."""
@@ -44,9 +46,16 @@ class LogReads:
             raise LogBroken(f"the log has fewer than {size} entries")
         return root
 
+    def durable_head(self) -> tuple[int, bytes]:
+        """Size and root of what no crash can take back: only such a head is signed, remembered or published."""
+        head = self.head()
+        with self.turns.connect() as connection:
+            self.turns.durable(connection)
+        return head
+
     def checkpoint(self) -> str:
         """The newest head, signed now."""
-        return self.keyring.head(*self.head())
+        return self.keyring.head(*self.durable_head())
 
     def inclusion(self, index: int, size: int) -> list[bytes]:
         """The proof that entry `index` is in the tree of `size`. Raises LogBroken when it is not."""
@@ -94,6 +103,13 @@ class LogReads:
     def entry_at(self, position: int) -> Entry | None:
         return self._one(_entry.where(audit_entry.c.pos == position))
 
+    def entries_at(self, positions: Iterable[int]) -> list[Entry]:
+        """The entries at some positions, few enough for one query, in order."""
+        query = _entry.where(audit_entry.c.pos.in_(list(positions))).order_by(audit_entry.c.pos)
+        with self.engine.connect() as connection:
+            found = [Entry(*row) for row in connection.execute(query)]
+        return self._with_disclosures(found)
+
     def _one(self, query: Select[int, str, bytes, bytes]) -> Entry | None:
         with self.engine.connect() as connection:
             row = connection.execute(query).one_or_none()
@@ -104,7 +120,7 @@ class LogReads:
         entry = self.entry(entry_id)
         if entry is None:
             return None
-        size, root = self.head()
+        size, root = self.durable_head()
         return {
             "body": b64(entry.raw),
             "index": entry.position,

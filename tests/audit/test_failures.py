@@ -4,21 +4,39 @@ from __future__ import annotations
 
 import fcntl
 import json
+import shutil
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from sqlalchemy import event, text
+from sqlalchemy.exc import SQLAlchemyError
 
-from compliance.audit import turn
+from compliance.audit import turn, witnesses
 from compliance.audit.log import AuditLog
+from compliance.audit.signing import Keyring
 from compliance.audit.verify import verify
-from compliance.errors import LogUnavailable
+from compliance.errors import LogBroken, LogUnavailable, Misconfigured
 from compliance.gate import Recorded
 from compliance.proof.note import unb64
 from compliance.proof.receipt import verify_answer, verify_proof
+from config import Settings
+from tests.audit import forger
+from tests.audit.forger import Rows
+from tests.conftest import Clock
 
 Add = Callable[..., Recorded]
+
+
+@pytest.fixture
+def settings(settings: Settings, tmp_path: Path) -> Settings:
+    """A key of this test's own, with its memory."""
+    shutil.copy(settings.log_signing_key, tmp_path / "own.key")
+    return replace(settings, log_signing_key=tmp_path / "own.key")
 
 
 def is_sqlite(log: AuditLog) -> bool:
@@ -122,3 +140,73 @@ def test_a_connection_that_was_cut_is_replaced(log: AuditLog, admin_log: AuditLo
     with admin_log.engine.begin() as connection:
         connection.execute(text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'gate_login'"))
     assert add("two").position == 1
+
+
+def test_heads_are_signed_only_when_no_crash_can_take_them_back(log: AuditLog, admin_log: AuditLog, add: Add) -> None:
+    """A head that leaves before its entries are on disk would be ahead of the database after a crash, for ever."""
+    if is_sqlite(log):
+        pytest.skip("SQLite's commit is its own barrier")
+    add("one")
+    function = "ON FUNCTION pg_logical_emit_message(boolean, text, text, boolean)"
+    with without(admin_log, f"REVOKE EXECUTE {function} FROM PUBLIC", f"GRANT EXECUTE {function} TO PUBLIC"):
+        for publish in (log.checkpoint, lambda: witnesses.submit(log), lambda: log.package("one")):
+            with pytest.raises(SQLAlchemyError):
+                publish()
+        log.check_start()
+        assert log.closed
+        assert log.keyring.remembered() is None
+    assert witnesses.published(log) is None
+
+
+def test_many_threads_and_processes_leave_the_signers_memory_whole(log: AuditLog) -> None:
+    rings = [log.keyring, Keyring(log.keyring.path, log.origin, "")]
+    stop, broken = threading.Event(), list[Exception]()
+
+    def read() -> None:
+        while not stop.is_set():
+            try:
+                log.keyring.remembered()
+            except LogBroken as error:
+                broken.append(error)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda size: rings[size % 2].remember(size, bytes(32)), range(1, 400)))
+    stop.set()
+    reader.join()
+    assert not broken
+    assert log.keyring.remembered() is not None
+
+
+def test_a_log_that_closed_at_the_start_opens_when_what_was_wrong_is_right_again(
+    log: AuditLog, admin_log: AuditLog, add: Add, clock: Clock
+) -> None:
+    add("one")
+    with without(admin_log, "ALTER TABLE audit_entry RENAME TO away", "ALTER TABLE away RENAME TO audit_entry"):
+        with pytest.raises(Misconfigured):
+            log.check_start()
+        with pytest.raises(LogUnavailable, match="cannot be read"):
+            add("two")
+    log._look_at = 0.0
+    assert add("two").position == 1
+    assert log.closed == ""
+
+
+def test_p1_a_running_gate_notices_that_its_database_lost_durable_entries(
+    log: AuditLog, admin_log: AuditLog, add: Add
+) -> None:
+    """An older copy put in place, a failover to a replica that was behind: no answer leaves, until it is restored."""
+    log.check_start()
+    for number in range(4):
+        add(f"check-{number}")
+    kept: list[Rows] = []
+    forger.rewrite(admin_log, lambda rows: kept.append(rows) or rows[:2])
+    with pytest.raises(LogUnavailable):
+        add("one")
+    log._look_at = 0.0
+    with pytest.raises(LogUnavailable, match="the signer knows a head of 4"):
+        add("two")
+    forger.rewrite(admin_log, lambda rows: kept[0])
+    log._look_at = 0.0
+    assert add("three").position == 4

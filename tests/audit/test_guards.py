@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -135,7 +136,7 @@ def test_an_append_that_fails_leaves_no_disclosure_behind(log: AuditLog, admin_l
 def test_a_network_file_system_is_refused(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     if not settings.database_url.startswith("sqlite"):
         pytest.skip("SQLite alone needs a local disk")
-    monkeypatch.setattr("compliance.audit.turn.NETWORK", {"ext4", "overlay", "tmpfs", "xfs", "btrfs", "zfs", "ext3"})
+    monkeypatch.setattr("compliance.audit.turn.NETWORK", re.compile(".+"))
     here = replace(settings)
     engine = create_engine(here.database_url, **engine_options(here.database_url))
     with pytest.raises(Misconfigured, match="network file system"):
