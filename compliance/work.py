@@ -29,6 +29,7 @@ from compliance.gate import Asker, Officer, Question
 from compliance.law.codec import from_json
 from compliance.law.facts import Application, Ask, Evidence, Identity, Subject
 from compliance.registry.port import Purpose
+from compliance.reports import promises
 
 LEASE = timedelta(minutes=2)
 BATCH = 20
@@ -122,7 +123,7 @@ def _spread(key: str) -> timedelta:
 def standing(here: Deployment) -> None:
     """Rows that are always there."""
     with here.log.engine.begin() as connection:
-        for kind in ("sentinel", "heads", "replay", "coverage"):
+        for kind in ("sentinel", "heads", "replay", "promises", "coverage"):
             add(connection, kind, "all", here.clock())
 
 
@@ -152,6 +153,17 @@ def replay_yesterday(here: Deployment, row: Row) -> datetime:
     zones = [region.zone for region in here.policy.regions.values()]
     tonight = (now + timedelta(days=1)).astimezone(zones[0]).replace(hour=1, minute=0, second=0, microsecond=0)
     return tonight if tonight - now <= timedelta(days=1) else tonight - timedelta(days=1)
+
+
+@handles("promises")
+def keep_promises(here: Deployment, row: Row) -> datetime:
+    """Every day each promise is held against the log; one that seems broken again after an hour."""
+    cosigners = [key for _, key in witnesses.configured(here.settings.log_witnesses)]
+    told = promises.prove(here, cosigners, by="nightly")["promises"]
+    kept = all(one["kept"] for one in told.values())
+    if not kept:
+        log.error("promises not kept: %s", {name: one["broken"] for name, one in told.items() if not one["kept"]})
+    return here.clock() + timedelta(hours=24 if kept else 1)
 
 
 @handles("coverage")

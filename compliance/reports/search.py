@@ -16,6 +16,16 @@ from compliance.database import Moment, db
 
 BATCH = 500
 FACETS = ("verdict", "permit_type", "office", "asker", "nib")
+TEXTS = {
+    "region": 5,
+    "office": 200,
+    "asker": 90,
+    "reference": 64,
+    "permit_type": 200,
+    "verdict": 16,
+    "action": 8,
+    "nib": 13,
+}
 Position = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
 CHECKS = sa.Table(  # `day` of asking, in the region's zone; `asker` is kind:id; `office` as the log says it, or ""
@@ -25,11 +35,7 @@ CHECKS = sa.Table(  # `day` of asking, in the region's zone; `asker` is kind:id;
     sa.Column("id", sa.String(128), nullable=False),
     sa.Column("at", Moment, nullable=False),
     sa.Column("day", sa.Date, nullable=False),
-    *(sa.Column(name, sa.String(most), nullable=False) for name, most in {"region": 5, "office": 200}.items()),
-    *(sa.Column(name, sa.String(most), nullable=False) for name, most in {"asker": 90, "reference": 64}.items()),
-    *(sa.Column(name, sa.String(most), nullable=False) for name, most in {"permit_type": 200, "verdict": 16}.items()),
-    sa.Column("action", sa.String(8), nullable=False),
-    sa.Column("nib", sa.String(13)),
+    *(sa.Column(name, sa.String(most), nullable=name == "nib") for name, most in TEXTS.items()),
     sa.Index("ix_report_check_day", "region", "day", "pos"),
     sa.Index("ix_report_check_case", "region", "reference", "permit_type", "pos"),
     *(sa.Index(f"ix_report_check_{name}", "region", name, "day", "pos") for name in FACETS),
@@ -90,8 +96,10 @@ def remember(connection: sa.Connection, entry: Entry) -> None:
 @projects("access.sample_committed", "access.sample_drawn", "access.sample_judged", "log.promises", into=(NAMED,))
 def name(connection: sa.Connection, entry: Entry) -> None:
     put = insert(NAMED).values(name=f"{entry.kind}:{entry.body.get('sample', '')}", position=entry.position)
-    newer = {"index_elements": ["name"], "where": NAMED.c.position < entry.position}
-    connection.execute(put.on_conflict_do_update(set_={"position": entry.position}, **newer))
+    newer = put.on_conflict_do_update(
+        index_elements=["name"], set_={"position": entry.position}, where=NAMED.c.position < entry.position
+    )
+    connection.execute(newer)
 
 
 def conditions(wanted: Wanted, led: Any = _c) -> Iterator[sa.ColumnElement[bool]]:
@@ -132,3 +140,10 @@ def stream(engine: sa.Engine, wanted: Wanted) -> Iterator[list[sa.Row[Any]]]:
     while batch := search(engine, wanted, BATCH):
         yield batch
         wanted = replace(wanted, before=(batch[-1].day, batch[-1].pos))
+
+
+def named(log: Any, name: str) -> Entry | None:
+    """The newest entry of a name, e.g. `log.promises:`."""
+    with log.engine.connect() as connection:
+        position = connection.scalar(sa.select(NAMED.c.position).where(NAMED.c.name == name))
+    return None if position is None else log.entry_at(position)

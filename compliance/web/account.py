@@ -17,7 +17,13 @@ from compliance.web import checks, language, paper, visitors
 from compliance.web.pages import _, pages
 from compliance.web.visitors import CARRIED, CHECKERS, EVERYBODY, allow, me, sign_ins
 
-FIRST = {Role.CLERK: "check_form", Role.SUPERVISOR: "check_form", Role.ADMINISTRATOR: "users"}  # who sees what first
+# Who sees what first.
+FIRST = {
+    Role.CLERK: "check_form",
+    Role.SUPERVISOR: "check_form",
+    Role.AUDITOR: "audit",
+    Role.ADMINISTRATOR: "users",
+}
 
 
 @pages.route("/")

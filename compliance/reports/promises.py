@@ -1,0 +1,105 @@
+"""The gate's promises held against its log: what was looked at, whether each was kept, and what shows it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import column, select, table
+from ulid import ULID
+
+from compliance.audit.entry import Entry
+from compliance.database import Moment
+from compliance.deployment import Deployment
+from compliance.errors import GateError, LogBroken
+from compliance.law.replay import Policies, replay
+from compliance.proof.note import VerifierKey, b64, open_head, open_note
+from compliance.proof.receipt import verify_answer
+from compliance.reports.search import BATCH, CHECKS
+
+STALE, PUBLISHED = timedelta(hours=26), timedelta(hours=3)  # nightly and hourly, and a little late
+# Tables of other rooms: what was answered, and will be again to the same key; what met no answer; published heads.
+_answers, _failures = table("check_record", column("pos")), table("registry_failure", column("pos"))
+_once = table("once", column("check_id"), column("lease_until"), column("expires_at", Moment))
+_heads = table("audit_head", column("size"), column("note"), column("at", Moment))
+
+
+def prove(here: Deployment, cosigners: Sequence[VerifierKey], *, by: str, most: int = 20_000) -> dict[str, Any]:
+    """Look at the newest `most` checks of each kind (replayed are those of one day); recorded as `log.promises`."""
+    log, now, keys = here.log, here.clock(), [*here.log.keyring.keys, *here.log.keyring.retired]
+
+    def text_of(sha256: str) -> str | None:
+        stored = log.entry(f"policy.text.{sha256}")
+        return str(stored.body["text"]) if stored else None
+
+    def answered(entry: Entry) -> bool:
+        known = log.check(entry.id)
+        told = json.loads(known.document if known else "{}")
+        verify_answer(told, keys)
+        return bool(
+            told["verdict"] == entry.body["decision"]["verdict"] and told["log"]["leaf_hash"] == b64(entry.leaf_hash)
+        )
+
+    past, pos, lost = Policies(text_of), CHECKS.c.pos, select(_once.c.check_id).where(_once.c.lease_until.is_(None))
+    looks: dict[str, tuple[Any, Callable[[Entry], bool]]] = {
+        "entry": (select(_answers.c.pos).order_by(_answers.c.pos.desc()), answered),
+        "outage": (select(_failures.c.pos).order_by(_failures.c.pos.desc()), _no_stop),
+        "remedy": (select(pos).where(CHECKS.c.action == "STOP").order_by(pos.desc()), _remedied),
+        "replay": (
+            select(pos).where(CHECKS.c.at >= now - timedelta(days=1)).order_by(pos.desc()),
+            lambda e: replay(e.body, past).same,
+        ),
+    }
+    with log.engine.connect() as connection:
+        wanted = {name: list(connection.scalars(query.limit(most))) for name, (query, _) in looks.items()}
+        again = list(connection.scalars(lost.order_by(_once.c.expires_at.desc()).limit(most)))
+        heads = connection.execute(select(_heads).order_by(_heads.c.size.desc()).limit(24)).all()
+    broken = {name: _broken(here, positions, looks[name][1]) for name, positions in wanted.items()}
+    broken["entry"] += [check_id for check_id in again if log.entry(check_id) is None]
+    looked_at = {name: len(positions) for name, positions in wanted.items()} | {"witness": len(heads)}
+    broken["witness"], witnesses = _unwitnessed(here, heads, keys, cosigners)
+    told = {name: {"looked_at": looked_at[name], "kept": not bad, "broken": bad[:20]} for name, bad in broken.items()}
+    size, root = log.durable_head()
+    body = {"promises": told, "witnesses": witnesses, "by": by, "head": {"size": size, "root": b64(root)}}
+    log.append("log.promises", body, entry_id=str(ULID()), private={}, at=now)
+    return body
+
+
+def _broken(here: Deployment, positions: Sequence[int], kept: Callable[[Entry], bool]) -> list[str]:
+    """Those of which the entry is missing, or does not say what was promised."""
+    good = set[int]()
+    for at in range(0, len(positions), BATCH):
+        for entry in here.log.entries_at(positions[at : at + BATCH]):
+            try:
+                good |= {entry.position} if kept(entry) else set()
+            except (GateError, KeyError, TypeError, ValueError):
+                continue  # it stays among the broken
+    return [f"#{position}" for position in positions if position not in good]
+
+
+def _no_stop(entry: Entry) -> bool:
+    decision = entry.body["decision"]
+    return bool(decision["action"] != "STOP" or decision["verdict"] == "BLOCKED")
+
+
+def _remedied(entry: Entry) -> bool:
+    reasons = [one for one in entry.body["decision"]["findings"] if one["effect"] in ("NOT_MET", "BLOCKED")]
+    return bool(reasons) and all(one["basis"] and one["remedy"]["id"] and one["remedy"]["en"] for one in reasons)
+
+
+def _unwitnessed(
+    here: Deployment, heads: Sequence[Any], keys: Sequence[VerifierKey], cosigners: Sequence[VerifierKey]
+) -> tuple[list[str], list[str]]:
+    """What is wrong with the published heads, newest first, and who cosigned the newest."""
+    wrong, by = [] if heads and here.clock() - heads[0].at < PUBLISHED else ["no fresh head"], list[str]()
+    for number, row in enumerate(heads):
+        try:
+            head = open_head(row.note, keys)
+            if head.root != here.log.root_at(head.size):
+                raise LogBroken("another history than this log's")
+            by = by if number else sorted(key.name for key in open_note(row.note, cosigners)[1])
+        except LogBroken as error:
+            wrong.append(f"head {row.size}: {error}")
+    return wrong, by
