@@ -49,9 +49,9 @@ class Gate:
     def __init__(self, env: dict[str, str], folder: Path) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
-            self.base = f"http://127.0.0.1:{probe.getsockname()[1]}"
-        self.lines = folder / "gate.stderr"
-        env = env | {"BIND": self.base.removeprefix("http://"), "WORKERS": "2", "THREADS": "8"}
+            free = f"127.0.0.1:{probe.getsockname()[1]}"
+        env = {"BIND": free, "WORKERS": "2", "THREADS": "8"} | env
+        self.base, self.lines = f"http://{env['BIND']}", folder / "gate.stderr"
         command = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "wsgi:app"]
         with self.lines.open("wb") as out:
             self.process = subprocess.Popen(command, cwd=HERE, env=os.environ | env, stdout=out, stderr=out)
