@@ -211,8 +211,6 @@ class Gate:
             if stored:
                 return replace(stored, cached=True)
         evidence = self._ask(self.source, law.snapshot_age, question, law, now)
-        if self.brake:
-            self.brake.saw(question.application.region, evidence)
         return self.outages.saw(evidence, now) if self.outages else evidence
 
     def _ask(self, source: Source, oldest: timedelta, question: Question, law: Law, now: datetime) -> Evidence:

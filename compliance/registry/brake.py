@@ -6,6 +6,7 @@ import logging
 import math
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime, timedelta
@@ -15,10 +16,8 @@ from sqlalchemy.dialects.postgresql import insert
 
 from compliance.database import Moment, db
 from compliance.errors import RegistryError
-from compliance.law.codec import moment
 from compliance.law.facts import Ask, Evidence, Identity, Subject
-from compliance.registry.outages import Entry, Log
-from compliance.registry.port import Purpose, Source
+from compliance.registry.port import Entry, Log, Purpose, Source
 from compliance.registry.snapshot import Position
 
 RECENT = 30  # distinct businesses
@@ -26,8 +25,7 @@ HISTORY = timedelta(days=90)
 ENOUGH = 200  # distinct businesses before the share of a region says anything
 TOO_UNLIKELY = 1e-6
 LIKELY_AGAIN = 1e-3  # closes what unlikely answers opened
-SENTINEL_EVERY = timedelta(minutes=10)
-SENTINEL_RETRY = timedelta(seconds=10)
+SENTINEL_EVERY, SENTINEL_RETRY = timedelta(minutes=10), timedelta(seconds=10)
 SHARE_KEPT = timedelta(minutes=1)
 State = Row[tuple[int, str, bool, str, datetime]]
 log = logging.getLogger(__name__)
@@ -53,8 +51,8 @@ BRAKES = Table(
     Column("reason", String(16), nullable=False),
     Column("at", Moment, nullable=False),
 )
-_added = insert(SIGHTINGS)
-_NEWER = _added.on_conflict_do_update(
+_added, _told = insert(SIGHTINGS), insert(BRAKES).on_conflict_do_nothing(index_elements=["pos"])
+_newer = _added.on_conflict_do_update(
     index_elements=["region", "business"],
     set_={name: _added.excluded[name] for name in ("pos", "at", "found", "doubtful")},
     where=SIGHTINGS.c.pos < _added.excluded.pos,
@@ -69,7 +67,7 @@ def record_sighting(connection: Connection, entry: Entry) -> None:
         return
     row = {"region": facts["application"]["region"], "business": business, "pos": entry.position, "at": entry.at}
     row |= {"found": evidence.get("found_by") is not None, "doubtful": facts.get("doubtful", False)}
-    connection.execute(_NEWER, row)
+    connection.execute(_newer, row)
 
 
 def _business(numbers: Mapping[str, str | None]) -> str:
@@ -80,7 +78,7 @@ def _business(numbers: Mapping[str, str | None]) -> str:
 def record_brake(connection: Connection, entry: Entry) -> None:
     """Projection of `registry.brake_opened` and `registry.brake_closed`."""
     row = {name: entry.body[name] for name in ("region", "opened", "reason")} | {"pos": entry.position, "at": entry.at}
-    connection.execute(insert(BRAKES).values(row).on_conflict_do_nothing(index_elements=["pos"]))
+    connection.execute(_told, row)
 
 
 def brake_states(connection: Connection) -> dict[str, State]:
@@ -97,93 +95,80 @@ def at_least(count: int, of: int, share: float) -> float:
 class Brake:
     """`sentinels`: by region, the NIB of an employer who is surely registered. Thread-safe.
 
-    Nothing is asked or read unless a refusal is due, so that every other check costs nothing.
+    Nothing is asked or read unless a refusal is due, so that every other check costs nothing. No process trusts what it
+    remembers when it refuses a business as unknown: the log says whether the brake is open, and the sentinel is asked
+    after the agency's answer has come. So it holds for all workers and hosts alike.
     """
 
     def __init__(self, engine: Engine, log: Log, source: Source, sentinels: Mapping[str, str]) -> None:
         self._engine, self._log, self._source, self.sentinels = engine, log, source, sentinels
-        self._lock = threading.Lock()
+        self._locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
         # The last word on a sentinel: when, when by the monotonic clock, and found, not found or None (not answered).
         self._asked: dict[str, tuple[datetime, float, bool | None]] = {}
-        self._alive: dict[str, bool] = {}
         self._shares: dict[str, tuple[datetime, int, int]] = {}
-
-    def saw(self, region: str, evidence: Evidence) -> None:
-        """A record that was found shows that the agency's data are there."""
-        if evidence.found_by and evidence.complete and not evidence.cached:
-            self._alive[region] = True
 
     def doubtful(self, region: str, identity: Identity, evidence: Evidence, purpose: Purpose, now: datetime) -> bool:
         """Whether a refusal that is due must wait for an officer. Opens and closes the brake. Raises LogUnavailable."""
-        arrived = time.monotonic()
-        with self._lock:
+        arrived, missing = time.monotonic(), evidence.found_by is None
+        with self._locks[region]:
             state = self._state(region)
+            opened = bool(state and state.opened)
             if not evidence.complete or evidence.cached:
-                return bool(state and state.opened)
-            missing = evidence.found_by is None
-            patience = SENTINEL_RETRY if state and state.opened else SENTINEL_EVERY
-            if missing and not (state and state.opened) and not (self._alive.get(region) and self._found_last(region)):
-                patience = timedelta()
-            sentinel = self._ask(region, purpose, now, patience, arrived)
-            self._alive[region] = self._alive.get(region, False) and not missing
+                return opened
+            sentinel = self._ask(region, purpose, now, SENTINEL_EVERY, arrived if missing or opened else 0.0)
             odds = self._odds(region, _business(asdict(identity)), state, missing, now)
-            if state and state.opened:
+            if state and opened:
                 by_share = odds >= LIKELY_AGAIN and sentinel is not False
                 right = bool(sentinel) if state.reason == "sentinel" else by_share
                 if right:
-                    self._write(region, False, state.reason, now)
+                    self._write(region, state, state.reason, now)
                 return not right
             reason = "sentinel" if sentinel is False else "share" if odds < TOO_UNLIKELY and missing else ""
             if reason:
-                self._write(region, True, reason, now)
+                self._write(region, state, reason, now)
             return bool(reason) or (sentinel is None and region in self.sentinels)
 
     def look(self, now: datetime, purpose: Purpose) -> None:
         """Ask every sentinel that is due; the work loop does so every ten minutes."""
         for region in self.sentinels:
-            with self._lock:
-                state = self._state(region)
-                found = self._ask(region, purpose, now, SENTINEL_EVERY, math.inf)
-                if found is False and not (state and state.opened):
-                    self._write(region, True, "sentinel", now)
-                elif found and state and state.opened and state.reason == "sentinel":
-                    self._write(region, False, "sentinel", now)
+            with self._locks[region]:
+                found, state = self._ask(region, purpose, now, SENTINEL_EVERY, 0.0), self._state(region)
+                opened = bool(state and state.opened)
+                if (found is False and not opened) or (found and state and opened and state.reason == "sentinel"):
+                    self._write(region, state, "sentinel", now)
 
     def close(self, region: str, now: datetime) -> bool:
         """An operator's word that the answers are right; what was seen before counts no more. False: it is closed."""
-        with self._lock:
+        with self._locks[region]:
             state = self._state(region)
             if state and state.opened:
-                self._write(region, False, "operator", now)
+                self._write(region, state, "operator", now)
             return bool(state and state.opened)
 
-    def _write(self, region: str, opened: bool, reason: str, now: datetime) -> None:
+    def _write(self, region: str, before: State | None, reason: str, now: datetime) -> None:
+        """Open a closed brake or close an open one; who says so after the same word says it once."""
+        opened = not (before and before.opened)
         word = "opened" if opened else "closed"
         log.warning("brake %s: region %s, reason %s", word, region, reason)
         body = {"region": region, "opened": opened, "reason": reason}
-        entry_id = f"brake.{region}.{moment(now)}.{word}"
+        entry_id = f"brake.{region}.{before.pos if before else 0}.{word}"
         self._log.append(f"registry.brake_{word}", body, entry_id=entry_id, private={}, at=now)
 
     def _state(self, region: str) -> State | None:
         with self._engine.connect() as connection:
             return brake_states(connection).get(region)
 
-    def _found_last(self, region: str) -> bool:
-        """Whether the newest answer of this region, in any process, was a record."""
-        query = select(SIGHTINGS.c.found).where(SIGHTINGS.c.region == region).order_by(SIGHTINGS.c.at.desc()).limit(1)
-        with self._engine.connect() as connection:
-            return bool(connection.scalar(query))
+    def _ask(self, region: str, purpose: Purpose, now: datetime, kept: timedelta, arrived: float) -> bool | None:
+        """The sentinel's last word, if it was asked for since `arrived` (0: in the time `kept`); else asked anew.
 
-    def _ask(self, region: str, purpose: Purpose, now: datetime, patience: timedelta, arrived: float) -> bool | None:
-        """Its last word, if younger than `patience` or asked for after the caller arrived; else asked anew."""
+        A silent or emptied agency is not asked by everybody in turn: such a word holds for some seconds.
+        """
         if region not in self.sentinels:
             return True
         started = time.monotonic()
         if last := self._asked.get(region):
             at, began, found = last
-            if found is None:
-                patience = SENTINEL_RETRY  # a silent agency is not asked by everybody in turn
-            if now - at < patience or began >= arrived:
+            if began >= arrived > 0 or now - at < (SENTINEL_RETRY if not found else timedelta() if arrived else kept):
                 return found
         try:
             answer = self._source.ask(Ask(Subject.EMPLOYER, "nib", self.sentinels[region]), purpose)
@@ -202,19 +187,13 @@ class Brake:
             query = query.where(c.at > state.at)
         with self._engine.connect() as connection:
             recent = connection.scalars(query.limit(RECENT - 1)).all()
-            total, unknown = self._share(connection, region, now)
-        total, unknown = total - len(recent), unknown - recent.count(False)
+            kept = self._shares.get(region)
+            if not kept or now - kept[0] >= SHARE_KEPT:  # of the last 90 days, doubtful answers left out
+                query = select(func.count(), func.count().filter(c.found.is_(False)))
+                query = query.where(c.region == region, c.at > now - HISTORY, c.doubtful.is_(False))
+                kept = self._shares[region] = (now, *connection.execute(query).one())
+        total, unknown = kept[1] - len(recent), kept[2] - recent.count(False)
         if total + RECENT < ENOUGH:
             return 1.0
         # Laplace's rule: a region that never met an unknown business does not think the first one impossible.
         return at_least(recent.count(False) + missing, len(recent) + 1, (max(unknown, 0) + 1) / (total + 2))
-
-    def _share(self, connection: Connection, region: str, now: datetime) -> tuple[int, int]:
-        """Distinct businesses of the last 90 days, and how many of them were not found; doubtful answers left out."""
-        kept = self._shares.get(region)
-        if not kept or now - kept[0] >= SHARE_KEPT:
-            c = SIGHTINGS.c
-            query = select(func.count(), func.count().filter(c.found.is_(False)))
-            query = query.where(c.region == region, c.at > now - HISTORY, c.doubtful.is_(False))
-            kept = self._shares[region] = (now, *connection.execute(query).one())
-        return kept[1:]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
+import secrets
 import time
 import zlib
 from collections.abc import Callable, Mapping
@@ -17,6 +18,8 @@ from ssl import SSLError
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 from uuid import uuid4
+
+import structlog
 
 from compliance.errors import RegistryMisunderstood, RegistryUnavailable
 from compliance.law.facts import Answer, Ask
@@ -73,6 +76,8 @@ class HttpSource:
         method, path, params = self.wire.call(ask, purpose.reference)
         request_id = purpose.request_id if _REQUEST_ID.fullmatch(purpose.request_id) else uuid4().hex
         sent = {"Accept": "application/json", "User-Agent": "compliance-gate", "X-Request-ID": request_id}
+        if trace := structlog.contextvars.get_contextvars().get("trace_id"):  # W3C trace context, a span of our own
+            sent["traceparent"] = f"00-{trace}-{secrets.token_hex(8)}-01"
         url, body = f"{self.url}{path}?{urlencode(params)}", None
         if method == "POST":
             url, body = f"{self.url}{path}", json.dumps(params).encode()

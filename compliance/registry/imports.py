@@ -24,7 +24,7 @@ from compliance.errors import ImportRefused
 from compliance.law import names
 from compliance.law.codec import moment
 from compliance.law.facts import Programme
-from compliance.registry.outages import Entry
+from compliance.registry.port import Entry
 from compliance.registry.reading.notes import Kind, Note, shown
 from compliance.registry.reading.report import Report, Total
 from compliance.registry.snapshot import ACCOUNTS, IMPORTS, current_imports, taxpayer

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, Protocol
 
 from sqlalchemy import Column, Connection, Engine, Index, String, Table, func, select
 from sqlalchemy.dialects.postgresql import insert
@@ -15,6 +13,7 @@ from sqlalchemy.dialects.postgresql import insert
 from compliance.database import Moment, db
 from compliance.law.codec import moment
 from compliance.law.facts import Evidence
+from compliance.registry.port import Entry, Log
 from compliance.registry.resilient import SPARED
 from compliance.registry.snapshot import Position
 
@@ -41,26 +40,6 @@ FAILURES = Table(
 )
 
 
-class Entry(Protocol):
-    """A log entry, as far as a projection reads it."""
-
-    @property
-    def position(self) -> int: ...
-    @property
-    def id(self) -> str: ...
-    @property
-    def body(self) -> dict[str, Any]: ...
-    @property
-    def at(self) -> datetime: ...
-
-
-class Log(Protocol):
-    """What is needed of the audit log: `append(kind, body, *, entry_id, private, at)`. Raises LogUnavailable."""
-
-    @property
-    def append(self) -> Callable[..., object]: ...
-
-
 def record_outage(connection: Connection, entry: Entry) -> None:
     """Projection of `registry.outage_began` and `registry.outage_ended`, in any order."""
     body = entry.body
@@ -82,10 +61,9 @@ class Outages:
     """Thread-safe; the processes of a deployment agree through the log, whose entry ids make one outage one entry."""
 
     def __init__(self, engine: Engine, log: Log) -> None:
-        self._engine, self._log = engine, log
-        self._lock = threading.Lock()
-        self._open: dict[str, tuple[str, datetime] | None] = {}
-        self._read_at: dict[str, float] = {}
+        self._engine, self._log, self._lock = engine, log, threading.Lock()
+        # By source: when it was last read (monotonic), the name of the open outage and since when.
+        self._known: dict[str, tuple[float, str, datetime | None]] = {}
         self._failed_at: dict[str, datetime] = {}
 
     def saw(self, evidence: Evidence, now: datetime) -> Evidence:
@@ -115,36 +93,34 @@ class Outages:
     def since(self, source: str, begin: datetime | None = None, detail: str = "") -> datetime | None:
         """Since when a source has not answered; `begin` opens an outage if there is none."""
         with self._lock:
-            stale = time.monotonic() - self._read_at.get(source, -LOOK_AGAIN) >= LOOK_AGAIN
-            if stale or (begin and not self._open.get(source)):
-                self._open[source] = self._read(source)
-                self._read_at[source] = time.monotonic()
-            if begin and not self._open[source]:
-                self._begin(source, begin, detail)
-            known = self._open[source]
-        return known[1] if known else None
+            read_at, _, since = self._known.get(source, (-LOOK_AGAIN, "", None))
+            if time.monotonic() - read_at >= LOOK_AGAIN or (begin and not since):
+                name, since = self._read(source)
+                if begin and not since:
+                    self._write(
+                        "began", begin, {"outage": name, "source": source, "since": moment(begin), "detail": detail}
+                    )
+                    name, since = self._read(source)
+            return since
 
-    def _read(self, source: str) -> tuple[str, datetime] | None:
+    def _read(self, source: str) -> tuple[str, datetime | None]:
+        """The oldest open outage; else how the next one is called, so that several processes begin it once."""
         c = OUTAGES.c
         query = select(c.id, c.since).where(c.source == source, c.ended_at.is_(None)).order_by(c.since)
         with self._engine.connect() as connection:
             row = connection.execute(query.limit(1)).one_or_none()
-        return (row.id, row.since) if row else None
-
-    def _begin(self, source: str, now: datetime, detail: str) -> None:
-        """The number in the name lets several processes begin the same outage once."""
-        with self._engine.connect() as connection:
-            count = connection.scalar(select(func.count()).where(OUTAGES.c.source == source))
-        name = f"outage.{source}.{(count or 0) + 1}"
-        self._write("began", now, {"outage": name, "source": source, "since": moment(now), "detail": detail})
-        self._open[source] = self._read(source) or (name, now)
+            count = 0 if row else connection.scalar(select(func.count()).where(c.source == source)) or 0
+        name, since = (row.id, row.since) if row else (f"outage.{source}.{count + 1}", None)
+        self._known[source] = (time.monotonic(), name, since)
+        return name, since
 
     def _end(self, source: str, now: datetime) -> None:
         with self._lock:
-            if known := self._read(source):
-                body = {"outage": known[0], "source": source, "since": moment(known[1]), "until": moment(now)}
+            name, since = self._read(source)
+            if since:
+                body = {"outage": name, "source": source, "since": moment(since), "until": moment(now)}
                 self._write("ended", now, body)
-            self._open[source] = None
+                self._known[source] = (time.monotonic(), "", None)
 
     def _write(self, what: str, now: datetime, body: dict[str, str]) -> None:
         entry_id = f"{body['outage']}.{what}"

@@ -1,11 +1,12 @@
-"""The one port through which the gate asks the agency, and what it tells of the answers."""
+"""The one port through which the gate asks the agency, and what those who watch its answers need and tell."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from compliance.law.facts import Answer, Ask, Evidence, Identity
 
@@ -28,37 +29,40 @@ class Purpose:
 
 
 class Source(Protocol):
-    """Somebody who knows who is registered. Thread-safe; holds no database connection while it waits."""
+    """Somebody who knows who is registered. Thread-safe; holds no database connection while it waits.
 
-    name: str  # as shown in `registry.source`: http, snapshot, sandbox
+    `name` is shown in `registry.source`. `ask` answers one call within the purpose's time, or raises
+    RegistryUnavailable (no answer came) or RegistryMisunderstood (one that makes no sense), nothing else.
+    """
 
-    def ask(self, ask: Ask, purpose: Purpose) -> Answer:
-        """Answer one call within the purpose's time.
+    name: str
 
-        Raises RegistryUnavailable (no answer came) or RegistryMisunderstood (one that makes no sense), nothing else.
-        """
-        ...
-
-
-class Outages(Protocol):
-    def saw(self, evidence: Evidence, now: datetime) -> Evidence:
-        """Take note of an outcome; a failure comes back with its outage. Raises LogUnavailable."""
-        ...
+    def ask(self, ask: Ask, purpose: Purpose) -> Answer: ...
 
 
-class Brake(Protocol):
-    """Notices that the agency's answers cannot be right for a whole region."""
+class Outages(Protocol):  # outages.Outages
+    def saw(self, evidence: Evidence, now: datetime) -> Evidence: ...
 
-    def saw(self, region: str, evidence: Evidence) -> None: ...
 
-    def close(self, region: str, now: datetime) -> bool:
-        """An operator's word that the answers are right; False when nothing was open."""
-        ...
+class Brake(Protocol):  # brake.Brake
+    def close(self, region: str, now: datetime) -> bool: ...
+    def look(self, now: datetime, purpose: Purpose) -> None: ...
+    def doubtful(
+        self, region: str, identity: Identity, evidence: Evidence, purpose: Purpose, now: datetime
+    ) -> bool: ...
 
-    def look(self, now: datetime, purpose: Purpose) -> None:
-        """Do what is due without any check."""
-        ...
 
-    def doubtful(self, region: str, identity: Identity, evidence: Evidence, purpose: Purpose, now: datetime) -> bool:
-        """Whether a refusal that is due must wait for an officer. Raises LogUnavailable."""
-        ...
+class Entry(Protocol):  # a log entry, as far as a projection reads it
+    @property
+    def position(self) -> int: ...
+    @property
+    def id(self) -> str: ...
+    @property
+    def body(self) -> dict[str, Any]: ...
+    @property
+    def at(self) -> datetime: ...
+
+
+class Log(Protocol):  # the audit log: `append(kind, body, *, entry_id, private, at)`; raises LogUnavailable
+    @property
+    def append(self) -> Callable[..., object]: ...

@@ -160,6 +160,47 @@ def test_many_at_once_leak_at_most_one_refusal(gate: Deployment, agency: Agency,
     assert len(entries(gate, "registry.brake_opened")) == 1
 
 
+@only_sentinel
+@pytest.mark.parametrize("lull", [0, 15], ids=["just asked", "a quarter of an hour later"])
+def test_of_many_workers_none_trusts_what_it_remembers(
+    settings: Settings, agency: Agency, clock: Clock, sentinels: dict[str, str], lull: int
+) -> None:
+    """Every worker has just seen the agency well; it is emptied, and all of them refuse at the same moment."""
+    apps = [create_app(replace(settings, registry_sentinels=sentinels), source=agency, clock=clock) for _ in range(4)]
+    gates = []
+    for app in apps:
+        with app.app_context():
+            gates.append(deployment())
+    for n, gate in enumerate(gates):
+        assert check(gate, f"810000000000{n}") == "MET"
+        assert check(gate, f"900000000000{n}") == "NOT_MET"
+        assert check(gate, f"810000000001{n}") == "MET"
+    clock.tick(minutes=lull)
+    agency.emptied, agency.wait = True, threading.Barrier(4)
+    verdicts: list[str] = []
+    threads = [
+        threading.Thread(target=lambda gate=gate, n=n: verdicts.append(check(gate, f"82{n:011}")))
+        for n, gate in enumerate(gates)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    agency.wait = None
+    clock.tick(seconds=1)
+    verdicts += [check(gate, "8300000000001") for gate in gates]
+    agency.emptied = False
+    assert verdicts == ["OFFICER_REVIEW"] * 8
+    assert len(entries(gates[0], "registry.brake_opened")) == 1
+    assert entries(gates[0], "registry.brake_closed") == []
+    clock.tick(seconds=20)
+    assert [check(gate, "9000000000009") for gate in gates] == ["NOT_MET"] * 4
+    assert len(entries(gates[0], "registry.brake_closed")) == 1
+    for app in apps:
+        with app.app_context():
+            db.engine.dispose()
+
+
 @only_share
 def test_without_a_sentinel_the_region_s_share_opens_it(gate: Deployment, agency: Agency, clock: Clock) -> None:
     remember(gate, clock, 280, 20)

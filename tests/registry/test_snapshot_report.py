@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from compliance.errors import ImportRefused
 from compliance.registry.reading import sheets
-from compliance.registry.reading.report import Line, Report
 from compliance.registry.reading.notes import TEXTS, Kind, Note, shown
+from compliance.registry.reading.report import Line, Report
 from tests.conftest import SAMPLES
 
 TODAY = date(2026, 11, 21)
