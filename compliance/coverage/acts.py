@@ -26,9 +26,9 @@ def _record(here: Deployment, act: str, region: str, asker: Asker, entry_id: str
     here.log.append(f"coverage.{act}", told, entry_id=entry_id, private={}, at=here.clock())
 
 
-def now_known(here: Deployment, region: str) -> list[standing.Institution]:
-    """The institutions of a region today. Raises UnknownRegion."""
-    day = here.policy.today(region, here.clock())
+def now_known(here: Deployment, region: str, day: date | None = None) -> list[standing.Institution]:
+    """The institutions of a region on a day, today if none is said. Raises UnknownRegion."""
+    day = day or here.policy.today(region, here.clock())
     with here.log.engine.connect() as connection:
         return standing.institutions(standing.known(connection, region, day), day)
 

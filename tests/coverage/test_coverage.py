@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import io
-import json
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import openpyxl
@@ -349,6 +348,4 @@ def test_no_cell_of_the_workbook_is_a_formula() -> None:
     book = openpyxl.load_workbook(io.BytesIO(sheet.workbook(text)))
     cells = [cell for row in book["A"].iter_rows() for cell in row]
     assert {cell.data_type for cell in cells} == {"s", "n"}
-    assert {str(cell.value)[0] for cell in cells if cell.data_type == "s"} == {"'", "0"}
-    assert datetime.now(UTC)
-    assert json.dumps([cell.value for cell in cells[:3]]) == '["\'=1+1", 12, "007"]'
+    assert [cell.value for cell in cells[:4]] == ["'=1+1", 12, "007", "'+1+1"]
