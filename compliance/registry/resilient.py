@@ -69,20 +69,18 @@ class Breaker:
         now = time.time()
         self._change(lambda old: BreakerState(old.failures + 1, old.began or now, old.probed if old.open else now))
 
-    def understood(self) -> None:
-        if self.state().failures:
+    def understood(self, anyhow: bool = True) -> None:
+        """An answer breaks the row of failures; not `anyhow`: an open breaker waits for one that makes sense."""
+        state = self.state()
+        if state.failures and (anyhow or not state.open):
             self._change(lambda _: BreakerState())
-
-    def misunderstood(self) -> None:
-        """An answer, so the row of failures is broken; but an open breaker waits for one that makes sense."""
-        if not self.state().open:
-            self.understood()
 
     def _change(self, change: Callable[[BreakerState], BreakerState]) -> BreakerState:
         """Let one writer at a time change the state; returns it as it was before."""
         before = BreakerState()
         try:
-            with open(self._path, "rb+", buffering=0, opener=_private) as file:  # each time anew: flock is per opening
+            # each time anew: flock is per opening
+            with open(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600), "rb+", buffering=0) as file:
                 fcntl.flock(file, fcntl.LOCK_EX)
                 before = self.state()
                 file.write(_FORM.pack(*change(before)))
@@ -91,16 +89,11 @@ class Breaker:
         return before
 
 
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_CREAT, 0o600)
-
-
 class Resilient:
     """A source behind its breaker. `clock` is the gate's."""
 
     def __init__(self, inner: Source, breaker: Breaker, clock: Callable[[], datetime]) -> None:
-        self.name, self.inner, self.breaker = inner.name, inner, breaker
-        self._clock = clock
+        self.name, self.inner, self.breaker, self._clock = inner.name, inner, breaker, clock
 
     def ask(self, ask: Ask, purpose: Purpose) -> Answer:
         if wait := self.breaker.wait():
@@ -111,7 +104,7 @@ class Resilient:
             self.breaker.unavailable()
             raise
         except RegistryMisunderstood:
-            self.breaker.misunderstood()
+            self.breaker.understood(anyhow=False)
             raise
         self.breaker.understood()
         return answer

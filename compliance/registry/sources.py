@@ -41,17 +41,12 @@ def breaker_state(source: Source) -> BreakerState | None:
 
 def http(settings: Settings, clock: Callable[[], datetime]) -> HttpSource:
     """The agency at REGISTRY_URL, without breaker."""
-    given = settings.registry_credentials
-    files = (given.get(name, "") for name in ("ca", "cert", "cert_key"))
-    client = reach.Client(settings.allowed_hosts, *files)
-    return HttpSource(
-        reach.checked_url(settings.registry_url, "REGISTRY_URL"),
-        client,
-        auth.build(settings.registry_auth, given, client, clock),
-        Profile(settings.registry_profile) if settings.registry_profile else Agreed(),
-        clock,
-        "sandbox" if settings.registry == "sandbox" else "http",
-    )
+    given, way = settings.registry_credentials, settings.registry_auth
+    url = reach.checked_url(settings.registry_url, "REGISTRY_URL")
+    client = reach.Client(settings.allowed_hosts, *(given.get(name, "") for name in ("ca", "cert", "cert_key")))
+    wire = Profile(settings.registry_profile) if settings.registry_profile else Agreed()
+    name = "sandbox" if settings.registry == "sandbox" else "http"
+    return HttpSource(url, client, auth.build(way, given, client, clock), wire, clock, name)
 
 
 def _breaker_file(settings: Settings) -> Path:
