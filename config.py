@@ -40,6 +40,7 @@ class Settings:
     batch_rate: float = 10.0  # questions a second that all batches together may ask
     oss_url: str = ""  # where receiveLicenseStatus is; empty: OSS is told nothing
     oss_user_key: str = field(default="", repr=False)
+    oss_kd_instansi: str = ""  # the office's code there
     metrics_token: str = field(default="", repr=False)
     metrics_folder: Path | None = None  # where the workers' counters meet; gunicorn.conf.py makes it
     trusted_proxies: int = 0
@@ -78,6 +79,7 @@ def _read(env: Mapping[str, str]) -> Settings:
         batch_rate=_number(env, "BATCH_RATE", plain.batch_rate, 0.01, 10_000),
         oss_url=env.get("OSS_URL", "").rstrip("/"),
         oss_user_key=_secret(env, "OSS_USER_KEY"),
+        oss_kd_instansi=env.get("OSS_KD_INSTANSI", ""),
         metrics_token=_secret(env, "METRICS_TOKEN"),
         metrics_folder=_path(env, "PROMETHEUS_MULTIPROC_DIR"),
         trusted_proxies=int(_number(env, "TRUSTED_PROXIES", 0, 0, 10)),

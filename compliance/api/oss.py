@@ -18,6 +18,7 @@ from compliance.api.problems import Problem, failures
 from compliance.api.schemas import ANSWER
 from compliance.audit.document import text
 from compliance.database import db
+from compliance.delivery import oss as delivery
 from compliance.deployment import deployment
 from compliance.errors import BadInput
 from compliance.gate import Question
@@ -53,6 +54,7 @@ def receive_nib() -> Response:
         {"id_izin": item.id_izin, "kd_izin": item.kd_izin, "check": _check(question) if question else None}
         for item, question in asked
     ]
+    delivery.received(deployment(), document, checks)
     told = {"status": "1", "keterangan": f"Sukses: {len(checks)} izin diterima"}
     return Response(text({"responreceiveNIB": told, "checks": checks}), content_type="application/json")
 

@@ -29,7 +29,6 @@ from compliance.errors import BadInput, FieldError, Misconfigured
 from compliance.gate import Log
 from compliance.registry import reach
 
-FAMILIES = ("check", "batch", "watch")  # an event is `family.word`
 LARGEST = 65_536  # bytes of an answer that are read
 PAUSES = (1, 2, 5, 10, 20, 30, 60, 120, 240, *[480] * 8)  # minutes between tries, three days in all
 HOOK = sa.Table(  # projection of `access.webhook_set`; an empty `url` means none
@@ -37,7 +36,6 @@ HOOK = sa.Table(  # projection of `access.webhook_set`; an empty `url` means non
     db.metadata,
     sa.Column("client_id", sa.String(26), primary_key=True),
     sa.Column("url", sa.String(500), nullable=False),
-    sa.Column("families", sa.JSON, nullable=False),
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("position", sa.BigInteger, nullable=False),
 )
@@ -49,25 +47,23 @@ def post(connection: sa.Connection, client_id: str, event: str, key: str, subjec
     """Tell a client of an event of a check (or batch: `subject` is its id) from `at` on; nothing if it has no address.
 
     To be called by a projection or a handler, in its transaction. The same client, event, subject and key (at most 60
-    characters, without colon) are told once.
+    characters, without colon) are told once. An event is `family.word`: check.final, batch.finished, watch.…
     """
-    wants = connection.scalar(sa.select(HOOK.c.families).where(HOOK.c.client_id == client_id, HOOK.c.url != ""))
-    if event.partition(".")[0] in (wants or ()):
+    if connection.scalar(sa.select(HOOK.c.url).where(HOOK.c.client_id == client_id)):
         work.add(connection, "webhook", f"{client_id}:{event}:{subject}:{key}", at)
 
 
 def tells(family: str) -> Callable[[Document], Document]:
-    """Register what gives the document of an event's subject and its regions; without one it is the check's."""
+    """Register what gives the document and the regions of an event's subject; other families tell of checks."""
     return lambda document: _documents.setdefault(family, document)
 
 
 @dataclass(frozen=True, slots=True)
 class Hook:
-    """Where a client is told, and of what. `secret` signs; it is made from the deployment's own and kept nowhere."""
+    """Where a client is told. What signs is made from the deployment's own secret, and kept nowhere."""
 
     client_id: str
     url: str
-    families: tuple[str, ...]
     version: int
 
     def secret(self, key: str) -> str:
@@ -78,7 +74,7 @@ class Hook:
 def hook(engine: sa.Engine, client_id: str) -> Hook | None:
     with engine.connect() as connection:
         row = connection.execute(sa.select(HOOK).where(HOOK.c.client_id == client_id)).one_or_none()
-    return Hook(row.client_id, row.url, tuple(row.families), row.version) if row else None
+    return Hook(row.client_id, row.url, row.version) if row else None
 
 
 def set_hook(log: Log, known: Hook | None, client: Client, url: str, *, by: str, at: datetime) -> Hook:
@@ -90,8 +86,8 @@ def set_hook(log: Log, known: Hook | None, client: Client, url: str, *, by: str,
             raise BadInput(FieldError("/url", f"{error}, e.g. https://perizinan.example/gate")) from error
     if len(url) > 500 or not url.isascii() or not url.isprintable():
         raise BadInput(FieldError("/url", "must be at most 500 printable ASCII characters"))
-    new = Hook(client.id, url, FAMILIES, known.version + 1 if known else 1)
-    body = {"client": client.id, "url": url, "families": list(FAMILIES), "version": new.version, "by": by}
+    new = Hook(client.id, url, known.version + 1 if known else 1)
+    body = {"client": client.id, "url": url, "version": new.version, "by": by}
     entry_id = f"webhook.{client.id}.{new.version}"
     log.append("access.webhook_set", body, entry_id=entry_id, private={}, at=at)
     return new
@@ -100,7 +96,7 @@ def set_hook(log: Log, known: Hook | None, client: Client, url: str, *, by: str,
 @projects("access.webhook_set", into=(HOOK,))
 def _set(connection: sa.Connection, entry: Entry) -> None:
     body = entry.body
-    row = {name: body[name] for name in ("url", "families", "version")} | {"position": entry.position}
+    row = {"url": body["url"], "version": body["version"], "position": entry.position}
     put = insert(HOOK).values(client_id=body["client"], **row)
     where = HOOK.c.position < entry.position
     connection.execute(put.on_conflict_do_update(index_elements=["client_id"], set_=row, where=where))
@@ -123,9 +119,9 @@ def deliver(here: Deployment, row: work.Row) -> datetime | None:
     client_id, event, subject, _ = row.key.split(":", 3)
     name = f"delivery.{hashlib.sha256(row.key.encode()).hexdigest()[:26]}"
     told, client = hook(here.log.engine, client_id), _client(here, client_id)
-    found = _documents.get(event.partition(".")[0], _check)(here, subject)
     if here.log.entry(name):
-        return None
+        return None  # its outcome is known: the tables were rebuilt
+    found = _documents.get(event.partition(".")[0], _check)(here, subject)
     if not (told and told.url and client and found and set(found[1]) <= set(client.regions)):
         return settle(here, name, row, "dropped", event=event, subject=subject, client=client_id)
     text = found[0]
@@ -135,7 +131,7 @@ def deliver(here: Deployment, row: work.Row) -> datetime | None:
     secret = told.secret(here.settings.secret_key).encode()
     signed = hmac.digest(secret, f"{t}.".encode() + body, "sha256").hex()
     headers = {"X-Gate-Event": event, "X-Gate-Delivery": name, "X-Gate-Signature": f"t={t},v1={signed}"}
-    status, _answer = call(here, told.url, body, headers)
+    status, _ = call(here, told.url, body, headers)
     facts: dict[str, Any] = {"event": event, "subject": subject, "client": client_id, "status": status}
     return settle(here, name, row, "sent" if 200 <= status < 300 else "failed", **facts)
 
@@ -155,9 +151,11 @@ def _check(here: Deployment, check_id: str) -> tuple[str, tuple[str, ...]] | Non
     return (record.document, (record.region,)) if record else None
 
 
-def settle(here: Deployment, name: str, row: work.Row, outcome: str, **facts: str | int) -> datetime | None:
-    """Log a delivery's final outcome, or say when it is tried again. `status` 0: no answer came."""
-    if outcome == "failed" and row.tries <= len(PAUSES):
+def settle(
+    here: Deployment, name: str, row: work.Row, outcome: str, *, final: bool = False, **facts: str | int
+) -> datetime | None:
+    """Log a delivery's final outcome, or say when a failed one is tried again."""
+    if outcome == "failed" and not final and row.tries <= len(PAUSES):
         return here.clock() + timedelta(minutes=PAUSES[row.tries - 1])
     body = {"tries": row.tries, **facts}
     here.log.append(f"delivery.{outcome}", body, entry_id=name, private={}, at=here.clock())

@@ -243,7 +243,7 @@ def test_an_outage_is_waited_for_and_a_day_is_the_end(
     first, second = results(http, headers, batch)
     assert (first["verdict"], second["verdict"]) == ("MET", "NOT_MET")
     assert http.get(f"/api/v1/checks/{first['id']}", headers=headers).get_json()["replaces"]
-    late = post(table(line("503/3"))).get_json()["id"]
+    late = post(table(line("503/3", "8120009999999"))).get_json()["id"]
     agency.fails = True
     for _ in range(26):
         work.do_due(here)
