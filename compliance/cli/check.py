@@ -9,6 +9,7 @@ import click
 from flask import Flask
 from flask.cli import with_appcontext
 
+from compliance.cli import told
 from compliance.deployment import deployment
 from compliance.errors import BadInput, ForeignRegion, LogUnavailable
 from compliance.gate import Asker
@@ -41,10 +42,10 @@ def check(context: click.Context, /, file: IO[str] | None, raw: bool, **given: A
     if not first and "region" not in stated:
         raise click.UsageError("say which region: --region 73.09 (or set REGION)")
     regions = tuple(sorted(running.policy.regions, key=lambda code: code != first))
-    asker, now = Asker("operator", "operator"), running.clock()
+    asker = Asker("operator", "operator")
     try:
         question = read_question(
-            stated, regions=regions, policy=running.policy, now=now, asker=asker, request_id="shell"
+            stated, regions=regions, policy=running.policy, now=running.clock(), asker=asker, request_id="shell"
         )
         recorded = running.gate.check(question)
     except BadInput as error:
@@ -53,7 +54,7 @@ def check(context: click.Context, /, file: IO[str] | None, raw: bool, **given: A
     except (ForeignRegion, LogUnavailable) as error:
         raise click.ClickException(str(error)) from error
     answer = json.loads(recorded.document)
-    click.echo(recorded.document if raw else "\n".join(_readable(answer)))
+    click.echo(recorded.document if raw else told("check", **answer))
     context.exit(0 if answer["action"] == "PROCEED" else 1)
 
 
@@ -72,19 +73,3 @@ def _stated(file: IO[str] | None, given: dict[str, Any]) -> Any:
             raise click.UsageError(f"{part} in the file is not a JSON object")
         holder[last] = value
     return stated
-
-
-def _readable(answer: dict[str, Any]) -> list[str]:
-    enforced = "" if answer["enforced"] else ", not enforced"
-    lines = [
-        f"{answer['label']} ({answer['verdict']} → {answer['action']}{enforced})",
-        answer["summary"],
-        f"  {answer['permit_type']} · {answer['region']} · {answer['as_at']} · {answer['reference']}",
-    ]
-    for finding in answer["findings"]:
-        lines += [f"- {finding['code']} [{finding['effect']}]: {finding['message']}"]
-        lines += [f"    {finding['remedy']}"] if finding["remedy"] else []
-        lines += [f"    {basis['cite']} [{basis['certainty']}]" for basis in finding["legal_basis"]]
-    lines += [f"  {number}. {step}" for number, step in enumerate((answer["cure"] or {"steps": []})["steps"], 1)]
-    lines += [f"  {name}: {answer[name]}" for name in ("valid_until", "retry_after") if answer[name]]
-    return [*lines, f"  id {answer['id']} · log {answer['log']['index']} · {answer['receipt']['url']}"]

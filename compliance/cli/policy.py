@@ -1,5 +1,7 @@
 """`flask policy …`: lint, show, compare the law, draft holidays, try a draft, explain; `flask log replay`."""
 
+from __future__ import annotations
+
 import json
 import sys
 from collections import Counter
@@ -13,12 +15,13 @@ from flask import Flask
 from flask.cli import AppGroup
 
 from compliance.audit.replays import past_policies, replay_checks
+from compliance.cli import told
 from compliance.cli.log import by_option, log
 from compliance.deployment import deployment
 from compliance.errors import BadPolicy, LawNotInForce, UnknownRegion
 from compliance.law.codec import from_json, to_json
 from compliance.law.explain import explain
-from compliance.law.facts import Action, Facts
+from compliance.law.facts import Facts
 from compliance.law.loading import CITED, LATER
 from compliance.law.policy import Policy
 from compliance.law.replay import flips
@@ -48,35 +51,24 @@ def _load(path: Path | None) -> Policy:
 def check(folder: Path | None) -> None:
     """Lint FOLDER (default: POLICY_DIR) with the shipped law; list what nobody has looked at for a year."""
     loaded, today = _load(folder or deployment().settings.policy_dir), deployment().clock().date()
-    years, old = loaded.calendar.years, loaded.unlooked(today - timedelta(days=365))
-    missing = [year for year in (today.year, today.year + 1) if year not in years]
-    lines = [f"{one.code} {one.name}, since {one.first_day}, {one.sha256}" for one in loaded.regions.values()]
-    lines += [f"not looked at since {one.looked_at}: {one.where} ({' '.join((one.kind, *one.key))})" for one in old]
-    lines += [f"no table of holidays for {year}: flask policy holidays {year}" for year in missing]
-    lines += [f"the holidays of {year} are not confirmed" for year in sorted(years) if not years[year].confirmed]
-    click.echo("\n".join(lines))
+    old = loaded.unlooked(today - timedelta(days=365))
+    missing = [year for year in (today.year, today.year + 1) if year not in loaded.calendar.years]
+    click.echo(told("policy_check", loaded=loaded, old=old, missing=missing))
     sys.exit(1 if old or missing else 0)
 
 
 @policy.command("show")
-@click.option("--on", "day", type=DAY, help="Day, yyyy-mm-dd; default today.")
+@click.option("--on", "on", type=DAY, help="Day, yyyy-mm-dd; default today.")
 @click.option("--region", required=True)
-def show(day: datetime | None, region: str) -> None:
-    """Print the law in force on a day in a region, as a table."""
+def show(on: datetime | None, region: str) -> None:
+    """Print the law in force on a day in a region, with the legal basis of each entry."""
     running = deployment()
     try:
-        chosen = day.date() if day else running.policy.today(region, running.clock())
-        law = running.policy.on(chosen, region)
+        day = on.date() if on else running.policy.today(region, running.clock())
+        law = running.policy.on(day, region)
     except (UnknownRegion, LawNotInForce) as error:
         raise click.UsageError(str(error)) from error
-    click.echo(f"{law.region} {law.region_name} on {chosen}: version {law.version}\nsha256 {law.sha256}")
-    for kind in SECTIONS:
-        held = [entry for (found, _), entry in sorted(law.entries.items()) if found == kind]
-        rows = [(" ".join(e.key) or "-", _says(e.data), str(e.since), _cites(e.basis), str(e.looked_at)) for e in held]
-        rows = [("about", "says", "since", "legal basis", "looked at"), *rows] if rows else []
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        for line in [f"\n{kind}"] * bool(rows) + ["  " + "  ".join(map(str.ljust, row, widths)) for row in rows]:
-            click.echo(line.rstrip())
+    click.echo(told("policy_show", law=law, day=day, sections=SECTIONS, says=_says, cites=_cites))
 
 
 def _says(value: Any) -> str:
@@ -121,11 +113,7 @@ def holidays(year: int) -> None:
     for kind, category in (("cuti_bersama", GOVERNMENT), ("national", PUBLIC)):
         named = country_holidays("ID", years=year, language="id", categories=(category,))
         found |= {day: (kind, name.replace("\\", "").replace('"', "")) for day, name in named.items()}
-    click.echo(f"# Holidays of {year}: a draft by the package `holidays`. Compare each line with the decree, name it,")
-    click.echo("# set certainty and confirmed, and keep the file as holidays/YEAR.toml in POLICY_DIR.")
-    click.echo(f'year = {year}\nconfirmed = false\ncertainty = "unverified"\ndecree = "draft, no decree compared"')
-    rows = [f'{{ date = {day}, kind = "{kind}", name = "{name}" }}' for day, (kind, name) in sorted(found.items())]
-    click.echo("days = [\n    " + ",\n    ".join(rows) + ",\n]")
+    click.echo(told("policy_holidays", year=year, days=found))
 
 
 @policy.command("flips")
@@ -142,13 +130,7 @@ def try_draft(file: Path, region: str | None, first: datetime, last: datetime) -
         raise click.UsageError(f"{file} has no policy of just one region: {', '.join(changed)}; name one with --region")
     for flip in flips(_bodies(changed[0], first.date(), last.date(), judged), draft, changed[0]):
         judged.update(changed=1, stopped=flip.stopped, unknown=flip.now is None)
-        told = "unknown: the agency was not asked then"
-        if flip.now:
-            codes = ", ".join(f"{found.code} ({found.effect})" for found in flip.now.findings) or "no finding"
-            stop = " STOPPED" if flip.now.action is Action.STOP else ""
-            told = f"{flip.now.verdict}/{flip.now.action}{stop}: {codes}"
-        then = f"{flip.then['verdict']}/{flip.then['action']}"
-        click.echo(f"{flip.as_at} {flip.reference} {flip.entry_id}: {then} -> {told}")
+        click.echo(told("policy_flip", flip=flip))
     click.echo(
         f"{judged['checks']} checks looked at: {judged['changed']} would change, {judged['stopped']} of them stopped;"
         f" {judged['unknown']} cannot be known, for the agency was not asked"
@@ -197,21 +179,7 @@ def why(check_id: str, raw: bool) -> None:
         raise click.UsageError(f"there is no check {check_id}")
     facts: Facts = from_json(Facts, entry.body["facts"])
     law = past_policies(deployment().log).get(entry.body["policy"]["sha256"])
-    told = explain(facts, law.on(facts.application.as_at, facts.application.region))
-    click.echo(json.dumps(told, indent=1, ensure_ascii=False) if raw else "\n".join(_lines(told)))
-
-
-def _lines(told: dict[str, Any]) -> Iterator[str]:
-    law, decision = told["policy"], told["decision"]
-    yield f"{law['region']} on {told['as_at']}, policy {law['version']}, sha256 {law['sha256']}"
-    for rule in told["rules"]:
-        yield f"\n{rule['rule']}: {rule['question'].get('id', '')}"
-        known = [("looked at", *said) for said in rule["looked_at"].items()]
-        for head, name, value in known + [("owed", *said) for said in rule["owed"].items()]:
-            if value is not None:
-                yield f"  {head} {name}: {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
-        yield from (f"  law {row['what']} since {row['since']}: {_cites(row['legal_basis'])}" for row in rule["law"])
-        for found in rule["found"]:
-            yield f"  found {found['code']} ({found['effect']}): {found['message']['id']}\n    {_cites(found['basis'])}"
-        yield from ["  the judgement ends here"] * rule["ended_here"]
-    yield f"\n{decision['verdict']} ({decision['label']['id']}): {decision['summary']['id']}"
+    found = explain(facts, law.on(facts.application.as_at, facts.application.region))
+    click.echo(
+        json.dumps(found, indent=1, ensure_ascii=False) if raw else told("policy_explain", told=found, cites=_cites)
+    )
