@@ -78,9 +78,7 @@ def find(here: Deployment, act_id: str, regions: tuple[str, ...] = ()) -> Row[An
     raise NotAllowed("there is no such act")
 
 
-def propose(
-    here: Deployment, person: Person, act: Act, stated: Mapping[str, Any], about: str = "", language: str = "en"
-) -> str:
+def propose(here: Deployment, person: Person, act: Act, stated: Mapping[str, Any], about: str = "") -> str:
     """Record what an officer asks for; returns its id. `about` is a check's id, of LIFT that of the letter.
 
     Texts are as they were typed, `codes` a list, `region` is stated where nothing else says it. A GRANT is a fact and
@@ -88,7 +86,7 @@ def propose(
     """
     if person.role not in ("clerk", "supervisor", "operator"):
         raise NotAllowed("only clerks and supervisors do casework")
-    body: dict[str, Any] = {"region": stated.get("region") or person.regions[0]}
+    body: dict[str, Any] = {"region": stated.get("region") or next(iter(person.regions), "")}
     offered: tuple[str, ...] | None = ()
     if act in ABOUT_CHECKS:
         record, entry = here.log.check(about), here.log.entry(about)
@@ -103,7 +101,7 @@ def propose(
         body = {"region": letter.region, "about": about}
     if body["region"] not in person.regions:
         raise NotAllowed("this region is not yours")
-    said = _read(here, act, body["region"], stated, offered or (), language)
+    said = _read(here, act, body["region"], stated, offered or ())
     same = (ACT.c.act == act, ACT.c.state == "proposed", (ACT.c.check_id == about) | (ACT.c.about == about))
     if about and (waiting := acts(here, (body["region"],), *same)):
         return str(waiting[0].id)
@@ -119,7 +117,7 @@ def propose(
     return here.log.append(kind, body, entry_id=body["proposal"], private=private, at=here.clock()).id
 
 
-def settle(here: Deployment, person: Person, act_id: str, word: str, reason: str = "", language: str = "en") -> None:
+def settle(here: Deployment, person: Person, act_id: str, word: str, reason: str = "") -> None:
     """A supervisor's word on somebody else's proposal (accepted, refused), or the end of a watch (ended).
 
     Of two words at the same moment the first one stands. Raises NotAllowed, BadInput, LogUnavailable.
@@ -137,7 +135,7 @@ def settle(here: Deployment, person: Person, act_id: str, word: str, reason: str
         if codes is None or late or not set(row.said.get("codes", ())) <= set(codes):
             raise NotAllowed("the check was replaced, the last day has passed or the policy changed: propose it anew")
     if word != "ended" and not re.fullmatch(TOLD["field"]["ground"]["pattern"], reason.strip()):
-        raise BadInput(FieldError("/reason", TOLD["field"]["ground"]["wrong"][language]))
+        raise BadInput(FieldError("/reason", TOLD["field"]["ground"]["wrong"]))
     body = {name: value for name, value in entry.body.items() if name not in ("id", "kind", "at", "sd")}
     private = {**entry.disclosed, "decided_by_name": person.name, "reason": reason.strip()}
     name, kind = f"{act_id}.decided", f"officer.{word}"
@@ -177,7 +175,7 @@ def same_business(nib: str | None, npp: str | None, npwp: str | None) -> ColumnE
 
 
 def _read(
-    here: Deployment, act: Act, region: str, stated: Mapping[str, Any], offered: tuple[str, ...], language: str
+    here: Deployment, act: Act, region: str, stated: Mapping[str, Any], offered: tuple[str, ...]
 ) -> dict[str, Any]:
     """What was stated, as texts in canonical form. Raises BadInput naming every wrong field."""
     told, today, wrong = TOLD["act"][act], next_look(here, region, 0), []
@@ -198,10 +196,10 @@ def _read(
             said[name] = getattr(text, rule.get("fold", "strip"))()
         missing = name == "to" and bool(said.get("since")) != bool(text)
         if not (good or (field.endswith("?") and not text)) or missing:
-            wrong.append(FieldError(f"/{name}", rule["wrong"][language]))
+            wrong.append(FieldError(f"/{name}", rule["wrong"]))
     one_of = told.get("one_of", "").split()
     if one_of and not wrong and not said.keys() & set(one_of):
-        wrong.append(FieldError(f"/{one_of[0]}", TOLD["field"][one_of[0]]["wrong"][language]))
+        wrong.append(FieldError(f"/{one_of[0]}", TOLD["field"][one_of[0]]["wrong"]))
     if wrong:
         raise BadInput(*wrong)
     return said | ({"npwp": identifiers.npwp(said["npwp"])} if "npwp" in said else {})

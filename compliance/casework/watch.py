@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import insert
 from ulid import ULID
 
 from compliance import work
-from compliance.audit.checks import CheckFilter
+from compliance.audit.checks import CheckFilter, CheckRecord
 from compliance.audit.entry import Entry
 from compliance.audit.projection import projects
 from compliance.casework import acts
@@ -108,6 +108,15 @@ def used(evidence: Mapping[str, Any], business: Mapping[str, str], said: Mapping
         "since": said.get("since", "") <= day <= said.get("to", ""),
     }
     return all(found[name] for name in found if name in said)
+
+
+def decided_again(here: Deployment, act_id: str) -> Iterator[tuple[CheckRecord, CheckRecord | None]]:
+    """Every check that a recall found, and what has taken its place: who must be told where they differ."""
+    found = select(ITEM.c.check_id).where(ITEM.c.act_id == act_id).order_by(ITEM.c.position, ITEM.c.check_id)
+    with here.log.engine.connect() as connection:
+        names = list(connection.scalars(found))
+    for old in filter(None, map(here.log.check, names)):
+        yield old, here.log.check(old.superseded_by) if old.superseded_by else None
 
 
 @work.handles("undertaking")

@@ -206,7 +206,7 @@ def test_what_is_stated_wrongly_is_named_and_nothing_is_recorded(
     about = check(declared=30)["id"] if act is Act.VERIFY else ""
     size = here.log.head()[0]
     with pytest.raises(BadInput) as caught:
-        acts.propose(here, CLERK, act, stated(act, **{"codes": ["HEADCOUNT_DIFFERS"]} | changes), about, "id")
+        acts.propose(here, CLERK, act, stated(act, **{"codes": ["HEADCOUNT_DIFFERS"]} | changes), about)
     assert [error.pointer for error in caught.value.errors] == pointers
     assert here.log.head()[0] == size
 

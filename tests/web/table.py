@@ -15,8 +15,12 @@ from hashlib import sha256
 import pyotp
 from flask import Flask
 
+from compliance import work
 from compliance.access.clients import Clients
 from compliance.access.users import Role
+from compliance.audit.checks import CheckFilter
+from compliance.casework import acts as casework
+from compliance.casework import watch
 from compliance.coverage import acts
 from compliance.gate import Asker
 from compliance.reports import promises
@@ -57,6 +61,14 @@ PAGES = {
     "paper": Page(CHECKERS),
     "earlier": Page(CHECKERS, ("/riwayat", "/riwayat?q=tidak")),
     "waiting": Page(CHECKERS, ("/tindak-lanjut",)),
+    "about_check": Page(CHECKERS, tuple(f"/periksa/{{held}}/usul/{word}" for word in ("verifikasi", "koreksi"))),
+    "proposals": Page(CHECKERS, ("/usulan",)),
+    "proposal": Page(CHECKERS, ("/usulan/{proposal}", "/usulan/{letter}", "/usulan/{recall}")),
+    "letters": Page(CHECKERS, ("/sanksi",)),
+    "new_letter": Page(CHECKERS, ("/sanksi/baru",)),
+    "lift_letter": Page(CHECKERS, ("/sanksi/{letter}/cabut",)),
+    "new_recall": Page(CHECKERS, ("/usulan/penarikan",)),
+    "watched": Page(CHECKERS, ("/pantauan",)),
     "coverage": Page(ALL, ("/cakupan", "/cakupan?per=2026-10-31", "/cakupan?kind=bpu_group&state=registered")),
     "coverage_export": Page(ALL),
     "institution": Page(ALL, ("/cakupan/lembaga/{asked}", "/cakupan/lembaga/{group}")),
@@ -103,6 +115,7 @@ def _checks(app: Flask) -> dict[str, str]:
         "check": {"business__scale": "medium", "workforce__employs_workers": "yes"},
         "held": {"workforce__declared": "30", "reference": "A-2"},
         "unsure": {"business__nib": "6603000000001", "reference": "A-3"},
+        "met": {"reference": "A-4"},
     }
     made = {name: clerk.check(**changes).headers["Location"].rsplit("/", 1)[1] for name, changes in asked.items()}
     page = clerk.get(f"/periksa/{made['check']}").get_data(as_text=True)
@@ -145,7 +158,32 @@ def _samples(app: Flask) -> dict[str, str]:
     return {"planned": "PLANNED", "judged": "JUDGED", "text": text}
 
 
-WORLD: list[Callable[[Flask], dict[str, str]]] = [_people, _software, _checks, _institutions, _samples]
+def _casework(app: Flask) -> dict[str, str]:
+    """A proposal that waits, a letter in the register, a permit with news, and a recall with what it found."""
+    nib = "8120001234567"
+    with app.app_context():
+        here = app.extensions["compliance"]
+        clerk, boss = (casework.Person(f"01{role}", "Ibu Ani", role, ("73.09",)) for role in ("clerk", "supervisor"))
+        checks = here.log.checks(CheckFilter(("73.09",)), 10)
+        held = next(check for check in checks if check.verdict == "OFFICER_REVIEW")
+        typed = {"codes": ["HEADCOUNT_DIFFERS"], "effect": "OK", "certificate": "SK-1", "dated": "2026-11-19"}
+        typed |= {"sha256": "a" * 64, "until": "2026-12-20", "ground": "Sertifikat asli dilihat", "nib": nib}
+        proposal = casework.propose(here, clerk, casework.Act.VERIFY, typed, held.id)
+        met = next(check for check in checks if check.verdict == "MET")
+        casework.propose(here, clerk, casework.Act.GRANT, {"permit": "IZIN-7", "dated": "2026-11-20"}, met.id)
+        made = {"proposal": proposal}
+        typed = {"nib": nib, "ground": "Laporan cabang keliru", "letter": "B/9/2026", "dated": "2026-11-19"}
+        for name, act in (("recall", casework.Act.RECALL), ("letter", casework.Act.IMPOSE)):
+            made[name] = casework.propose(here, clerk, act, typed)
+            casework.settle(here, boss, made[name], "accepted", "Surat asli dilihat")
+        watch.recall(here, work.Row("recall", made["recall"], 1))
+        for row in work.claim(here.log.engine, here.clock()):
+            if row.kind == "watch":
+                watch.look(here, row)
+    return made
+
+
+WORLD: list[Callable[[Flask], dict[str, str]]] = [_people, _software, _checks, _casework, _institutions, _samples]
 
 
 def made(app: Flask) -> dict[str, str]:
