@@ -8,8 +8,8 @@ from hashlib import sha256
 from compliance.errors import LogBroken
 
 EMPTY_ROOT = sha256(b"").digest()
-Span = tuple[int, int]
-Subtree = Callable[[Iterable[Span]], dict[Span, bytes]]
+Span = tuple[int, int]  # leaves [start, end)
+Subtrees = Callable[[Iterable[Span]], dict[Span, bytes]]
 
 
 def leaf_hash(body: bytes) -> bytes:
@@ -48,7 +48,7 @@ def split(frontier: bytes) -> list[bytes]:
 
 def fold_complete(leaf: bytes, frontier: Sequence[bytes], level: int) -> bytes:
     """The complete subtree of 2**level leaves that ends with `leaf`, from the frontier before that leaf."""
-    for left in list(frontier)[: -level - 1 : -1] if level else ():
+    for left in frontier[::-1][:level]:
         leaf = node_hash(left, leaf)
     return leaf
 
@@ -63,25 +63,20 @@ def complete(start: int, end: int) -> list[Span]:
     return spans
 
 
-def _largest_half(size: int) -> int:
-    """The largest power of two below `size`."""
-    return 1 << ((size - 1).bit_length() - 1)
+def _half(start: int, end: int) -> int:
+    """Where a tree over [start, end) divides: after the largest power of two that leaves something."""
+    return start + (1 << ((end - start - 1).bit_length() - 1))
 
 
 def inclusion_spans(index: int, size: int) -> list[Span]:
     """The ranges whose hashes prove leaf `index` in the tree of `size`, lowest first (RFC 6962, PATH)."""
     if not 0 <= index < size:
-        raise LogBroken(f"there is no position {index} in a log of {size} entries")
-    spans: list[Span] = []
-    start, end = 0, size
+        raise LogBroken(f"there is no position {index} in a log of {size} entries", index)
+    spans, start, end = list[Span](), 0, size
     while end - start > 1:
-        half = start + _largest_half(end - start)
-        if index < half:
-            spans.append((half, end))
-            end = half
-        else:
-            spans.append((start, half))
-            start = half
+        half = _half(start, end)
+        spans.append((half, end) if index < half else (start, half))
+        start, end = (start, half) if index < half else (half, end)
     return spans[::-1]
 
 
@@ -91,20 +86,15 @@ def consistency_spans(old: int, new: int) -> list[Span]:
         raise LogBroken(f"a log of {new} entries cannot extend one of {old}")
     if old in (0, new):
         return []
-    spans: list[Span] = []
-    start, end, whole = 0, new, True
+    spans, start, end = list[Span](), 0, new
     while old != end:
-        half = start + _largest_half(end - start)
-        if old <= half:
-            spans.append((half, end))
-            end = half
-        else:
-            spans.append((start, half))
-            start, whole = half, False
-    return ([] if whole else [(start, end)]) + spans[::-1]
+        half = _half(start, end)
+        spans.append((half, end) if old <= half else (start, half))
+        start, end = (start, half) if old <= half else (half, end)
+    return ([(start, old)] if start else []) + spans[::-1]
 
 
-def prove(spans: Sequence[Span], subtrees: Subtree) -> list[bytes]:
+def prove(spans: Sequence[Span], subtrees: Subtrees) -> list[bytes]:
     """The hashes of `spans`; `subtrees` gives those of all complete subtrees asked for, in one go."""
     parts = [complete(*span) for span in spans]
     known = subtrees({part for row in parts for part in row})
@@ -112,48 +102,26 @@ def prove(spans: Sequence[Span], subtrees: Subtree) -> list[bytes]:
 
 
 def verify_inclusion(index: int, size: int, leaf: bytes, proof: Sequence[bytes], root: bytes) -> None:
-    """Raises LogBroken unless `proof` shows `leaf` at `index` of the tree of `size` (RFC 9162, 2.1.3.2)."""
-    if not 0 <= index < size:
-        raise LogBroken("the position lies outside the tree", index)
-    here, last, found = index, size - 1, leaf
-    for step in proof:
-        if last == 0:
-            raise LogBroken("the proof is too long", index)
-        if here & 1 or here == last:
-            found = node_hash(step, found)
-            while not here & 1 and here:
-                here, last = here >> 1, last >> 1
-        else:
-            found = node_hash(found, step)
-        here, last = here >> 1, last >> 1
-    if last or found != root:
+    """Raises LogBroken unless `proof` shows `leaf` at `index` of the tree of `size`."""
+    spans = inclusion_spans(index, size)
+    if len(spans) != len(proof):
+        raise LogBroken("the proof has the wrong length", index)
+    for (start, _), step in zip(spans, proof, strict=True):
+        leaf = node_hash(step, leaf) if start < index else node_hash(leaf, step)
+    if leaf != root:
         raise LogBroken("the proof does not lead from the entry to the head", index)
 
 
 def verify_consistency(old: int, new: int, old_root: bytes, new_root: bytes, proof: Sequence[bytes]) -> None:
-    """Raises LogBroken unless `proof` shows that the tree of `new` begins with that of `old` (RFC 9162, 2.1.4.2)."""
-    if old > new or old < 0:
-        raise LogBroken("the newer head is smaller than the older one")
-    if old in (0, new):
-        if proof or (old == new and old_root != new_root) or (old == 0 and old_root != EMPTY_ROOT):
-            raise LogBroken("the two heads contradict each other")
-        return
-    path = list(proof) if old & (old - 1) else [old_root, *proof]
-    if not path:
-        raise LogBroken("the proof is empty")
-    here, last = old - 1, new - 1
-    while here & 1:
-        here, last = here >> 1, last >> 1
-    first = second = path[0]
-    for step in path[1:]:
-        if last == 0:
-            raise LogBroken("the proof is too long")
-        if here & 1 or here == last:
-            first, second = node_hash(step, first), node_hash(step, second)
-            while not here & 1 and here:
-                here, last = here >> 1, last >> 1
-        else:
-            second = node_hash(second, step)
-        here, last = here >> 1, last >> 1
-    if last or first != old_root or second != new_root:
+    """Raises LogBroken unless `proof` shows that the tree of `new` begins with that of `old`."""
+    steps = list(zip(spans := consistency_spans(old, new), proof, strict=False))
+    first = second = old_root
+    if steps and steps[0][0][0] < old:  # the smallest subtree of the old tree, which is not all of it
+        first = second = steps.pop(0)[1]
+    for (start, _), step in steps:
+        if start < old:
+            first = node_hash(step, first)
+        second = node_hash(step, second) if start < old else node_hash(second, step)
+    extends = {0: old_root == EMPTY_ROOT, new: old_root == new_root}.get(old, second == new_root)
+    if len(spans) != len(proof) or first != old_root or not extends:
         raise LogBroken("the newer head does not extend the older one")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,12 +28,20 @@ def unb64(text: str) -> bytes:
     """Strict base64. Raises LogBroken."""
     try:
         return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as error:
+    except ValueError as error:
         raise LogBroken("not base64") from error
 
 
-def _key_id(name: str, kind: int, public: bytes) -> bytes:
-    return sha256(name.encode() + b"\n" + bytes([kind]) + public).digest()[:4]
+def _read_key(name: str, data: str) -> tuple[int, bytes]:
+    """Kind and key of base64(kind ‖ key). Raises LogBroken, without repeating it."""
+    raw = unb64(data)
+    if not _NAME.fullmatch(name) or len(raw) != 33 or raw[0] not in (LOG_KEY, WITNESS_KEY):
+        raise LogBroken("not a key of the form name+id+key")
+    return raw[0], raw[1:]
+
+
+def _cosigned(text: str, moment: int) -> bytes:
+    return f"cosignature/v1\ntime {moment}\n{text}".encode()
 
 
 @dataclass(frozen=True)
@@ -48,19 +55,15 @@ class VerifierKey:
     @classmethod
     def parse(cls, text: str) -> VerifierKey:
         """Raises LogBroken when the text is not a key, or its key id is not the key's."""
-        name, _, rest = text.strip().partition("+")
-        stated, _, data = rest.partition("+")
-        raw = unb64(data)
-        if not _NAME.fullmatch(name) or len(raw) != 33 or raw[0] not in (LOG_KEY, WITNESS_KEY):
-            raise LogBroken("not a public key of the form name+id+key")
-        key = cls(name, raw[0], raw[1:])
+        name, stated, data = [*text.strip().split("+", 2), "", ""][:3]
+        key = cls(name, *_read_key(name, data))
         if stated != key.key_id.hex():
             raise LogBroken("the public key's id does not belong to it")
         return key
 
     @cached_property
     def key_id(self) -> bytes:
-        return _key_id(self.name, self.kind, self.public)
+        return sha256(self.name.encode() + b"\n" + bytes([self.kind]) + self.public).digest()[:4]
 
     def __str__(self) -> str:
         return f"{self.name}+{self.key_id.hex()}+{b64(bytes([self.kind]) + self.public)}"
@@ -71,24 +74,26 @@ class VerifierKey:
         if self.kind == WITNESS_KEY:
             moment, signature = int.from_bytes(signature[:8], "big"), signature[8:]
             signed = _cosigned(text, moment)
+        return self.verifies(signed, signature)
+
+    def verifies(self, data: bytes, signature: bytes) -> bool:
         try:
-            Ed25519PublicKey.from_public_bytes(self.public).verify(signature, signed)
+            Ed25519PublicKey.from_public_bytes(self.public).verify(signature, data)
         except InvalidSignature:
             return False
         return True
-
-
-def _cosigned(text: str, moment: int) -> bytes:
-    return f"cosignature/v1\ntime {moment}\n{text}".encode()
 
 
 class Signer:
     """A private key and the name it signs by."""
 
     def __init__(self, name: str, seed: bytes, kind: int = LOG_KEY) -> None:
-        self._private = Ed25519PrivateKey.from_private_bytes(seed)
-        self.key = VerifierKey(name, kind, self._private.public_key().public_bytes_raw())
-        self._seed = seed
+        private = Ed25519PrivateKey.from_private_bytes(seed)
+        self.key, self.raw, self._seed = (
+            VerifierKey(name, kind, private.public_key().public_bytes_raw()),
+            private.sign,
+            seed,
+        )
 
     @classmethod
     def generate(cls, name: str, kind: int = LOG_KEY) -> Signer:
@@ -98,10 +103,10 @@ class Signer:
     def parse(cls, line: str) -> Signer:
         """Read `PRIVATE+KEY+name+keyid+base64(kind ‖ seed)`. Raises LogBroken, without repeating the line."""
         parts = line.strip().split("+", 4)
-        raw = unb64(parts[4]) if len(parts) == 5 and parts[:2] == ["PRIVATE", "KEY"] else b""
-        if len(raw) != 33 or raw[0] not in (LOG_KEY, WITNESS_KEY):
+        if len(parts) < 5 or parts[:2] != ["PRIVATE", "KEY"]:
             raise LogBroken("not a private key of the form PRIVATE+KEY+name+id+key")
-        signer = cls(parts[2], raw[1:], raw[0])
+        kind, seed = _read_key(parts[2], parts[4])
+        signer = cls(parts[2], seed, kind)
         if signer.key.key_id.hex() != parts[3]:
             raise LogBroken("the private key's id does not belong to it")
         return signer
@@ -110,16 +115,11 @@ class Signer:
         """The private key as its file holds it."""
         return f"PRIVATE+KEY+{self.key.name}+{self.key.key_id.hex()}+{b64(bytes([self.key.kind]) + self._seed)}"
 
-    def raw(self, data: bytes) -> bytes:
-        return self._private.sign(data)
-
-    def line(self, text: str, moment: int | None = None) -> str:
+    def line(self, text: str, moment: int = 0) -> str:
         """The signature line over a note's text; a witness signs with its `moment` (Unix seconds)."""
+        signature = self.raw(text.encode())
         if self.key.kind == WITNESS_KEY:
-            assert moment is not None, "a cosignature states its time"
             signature = moment.to_bytes(8, "big") + self.raw(_cosigned(text, moment))
-        else:
-            signature = self.raw(text.encode())
         return f"— {self.key.name} {b64(self.key.key_id + signature)}\n"
 
     def sign(self, text: str) -> str:
@@ -129,11 +129,12 @@ class Signer:
 def signature_lines(note: str) -> tuple[str, list[tuple[str, bytes, bytes]]]:
     """A note as its text and its signatures (name, key id, signature). Raises LogBroken."""
     text, blank, tail = note.rpartition("\n\n")
+    lines = tail[:-1].split("\n")
     if not blank or not tail.endswith("\n") or any(ord(char) < 32 and char != "\n" for char in note):
         raise LogBroken("not a signed note")
-    found, lines = [], tail[:-1].split("\n")
     if len(lines) > MOST:
         raise LogBroken("too many signatures")
+    found = []
     for line in lines:
         mark, name, data = [*line.split(" "), "", ""][:3]
         raw = unb64(data)
@@ -149,18 +150,16 @@ def open_note(note: str, keys: Sequence[VerifierKey]) -> tuple[str, list[Verifie
     Raises LogBroken when none signed, or when a known key's signature is false.
     """
     text, lines = signature_lines(note)
-    signed = []
-    if len({(key.name, key.key_id) for key in keys}) < len(keys):
+    known = {(key.name, key.key_id): key for key in keys}
+    if len(known) < len(keys):
         raise LogBroken("two keys share a name and an id")
-    for name, key_id, signature in lines:
-        for key in keys:
-            if key.name == name and key.key_id == key_id:
-                if not key.accepts(text, signature):
-                    raise LogBroken(f"the signature of {name} is false")
-                signed.append(key)
+    signed = [(known[line[:2]], line[2]) for line in lines if line[:2] in known]
+    for key, signature in signed:
+        if not key.accepts(text, signature):
+            raise LogBroken(f"the signature of {key.name} is false")
     if not signed:
         raise LogBroken("no known key signed this")
-    return text, signed
+    return text, [key for key, _ in signed]
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,8 +179,7 @@ class Head:
         lines = text.split("\n")
         if len(lines) < 4 or lines[-1] or not lines[0] or not _SIZE.fullmatch(lines[1]):
             raise LogBroken("not a log head")
-        root = unb64(lines[2])
-        if len(root) != 32:
+        if len(root := unb64(lines[2])) != 32:
             raise LogBroken("not a log head: the root has the wrong length")
         return cls(lines[0], int(lines[1]), root)
 

@@ -18,13 +18,18 @@ class Tally:
     """Feed it every body from position 0 on. `known` are roots held outside, by size: they must come out."""
 
     def __init__(self, known: Mapping[int, bytes] | None = None) -> None:
-        self.size, self.frontier, self.latest = 0, list[bytes](), ""
+        self.size, self.frontier, self.latest = 0, list[bytes](), b""
         self._known = dict(known or {})
 
     def add(self, body: bytes) -> bytes:
         """Take the next body and return its leaf hash. Raises LogBroken with the position."""
         leaf = sha256(b"\x00" + body).digest()
-        self._keep_time(body)
+        stated = self._stated(body)
+        if stated >= self.latest:
+            self.latest = stated
+        elif _moment(self.latest) - _moment(stated) > BACKWARDS:
+            late, at = self.latest.decode(), stated.decode()
+            raise LogBroken(f"the entry's time {at} lies before {late} of an earlier entry", self.size)
         grow(self.frontier, self.size, leaf)
         self.size += 1
         if self.size in self._known and self._known[self.size] != self.root:
@@ -41,20 +46,17 @@ class Tally:
         if ahead > self.size:
             raise LogBroken(f"the log has {self.size} entries, but a head of {ahead} is known outside", self.size)
 
-    def _keep_time(self, body: bytes) -> None:
-        stated = self._stated(body)
-        if stated >= self.latest:
-            self.latest = stated
-        elif datetime.fromisoformat(self.latest) - datetime.fromisoformat(stated) > BACKWARDS:
-            raise LogBroken(f"the entry's time {stated} lies before {self.latest} of an earlier entry", self.size)
-
-    def _stated(self, body: bytes) -> str:
+    def _stated(self, body: bytes) -> bytes:
         """The entry's time. Reading JSON is needed only when the key stands more than once."""
-        at = body.find(_AT)
-        end = body.find(b'"', at + 6)
-        if at < 0 or body.find(_AT, end) >= 0:
-            try:
-                return str(json.loads(body)["at"])
-            except (ValueError, KeyError, TypeError) as error:
-                raise LogBroken("the entry states no time", self.size) from error
-        return body[at + 6 : end].decode()
+        at = body.find(_AT) + 6
+        end = body.find(b'"', at)
+        if at > 5 and body.find(_AT, end) < 0:
+            return body[at:end]
+        try:
+            return str(json.loads(body)["at"]).encode()
+        except (ValueError, KeyError, TypeError) as error:
+            raise LogBroken("the entry states no time", self.size) from error
+
+
+def _moment(text: bytes) -> datetime:
+    return datetime.fromisoformat(text.decode())

@@ -28,23 +28,19 @@ def path(level: int | str, index: int, width: int = WIDTH) -> str:
 
 def parse(text: str) -> tuple[int | str, int, int]:
     """Level (or "entries"), index and width of a path. Raises LogBroken when it is not canonical."""
-    match = _PATH.fullmatch(text)
-    if not match:
-        raise LogBroken("not the path of a tile")
-    level = match[1] if match[1] == "entries" else int(match[1])
-    index = int(re.sub(r"[x/]", "", match[2]))
-    width = int(match[3] or WIDTH)
-    if path(level, index, width) != text or (match[3] and width >= WIDTH):
-        raise LogBroken("not the path of a tile")
-    return level, index, width
+    if match := _PATH.fullmatch(text):
+        level = match[1] if match[1] == "entries" else int(match[1])
+        index, width = int(re.sub(r"[x/]", "", match[2])), int(match[3] or WIDTH)
+        if path(level, index, width) == text:
+            return level, index, width
+    raise LogBroken("not the path of a tile")
 
 
 def all_of(size: int) -> Iterator[tuple[int, int, int]]:
     """Level, index and width of every hash tile of a tree, lowest level first."""
     level, count = 0, size
     while count:
-        for index in range(0, count, WIDTH):
-            yield level, index // WIDTH, min(WIDTH, count - index)
+        yield from ((level, start // WIDTH, min(WIDTH, count - start)) for start in range(0, count, WIDTH))
         level, count = level + 1, count // WIDTH
 
 
@@ -57,9 +53,9 @@ def unbundle(data: bytes) -> list[bytes]:
     """The entries of a bundle. Raises LogBroken when it is cut."""
     bodies, at = [], 0
     while at < len(data):
-        end = at + 2 + int.from_bytes(data[at : at + 2], "big")
-        if end > len(data) or at + 2 > len(data):
+        begin = at + 2
+        at = begin + int.from_bytes(data[at:begin], "big")
+        if at > len(data) or begin > len(data):
             raise LogBroken("a bundle of entries is cut")
-        bodies.append(data[at + 2 : end])
-        at = end
+        bodies.append(data[begin:at])
     return bodies

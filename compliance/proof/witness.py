@@ -6,7 +6,6 @@ Run by the inspectorate, on a machine that the operator does not own: `python -m
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import threading
 import time
@@ -16,6 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from compliance.errors import LogBroken
+from compliance.proof.files import write_whole
 from compliance.proof.merkle import EMPTY_ROOT, verify_consistency
 from compliance.proof.note import WITNESS_KEY, Head, Signer, VerifierKey, open_head, signature_lines, unb64
 
@@ -43,24 +43,22 @@ class Witness:
     def add_checkpoint(self, body: str) -> str:
         """Answer one submission with a cosignature line. Raises Refused."""
         top, blank, note = body.partition("\n\n")
-        lines = top.split("\n")
-        stated = _OLD.fullmatch(lines[0])
+        stated, *lines = top.split("\n")
+        old = _OLD.fullmatch(stated)
         try:
-            proof = [unb64(line) for line in lines[1:]]
-            head = Head.parse(signature_lines(note)[0])
+            proof, head = [unb64(line) for line in lines], Head.parse(signature_lines(note)[0])
         except LogBroken as error:
             raise Refused(400, str(error)) from error
-        if not stated or not blank or len(proof) > 63 or any(len(step) != 32 for step in proof):
+        if not old or not blank or len(proof) > 63 or any(len(step) != 32 for step in proof):
             raise Refused(400, "not a submission")
-        keys = [key for key in self._logs if key.name == head.origin]
-        if not keys:
+        if not (keys := [key for key in self._logs if key.name == head.origin]):
             raise Refused(404, "this log is not known here")
         try:
             head = open_head(note, keys)
         except LogBroken as error:
             raise Refused(403, str(error)) from error
         with self._turn:
-            self._advance(int(stated[1]), head, proof)
+            self._advance(int(old[1]), head, proof)
         return self._signer.line(str(head), int(self._clock()))
 
     def _advance(self, old: int, head: Head, proof: Sequence[bytes]) -> None:
@@ -73,7 +71,8 @@ class Witness:
             verify_consistency(old, head.size, last.root, head.root, proof)
         except LogBroken as error:
             raise Refused(422, str(error)) from error
-        self._keep(head)
+        # Durable before the cosignature leaves: a witness that forgets could be made to sign two histories.
+        write_whole(self._path(head.origin), str(head))
 
     def last(self, origin: str) -> Head:
         """The last head that was cosigned; of size 0 when there is none."""
@@ -83,21 +82,6 @@ class Witness:
     def _path(self, origin: str) -> Path:
         return self._folder / f"{sha256(origin.encode()).hexdigest()}.head"
 
-    def _keep(self, head: Head) -> None:
-        """Durable before the cosignature leaves: a witness that forgets could be made to sign two histories."""
-        path = self._path(head.origin)
-        fresh = path.with_suffix(".new")
-        with fresh.open("w", encoding="utf-8") as file:
-            file.write(str(head))
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
-        folder = os.open(self._folder, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-
 
 def serve(witness: Witness, host: str, port: int) -> ThreadingHTTPServer:
     """A server that is bound but does not run yet."""
@@ -106,27 +90,24 @@ def serve(witness: Witness, host: str, port: int) -> ThreadingHTTPServer:
         timeout = 10
 
         def do_POST(self) -> None:
-            length = self.headers.get("Content-Length", "")
-            if self.path != "/add-checkpoint" or not length.isdecimal() or int(length) > LARGEST:
-                return self._answer(404 if self.path != "/add-checkpoint" else 413, "")
+            length, kind = self.headers.get("Content-Length", ""), "text/plain; charset=utf-8"
             try:
-                body = self.rfile.read(int(length)).decode()
-                self._answer(200, witness.add_checkpoint(body))
+                if self.path != "/add-checkpoint":
+                    raise Refused(404, "there is only /add-checkpoint")
+                if not length.isdecimal() or int(length) > LARGEST:
+                    raise Refused(413, "too large")
+                status, text = 200, witness.add_checkpoint(self.rfile.read(int(length)).decode())
             except UnicodeDecodeError:
-                self._answer(400, "not UTF-8\n")
+                status, text = 400, "not UTF-8\n"
             except Refused as refused:
-                if refused.size is None:
-                    self._answer(refused.status, f"{refused}\n")
-                else:
-                    self._answer(refused.status, f"{refused.size}\n", "text/x.tlog.size")
-
-        def _answer(self, status: int, text: str, kind: str = "text/plain; charset=utf-8") -> None:
-            data = text.encode()
+                status, text = refused.status, f"{refused}\n"
+                if refused.size is not None:
+                    text, kind = f"{refused.size}\n", "text/x.tlog.size"
             self.send_response(status)
             self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(data)))
+            self.send_header("Content-Length", str(len(text.encode())))
             self.end_headers()
-            self.wfile.write(data)
+            self.wfile.write(text.encode())
 
         def log_message(self, format: str, *args: object) -> None:
             print(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {format % args}", flush=True)
@@ -134,27 +115,20 @@ def serve(witness: Witness, host: str, port: int) -> ThreadingHTTPServer:
     return ThreadingHTTPServer((host, port), Handler)
 
 
-def own_key(path: Path, name: str) -> Signer:
-    """The witness's key; made at first use, readable by its owner alone."""
-    if not path.exists():
-        handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-        with os.fdopen(handle, "w", encoding="ascii") as file:
-            file.write(Signer.generate(name, WITNESS_KEY).secret_line() + "\n")
-    return Signer.parse(path.read_text(encoding="ascii"))
-
-
 def main() -> None:
-    """Run a witness until it is interrupted."""
-    parser = argparse.ArgumentParser(
-        prog="python -m compliance.proof.witness", description=(__doc__ or "").split("\n")[0]
-    )
+    """Run a witness until it is interrupted. Its key is made at first use, readable by its owner alone."""
+    about = (__doc__ or "").split("\n")[0]
+    parser = argparse.ArgumentParser(prog="python -m compliance.proof.witness", description=about)
     parser.add_argument("--name", required=True, help="the witness's name, e.g. inspektorat.example/witness")
     parser.add_argument("--logs", required=True, type=Path, help="file with the public key of each log, one a line")
     parser.add_argument("--folder", required=True, type=Path, help="where the key and the last heads are kept")
     parser.add_argument("--listen", default="127.0.0.1:8600", help="address and port (default %(default)s)")
     given = parser.parse_args()
     given.folder.mkdir(parents=True, exist_ok=True)
-    signer = own_key(given.folder / "witness.key", given.name)
+    key: Path = given.folder / "witness.key"
+    if not key.exists():
+        write_whole(key, Signer.generate(given.name, WITNESS_KEY).secret_line() + "\n", 0o600)
+    signer = Signer.parse(key.read_text(encoding="ascii"))
     logs = [VerifierKey.parse(line) for line in given.logs.read_text().splitlines() if line.strip()]
     host, _, port = given.listen.rpartition(":")
     server = serve(Witness(signer, logs, given.folder), host, int(port))
