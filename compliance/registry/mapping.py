@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -21,13 +20,13 @@ from jmespath.exceptions import JMESPathError
 
 from compliance.errors import Misconfigured, RegistryMisunderstood
 from compliance.law.facts import Ask
-from compliance.registry.wire import SHAPES, Record, asked_by
+from compliance.registry.wire import SHAPES, Record, Unclear, asked_by
 
 Call = tuple[str, str, dict[str, str]]  # method, path, parameters
 
 
 class Agreed:
-    """Contract §4 itself. `statuses` are those of answers that are read."""
+    """Contract §4 itself. `statuses` are those of answers that are read. A value in the shape may be an Unclear."""
 
     statuses = frozenset({200})
     _paths = {"employer": "/v1/badan-usaha", "participant": "/v1/peserta", "project": "/v1/proyek"}  # noqa: RUF012
@@ -38,7 +37,7 @@ class Agreed:
         return "GET", self._paths[ask.subject], query | ({"kd_daerah": ask.region} if ask.region else {})
 
     def shape(self, ask: Ask, document: Record) -> Record:
-        """The answer in the shape of contract §4. Raises RegistryMisunderstood."""
+        """The answer in the shape of contract §4."""
         return document
 
 
@@ -49,6 +48,7 @@ def _shape(kind: str) -> dict[str, Any]:
 
 
 _SHAPES = {subject: _shape("head") | _shape(subject) for subject in ("employer", "participant", "project")}
+_AROUND = {"at", "each", "none"}  # what a table of rules says of itself
 _PLACES = {"value": "0", "region": "73.09", "region_digits": "7309", "reference": "x"}
 
 
@@ -76,9 +76,21 @@ class Profile(Agreed):
         except (OSError, ValueError, KeyError) as error:
             raise self._wrong("", f"cannot be read: {error}") from error
         self.statuses = frozenset(self._data.get("statuses", [200]))
-        self._answers = {name: self._section(name) for name in _SHAPES if name in self._data}
-        if "employer" not in self._answers:
+        if "employer" not in self._data:
             raise self._wrong("employer", "is missing")
+        self._answers = {}
+        for name in _SHAPES.keys() & self._data.keys():
+            section = self._data[name]
+            if section.get("method", "GET") not in ("GET", "POST"):
+                raise self._wrong(f"{name}.method", "must be GET or POST")
+            try:
+                for text in (section["path"], *(text for ask in section["ask"].values() for text in ask.values())):
+                    text.format(**_PLACES)
+            except (KeyError, ValueError, AttributeError, TypeError) as error:
+                raise self._wrong(
+                    f"{name}.path or {name}.ask", f"is missing or has an unknown place {error}"
+                ) from error
+            self._answers[name] = self._compiled(section.get("answer", {}), _SHAPES[name], f"{name}.answer")
 
     def call(self, ask: Ask, reference: str) -> Call:
         section = self._data.get(ask.subject, {})
@@ -91,29 +103,12 @@ class Profile(Agreed):
         return section.get("method", "GET"), path, {key: text.format(**words) for key, text in params.items()}
 
     def shape(self, ask: Ask, document: Record) -> Record:
-        section = self._data[ask.subject]
-        try:
-            return self._built(self._answers[ask.subject], document, section)
-        except JMESPathError as error:
-            raise RegistryMisunderstood(f"the answer does not fit the profile: {type(error).__name__}") from None
-
-    def _section(self, name: str) -> dict[str, Any]:
-        section = self._data[name]
-        if section.get("method", "GET") not in ("GET", "POST"):
-            raise self._wrong(f"{name}.method", "must be GET or POST")
-        try:
-            for text in (section["path"], *(text for ask in section["ask"].values() for text in ask.values())):
-                text.format(**_PLACES)
-        except (KeyError, ValueError, AttributeError, TypeError) as error:
-            raise self._wrong(f"{name}.path or {name}.ask", f"is missing or has an unknown place {error}") from error
-        return self._compiled(section.get("answer", {}), _SHAPES[name], f"{name}.answer")
+        return self._built(self._answers[ask.subject], document, self._data[ask.subject])
 
     def _compiled(self, rules: dict[str, Any], shape: dict[str, Any], where: str) -> dict[str, Any]:
         """The rules with their expressions compiled: exactly the fields of the shape, so nothing is left to chance."""
-        given = set(rules) - {"at", "each", "none"}
-        if given != set(shape):
-            odd = ", ".join(sorted(given ^ set(shape)))
-            raise self._wrong(where, f"must name every field of the shape and no other; look at: {odd}")
+        if odd := sorted((set(rules) - _AROUND) ^ set(shape)):
+            raise self._wrong(where, f"must name every field of the shape and no other; look at: {', '.join(odd)}")
         made: dict[str, Any] = {}
         for key, rule in rules.items():
             if isinstance(shape.get(key), dict) and isinstance(rule, dict):
@@ -126,42 +121,39 @@ class Profile(Agreed):
         return made
 
     def _built(self, rules: dict[str, Any], data: Any, section: Record, parent: str = "") -> dict[str, Any]:
-        made = {}
+        made: dict[str, Any] = {}
         for key, rule in rules.items():
-            if key in ("at", "each", "none"):
-                continue
             if not isinstance(rule, dict):
-                made[key] = self._translated(f"{parent}{key}", rule.search(data), section)
-            elif "none" in rule and rule["none"].search(data) is True:
+                if key not in _AROUND:
+                    made[key] = self._translated(f"{parent}{key}", _found(rule, data), section)
+            elif "none" in rule and _found(rule["none"], data) is True:
                 made[key] = None
             elif "each" in rule:
-                listed = rule["each"].search(data)
+                listed = _found(rule["each"], data)
                 several = isinstance(listed, list)
                 made[key] = [self._built(rule, item, section, f"{key}.") for item in listed] if several else listed
-            else:
-                inner = rule["at"].search(data) if "at" in rule else data
-                if inner is not None:  # else it stays missing: only `none` says that there is none
-                    made[key] = self._built(rule, inner, section, f"{key}.")
+            elif (inner := _found(rule["at"], data) if "at" in rule else data) is not None:
+                made[key] = inner if isinstance(inner, Unclear) else self._built(rule, inner, section, f"{key}.")
+            # else it stays missing: only `none` says that there is none
         return made
 
     def _translated(self, name: str, value: Any, section: Record) -> Any:
         """One value by the section's tables: split, codes, numbers in text, formats of days and moments."""
         if isinstance(value, str) and name in section.get("split", {}):
             value = [part.strip() for part in value.split(section["split"][name])]
-        codes = section.get("codes", {}).get(name)
-        if codes and value is not None:
-            several = isinstance(value, list)
-            value = [_code(name, codes, item) for item in value] if several else _code(name, codes, value)
-        if not isinstance(value, str):
-            return value
-        if name in section.get("numbers", ()) and re.fullmatch(r"[0-9]{1,9}", value):
+        if (codes := section.get("codes", {}).get(name)) and value is not None:
+            words = [codes.get(item if isinstance(item, str) else json.dumps(item), _NO_CODE)
+                     for item in (value if isinstance(value, list) else [value])]  # fmt: skip
+            value = _NO_CODE if _NO_CODE in words else words if isinstance(value, list) else words[0]
+        form = section.get("formats", {}).get(name)
+        if isinstance(value, str) and name in section.get("numbers", ()) and re.fullmatch(r"[0-9]{1,9}", value):
             return int(value)
-        if not (form := section.get("formats", {}).get(name)):
+        if not isinstance(value, str) or not form:
             return value
         try:
             moment = datetime.strptime(value, form)  # noqa: DTZ007 (the zone follows)
         except ValueError:
-            raise RegistryMisunderstood(f"{name}: not written as {form}") from None
+            return Unclear(f"not written as {form}")
         if name == "per_tanggal":
             return (moment if moment.tzinfo else moment.replace(tzinfo=self._zone)).isoformat()
         return moment.strftime("%Y-%m" if name.endswith("lunas_sampai") else "%Y-%m-%d")
@@ -170,9 +162,12 @@ class Profile(Agreed):
         return Misconfigured(f"REGISTRY_PROFILE {self._path.name}: {where} {what}")
 
 
-def _code(field: str, codes: Mapping[str, Any], value: Any) -> Any:
-    """The contract's word for another wire's code. A code that is not in the table is an error, never a default."""
-    name = value if isinstance(value, str) else json.dumps(value)
-    if name not in codes:
-        raise RegistryMisunderstood(f"{field}: a code that is not in the table")
-    return codes[name]
+# A code that is not in the table is an error, never a default.
+_NO_CODE = Unclear("a code that is not in the table")
+
+
+def _found(expression: Any, data: Any) -> Any:
+    try:
+        return expression.search(data)
+    except JMESPathError as error:
+        return Unclear(f"does not fit the profile ({type(error).__name__})")

@@ -89,6 +89,10 @@ def _deeper(value: Any, levels: int) -> bool:
     return levels == 0 or any(_deeper(item, levels - 1) for item in inner)
 
 
+class Unclear(str):
+    """Why a value of another wire is not understood, in its place."""
+
+
 class _Wrong(ValueError):
     """What is not as agreed: why, by field; "" is the value itself."""
 
@@ -140,6 +144,8 @@ def _about(ask: Ask, document: Record, record: Any) -> bool:
 
 def _read(kind: str, value: Any) -> Any:
     """One value, an object, or with "*" a list of them; raises _Wrong."""
+    if isinstance(value, Unclear):
+        raise _Wrong({"": str(value)})
     if kind in _VALUES:
         of, notation, parse, why = _VALUES[kind]
         try:
