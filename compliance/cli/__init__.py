@@ -12,7 +12,20 @@ from typing import Any
 from flask import Flask
 from jinja2 import Environment, FileSystemLoader
 
-NOUNS = ("policy", "log", "registry", "access", "check", "coverage", "work", "batch", "webhook", "backup", "report")
+NOUNS = (
+    "policy",
+    "log",
+    "registry",
+    "access",
+    "check",
+    "casework",
+    "coverage",
+    "work",
+    "batch",
+    "webhook",
+    "backup",
+    "report",
+)
 FOLDER = FileSystemLoader(Path(__file__).parent / "templates")
 TEMPLATES = Environment(loader=FOLDER, trim_blocks=True, lstrip_blocks=True)  # noqa: S701 (plain text for a shell)
 
