@@ -51,7 +51,8 @@ def take_list(
     told = [{"id": lines.identity(facts), "since": facts.pop("as_of"), "facts": facts} for facts in read]
     latest = {line["facts"]["kind"]: line["since"] for line in sorted(told, key=lambda line: line["since"])}
     here_now = {one.id: latest.get(one.facts["kind"]) for one in now_known(here, region)} if complete else {}
-    gone = [key for key, since in here_now.items() if since and key not in {line["id"] for line in told}]
+    listed = {line["id"] for line in told}
+    gone = [key for key, since in here_now.items() if since and key not in listed]
     told += [{"id": key, "since": here_now[key], "facts": {"removed": True}} for key in gone]
     parts = [told[start : start + PART] for start in range(0, len(told), PART)]
     list_id = str(ULID.from_datetime(here.clock()))

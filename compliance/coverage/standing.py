@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
@@ -16,7 +17,7 @@ from compliance.audit.projection import projects
 from compliance.coverage.lines import WORDS
 from compliance.database import db
 
-ABOUT = ("kind", "district", "payer", "state", "source")
+ABOUT = ("kind", "district", "payer", "state", "source")  # a source: day and `agency`, `hand` or a list's hash
 # One row for each line of a list, change by hand and question to the agency; it holds from the day `since`.
 FACTS = sa.Table(
     "coverage_fact",
@@ -56,65 +57,52 @@ def known(connection: sa.Connection, region: str, day: date) -> Sequence[sa.Row[
     return connection.execute(query.order_by(c.since, c.pos, c.line)).all()
 
 
-@dataclass
+@dataclass(frozen=True, slots=True)
 class Institution:
-    """One institution as known on `day`. An answer of the agency outweighs the list from its day on; a question that
-    brought none (`tried`) changes nothing, and what nobody ever said is unknown, not "not registered"."""
+    """One institution as known on a day. `state` is registered, not_yet or unknown; `stated` is what its own list says;
+    `until` the last day paid for; `about` what it is counted and chosen by."""
 
     id: str
-    day: date
-    facts: dict[str, Any] = field(default_factory=dict)
-    said: sa.Row[Any] | None = None  # the line that last stated whether it is registered
-    answer: sa.Row[Any] | None = None
-    tried: sa.Row[Any] | None = None  # the last question, whatever came of it
-
-    @property
-    def about(self) -> dict[str, str]:
-        """By what it is counted and chosen; `source` is a day and `agency`, `hand`, or a list's hash ("": nobody)."""
-        row = self.answer or self.said
-        source = f"{row.since} {'agency' if row.agency else row.data.get('file', 'hand')}" if row else ""
-        return {name: self.facts.get(name) or "" for name in ABOUT} | {"state": self.state, "source": source}
-
-    @property
-    def stated(self) -> str:
-        """What the list itself says: registered, not_yet or unknown."""
-        lapsed = self.until is not None and self.until < self.day
-        yes = self.said and self.said.data["registered"] == "yes" and not lapsed
-        return "registered" if yes else "not_yet" if self.said else "unknown"
-
-    @property
-    def state(self) -> str:
-        return self.answer.data["state"] if self.answer else self.stated
-
-    @property
-    def until(self) -> date | None:
-        """The last day that is paid for: the agency's month where payment is made ahead, else the list's own day."""
-        paid = self.answer and self.answer.data["paid_through"]
-        if paid and self.facts.get("rhythm") not in (None, "1"):
-            return (date.fromisoformat(paid) + timedelta(days=31)).replace(day=1) - timedelta(days=1)
-        return date.fromisoformat(self.facts["until"]) if self.facts.get("until") else None
-
-    @property
-    def covered(self) -> int:
-        """People covered, never more than there are."""
-        counted = self.answer.data["workers"] if self.answer else None
-        people = (self.facts.get("covered") or 0) if counted is None else counted
-        return min(people, self.facts.get("total") or people) if self.state == "registered" else 0
+    facts: dict[str, Any]
+    answer: sa.Row[Any] | None  # the agency's last answer
+    tried: sa.Row[Any] | None  # the last question, whatever came of it
+    state: str
+    stated: str
+    until: date | None
+    covered: int
+    about: dict[str, str]
 
 
 def institutions(rows: Iterable[sa.Row[Any]], day: date) -> list[Institution]:
     """Those that there are on a day, by kind and name. A line that leaves a fact out leaves it as it was."""
-    found: dict[str, Institution] = {}
-    for row in rows:
-        if row.since > day:
-            break
-        one = found.setdefault(row.institution, Institution(row.institution, day))
+    found: dict[str, dict[str, Any]] = {}
+    for row in itertools.takewhile(lambda row: row.since <= day, rows):
+        one = found.setdefault(row.institution, {"facts": {}, "said": None, "answer": None, "tried": None})
         if row.agency:
-            one.tried, one.answer = row, row if row.data["state"] else one.answer
+            one |= {"tried": row} | ({"answer": row} if row.data["state"] else {})
         else:
-            one.facts = {} if "removed" in row.data else one.facts | row.data
-            one.said = row if row.data.get("registered") else one.said
-    return sorted((o for o in found.values() if o.facts), key=lambda one: (one.facts["kind"], one.facts["name"]))
+            one["facts"] = {} if "removed" in row.data else one["facts"] | row.data
+            one["said"] = row if row.data.get("registered") else one["said"]
+    there = [_judged(key, day, **one) for key, one in found.items() if one["facts"]]
+    return sorted(there, key=lambda one: (one.facts["kind"], one.facts["name"]))
+
+
+def _judged(key: str, day: date, facts: dict[str, Any], said: Any, answer: Any, tried: Any) -> Institution:
+    """An answer of the agency outweighs the list from its day on. A question that brought none changes nothing, and
+    what nobody ever said is unknown, not "not registered"."""
+    until = date.fromisoformat(facts["until"]) if facts.get("until") else None
+    paid, workers = (answer.data["paid_through"], answer.data["workers"]) if answer else (None, None)
+    if paid and facts.get("rhythm") not in (None, "1"):  # paid ahead: the agency's own month, to its last day
+        until = (date.fromisoformat(paid) + timedelta(days=31)).replace(day=1) - timedelta(days=1)
+    holds = said and said.data["registered"] == "yes" and not (until and until < day)
+    stated = "registered" if holds else "not_yet" if said else "unknown"
+    state = answer.data["state"] if answer else stated
+    people = (facts.get("covered") or 0) if workers is None else workers
+    covered = min(people, facts.get("total") or people) if state == "registered" else 0
+    row = answer or said
+    source = f"{row.since} {'agency' if row.agency else row.data.get('file', 'hand')}" if row else ""
+    about = {name: facts.get(name) or "" for name in ABOUT} | {"state": state, "source": source}
+    return Institution(key, facts, answer, tried, state, stated, until, covered, about)
 
 
 def tally(those: Iterable[Institution], by: str) -> dict[str, Counter[str]]:
