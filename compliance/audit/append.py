@@ -11,10 +11,8 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from compliance.audit.entry import Draft, Entry
 from compliance.audit.projection import is_projected, project
 from compliance.audit.table import audit_disclosure, audit_entry
-from compliance.audit.turn import Row, aside, step, turn
+from compliance.audit.turn import Row, Turns, aside, step, turn
 from compliance.proof.merkle import grow, leaf_hash, root_of, split
-
-_by_id = select(audit_entry).where
 
 
 def next_row(last: Any, draft: Draft) -> dict[str, Any]:
@@ -30,28 +28,35 @@ def next_row(last: Any, draft: Draft) -> dict[str, Any]:
     return row | {"leaf_hash": leaf, "root": root, "frontier": before}
 
 
-def append(connection: Connection, draft: Draft, finish: Callable[[Row], Entry]) -> tuple[Entry, bool]:
-    """Append and project, or find the entry of that id (then False). Durable after `Turns.durable`.
+def append(turns: Turns, connection: Connection, draft: Draft, finish: Callable[[Row], Entry]) -> tuple[Entry, bool]:
+    """Append and project, or find the entry of that id (then False); durable when it returns.
 
-    `finish` turns the row into the entry that is projected. Needs a connection of `Turns`.
+    `finish` turns the row into the entry that is projected. Needs a connection of `turns`.
     """
 
     def write(last: Any) -> Row:
         row = next_row(last, draft)
         connection.execute(audit_entry.insert(), row)
         if draft.disclosures:
-            connection.execute(audit_disclosure.insert(), draft.disclosures)
+            rows = [
+                {"entry_id": draft.id, "field": name, "disclosure": text} for name, text in draft.disclosures.items()
+            ]
+            connection.execute(audit_disclosure.insert(), rows)
         return row
 
+    fresh = True
     try:
         with turn(connection):
             entry = finish(step(connection, draft, write))
             if is_projected(entry.kind):
                 with aside(connection, SQLAlchemyError, KeyError, TypeError, ValueError):
                     project(connection, entry.kind, entry)
-        return entry, True
     except IntegrityError:
-        found = connection.execute(_by_id(audit_entry.c.entry_id == draft.id)).mappings().one_or_none()
+        found = (
+            connection.execute(select(audit_entry).where(audit_entry.c.entry_id == draft.id)).mappings().one_or_none()
+        )
         if found is None:
             raise
-        return finish(dict(found)), False
+        entry, fresh = finish(dict(found)), False
+    turns.durable(connection)
+    return entry, fresh

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, select
 from sqlalchemy.dialects.postgresql import insert
 
-from compliance.audit.entry import Entry
 from compliance.audit.projection import clear, is_projected, project
 from compliance.audit.table import audit_mark, check_record
 
@@ -21,15 +20,21 @@ _mark = select(audit_mark.c.size).where(audit_mark.c.name == _NAME)
 
 
 def catch_up(audit: AuditLog, progress: Callable[[int], None] = lambda size: None) -> int:
-    """Write every entry since the last mark that is not in the tables yet. Returns how many entries were looked at."""
+    """Write every entry since the last mark that is not in the tables yet. Returns how many entries were looked at.
+
+    Checks that are there are passed over: their answers are not signed twice.
+    """
     size, _ = audit.head()
     with audit.engine.connect() as connection:
         start = connection.scalar(_mark) or 0
     entries = audit.entries(start, size)
     while batch := list(islice(entries, _BATCH)):
         with audit.engine.begin() as connection:
-            for entry in _missing(connection, batch):
-                project(connection, entry.kind, audit.answered(entry))
+            among = check_record.c.pos.between(batch[0].position, batch[-1].position)
+            there = set(connection.scalars(select(check_record.c.pos).where(among)))
+            for entry in batch:
+                if entry.position not in there and is_projected(entry.kind):
+                    project(connection, entry.kind, audit.answered(entry))
             _set_mark(connection, batch[-1].position + 1)
         progress(batch[-1].position + 1)
     return max(size - start, 0)
@@ -41,13 +46,6 @@ def rebuild(audit: AuditLog, progress: Callable[[int], None] = lambda size: None
         clear(connection)
         _set_mark(connection, 0)
     return catch_up(audit, progress)
-
-
-def _missing(connection: Connection, batch: list[Entry]) -> Iterator[Entry]:
-    """Entries that some table shows, without the checks that are there: their answers are not signed twice."""
-    positions = [entry.position for entry in batch]
-    there = set(connection.scalars(select(check_record.c.pos).where(check_record.c.pos.in_(positions))))
-    return (entry for entry in batch if entry.position not in there and is_projected(entry.kind))
 
 
 def _set_mark(connection: Connection, size: int) -> None:

@@ -4,52 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Engine, Row, select
+from sqlalchemy import ColumnElement, Engine, Row, select
 
 from compliance.audit.table import check_record
 from compliance.audit.words import named
 
-_later = check_record.alias("later")
-_superseded_by = (
-    select(_later.c.id)
-    .where(_later.c.replaces == check_record.c.id)
-    .order_by(_later.c.pos)
-    .limit(1)
-    .scalar_subquery()
-    .label("superseded_by")
-)
-_c = check_record.c
-_columns = (
-    *(_c.pos, _c.id, _c.region, _c.asker_kind, _c.asker_id, _c.reference, _c.permit_type, _c.as_at, _c.checked_at),
-    *(_c.verdict, _c.action, _c.enforced, _c.backdated, _c.valid_until, _c.receipt_code, _c.replaces, _c.document),
-    _superseded_by,
-)
-
-
-@dataclass(frozen=True, slots=True)
-class CheckRecord:
-    """A check as its projection shows it; `document` is the answer as it was given, JSON text."""
-
-    pos: int
-    id: str
-    region: str
-    asker_kind: str
-    asker_id: str
-    reference: str
-    permit_type: str
-    as_at: date
-    checked_at: datetime
-    verdict: str
-    action: str
-    enforced: bool
-    backdated: bool
-    valid_until: date | None
-    receipt_code: str
-    replaces: str | None
-    document: str
-    superseded_by: str | None
+CheckRecord = Row[Any]  # the columns of check_record, and the id `superseded_by`; `document` is JSON text
+_c, _later = check_record.c, check_record.alias("later")
+_replaced_by = select(_later.c.id).where(_later.c.replaces == _c.id).order_by(_later.c.pos).limit(1)
+_record = select(check_record, _replaced_by.scalar_subquery().label("superseded_by"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +48,9 @@ class CheckReads:
 
     def checks(self, wanted: CheckFilter, limit: int) -> list[CheckRecord]:
         """Newest first, at most `limit`; the last one's `pos` is the next page's `before`."""
-        query = select(*_columns).where(_c.region.in_(wanted.regions)).order_by(_c.pos.desc()).limit(limit)
+        query = _record.where(_c.region.in_(wanted.regions)).order_by(_c.pos.desc()).limit(limit)
         for name in ("reference", "nib", "verdict", "action", "permit_type"):
-            value = getattr(wanted, name)
-            if value is not None:
+            if (value := getattr(wanted, name)) is not None:
                 query = query.where(_c[name] == value)
         if wanted.since:
             query = query.where(_c.checked_at >= wanted.since)
@@ -96,13 +61,8 @@ class CheckReads:
         if wanted.name is not None:
             query = query.where(_c.pos.in_(named(wanted.name)))
         with self.engine.connect() as connection:
-            return [_record(row) for row in connection.execute(query)]
+            return list(connection.execute(query))
 
-    def _first(self, condition: object) -> CheckRecord | None:
+    def _first(self, condition: ColumnElement[bool]) -> CheckRecord | None:
         with self.engine.connect() as connection:
-            row = connection.execute(select(*_columns).where(condition)).one_or_none()  # type: ignore[arg-type]
-        return _record(row) if row else None
-
-
-def _record(row: Row[*tuple[object, ...]]) -> CheckRecord:
-    return CheckRecord(*row)  # type: ignore[arg-type]
+            return connection.execute(_record.where(condition)).one_or_none()

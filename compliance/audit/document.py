@@ -4,34 +4,31 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from compliance.audit.entry import Entry
 from compliance.proof.note import b64
 
 _SHADOW = {"id": "uji coba: dicatat, belum diberlakukan", "en": "trial: recorded, not yet in force"}
+_ASKED, _DECIDED = ("region", "permit_type", "as_at"), ("verdict", "action", "enforced")
+_CLAIMED = ("reference", *_ASKED, *_DECIDED, "valid_until", "outage")
 
 
 def build(entry: Entry, receipt: Mapping[str, str], origin: str, language: str = "id") -> dict[str, Any]:
     """A check's answer in one language ("id" or "en"), as JSON values."""
     body = entry.body
-    decision, application = body["decision"], body["facts"]["application"]
-    missing = outage(body)
+    decision, cure, missing = body["decision"], body["decision"]["cure"], outage(body)
     return ({"outage": missing} if missing else {}) | {
         "id": entry.id,
         "checked_at": body["at"],
         "reference": body["reference"],
-        "region": application["region"],
-        "permit_type": application["permit_type"],
-        "as_at": application["as_at"],
+        **{name: body["facts"]["application"][name] for name in _ASKED},
         "backdated": body["backdated"],
-        "verdict": decision["verdict"],
-        "action": decision["action"],
-        "enforced": decision["enforced"],
-        "label": decision["label"][language],
-        "summary": decision["summary"][language],
+        **{name: decision[name] for name in _DECIDED},
+        **{name: decision[name][language] for name in ("label", "summary")},
         "findings": [finding(one, language) for one in decision["findings"]],
-        "cure": _cure(decision["cure"], language),
+        "cure": cure and {"steps": cure["steps"].get(language, []), "recheck_after": cure["recheck_after"]},
         "valid_until": decision["valid_until"],
         "retry_after": decision["retry_at"],
         "registry": _registry(body["facts"].get("evidence")),
@@ -44,30 +41,18 @@ def build(entry: Entry, receipt: Mapping[str, str], origin: str, language: str =
 
 def finding(finding: Mapping[str, Any], language: str = "id") -> dict[str, Any]:
     """One finding of a stored decision, as the answer shows it."""
-    return {
-        "code": finding["code"],
-        "effect": finding["effect"],
-        "message": finding["message"].get(language),
-        "remedy": finding["remedy"].get(language),
-        "facts": finding.get("facts", {}),
-        "legal_basis": finding["basis"],
-    }
-
-
-def _cure(cure: Mapping[str, Any] | None, language: str) -> dict[str, Any] | None:
-    if cure is None:
-        return None
-    return {"steps": cure["steps"].get(language, []), "recheck_after": cure["recheck_after"]}
+    spoken = {name: finding[name].get(language) for name in ("message", "remedy")}
+    shown = {"code": finding["code"], "effect": finding["effect"], **spoken}
+    return shown | {"facts": finding.get("facts", {}), "legal_basis": finding["basis"]}
 
 
 def _registry(evidence: Mapping[str, Any] | None) -> dict[str, Any] | None:
     if evidence is None:
         return None
-    failed = "failure" in evidence
+    known = {} if "failure" in evidence else evidence
     return {
         "source": evidence["source"],
-        "as_of": None if failed else evidence.get("as_of"),
-        "reference": None if failed else evidence.get("reference"),
+        **{name: known.get(name) for name in ("as_of", "reference")},
         "cached": evidence.get("cached", False),
         "stale": evidence.get("age_hours") is not None,
     }
@@ -77,32 +62,16 @@ def outage(body: Mapping[str, Any]) -> dict[str, Any] | None:
     """Since when the agency has not answered, and the latest tries: what the office may put in the file."""
     evidence = body["facts"].get("evidence") or {}
     failure = evidence.get("failure", {})
-    if "since" not in failure:
-        return None
-    return {"source": evidence["source"], "since": failure["since"], "tries": failure["tries"]}
+    named = {name: failure[name] for name in ("since", "tries") if name in failure}
+    return {"source": evidence["source"], **named} if "since" in named else None
 
 
-def claims(entry: Entry, origin: str) -> dict[str, Any]:
+def claims(document: Mapping[str, Any], code: str) -> dict[str, Any]:
     """What the receipt's JWS states, an outage included: no name, NIB, NPWP or NIK."""
-    body = entry.body
-    decision, application = body["decision"], body["facts"]["application"]
-    missing = outage(body)
-    return ({"outage": missing} if missing else {}) | {
-        "iss": origin,
-        "jti": entry.id,
-        "iat": int(entry.at.timestamp()),
-        "code": body["receipt_code"],
-        "reference": body["reference"],
-        "region": application["region"],
-        "permit_type": application["permit_type"],
-        "as_at": application["as_at"],
-        "verdict": decision["verdict"],
-        "action": decision["action"],
-        "enforced": decision["enforced"],
-        "valid_until": decision["valid_until"],
-        "index": entry.position,
-        "leaf_hash": b64(entry.leaf_hash),
-    }
+    log, at = document["log"], datetime.fromisoformat(document["checked_at"])
+    stated = {"iss": log["origin"], "jti": document["id"], "iat": int(at.timestamp()), "code": code}
+    stated |= {name: document[name] for name in _CLAIMED if name in document}
+    return stated | {"index": log["index"], "leaf_hash": log["leaf_hash"]}
 
 
 def text(document: Mapping[str, Any]) -> str:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
-from hashlib import sha256
 from typing import Any
 
 import rfc8785
 
+from compliance.audit.canonical import canonical
 from compliance.errors import LogUnavailable
 from compliance.law.codec import moment
+from compliance.proof.package import commitment
+from compliance.proof.receipt import segment
 
 LARGEST = 65_535
 
@@ -54,16 +55,11 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """An entry before it has a position: canonical bytes, and the disclosures that go with it."""
+    """An entry before it has a position: canonical bytes, and by field the disclosures that go with it."""
 
     id: str
     raw: bytes
-    disclosures: list[dict[str, str]]
-
-    def as_arrays(self) -> dict[str, Any]:
-        """The parameters of PostgreSQL's own append."""
-        fields, strings = [row["field"] for row in self.disclosures], [row["disclosure"] for row in self.disclosures]
-        return {"id": self.id, "body": self.raw, "fields": fields, "strings": strings}
+    disclosures: Mapping[str, str] = field(default_factory=dict)
 
 
 def draft(kind: str, body: Mapping[str, Any], *, entry_id: str, private: Mapping[str, Any], at: datetime) -> Draft:
@@ -73,30 +69,14 @@ def draft(kind: str, body: Mapping[str, Any], *, entry_id: str, private: Mapping
     if strings:
         whole["sd"] = {name: commitment(text) for name, text in strings.items()}
     try:
-        raw = rfc8785.dumps(whole)
+        raw = canonical(whole)
     except (rfc8785.CanonicalizationError, UnicodeError, RecursionError) as error:
         raise LogUnavailable("the entry has no canonical form") from error
     if len(raw) > LARGEST:
         raise LogUnavailable(f"the entry is larger than {LARGEST} bytes")
-    rows = [{"entry_id": entry_id, "field": name, "disclosure": text} for name, text in strings.items()]
-    return Draft(entry_id, raw, rows)
-
-
-def _segment(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).decode().rstrip("=")
+    return Draft(entry_id, raw, strings)
 
 
 def _disclosure(name: str, value: Any) -> str:
-    salted = json.dumps([_segment(secrets.token_bytes(16)), name, value], ensure_ascii=False)
-    return _segment(salted.encode())
-
-
-def commitment(disclosure: str) -> str:
-    """The digest of a disclosure string, as the entry's `sd` holds it."""
-    return _segment(sha256(disclosure.encode()).digest())
-
-
-def disclosed(text: str) -> tuple[str, Any]:
-    """Field and value of a disclosure string."""
-    _, name, value = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-    return str(name), value
+    """The string of RFC 9901, with 128 bits of salt of its own."""
+    return segment(json.dumps([segment(secrets.token_bytes(16)), name, value], ensure_ascii=False).encode())

@@ -2,76 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import select
+from sqlalchemy import Row, Select, select
 from ulid import ULID
 
-from compliance.audit.entry import Entry, disclosed
+from compliance.audit.entry import Entry
 from compliance.audit.table import audit_disclosure, check_record
+from compliance.proof.package import disclosed
 
 if TYPE_CHECKING:
     from compliance.audit.log import AuditLog
 
-_BATCH = 300  # entries named by one log.erasure, so that it stays within its size
+_BATCH, _READ = 300, 5000  # entries named by one log.erasure, so that it stays within its size; rows read at once
+_d, _c = audit_disclosure.c, check_record.c
 
 
 def erase(
-    audit: AuditLog, entries: Sequence[Entry], *, ground: str, by: str, fields: Sequence[str] | None = None
+    audit: AuditLog, entries: Iterable[Entry], *, ground: str, by: str, fields: Sequence[str] | None = None
 ) -> int:
     """Erase the personal values (all, or those in `fields`) of entries, for a stated ground. Returns how many entries.
 
     `by` is the id of who ordered it. The erasure is itself an entry, which names positions and fields, never values.
     """
-    wanted = iter(entries)
+    named = ((entry, sorted(entry.disclosed.keys() & fields if fields else entry.disclosed)) for entry in entries)
+    wanted = ({"position": entry.position, "id": entry.id, "fields": gone} for entry, gone in named if gone)
     done = 0
-    while batch := list(islice(wanted, _BATCH)):
-        erased = []
-        for entry in batch:
-            gone = sorted(name for name in entry.disclosed if fields is None or name in fields)
-            if gone:
-                erased.append({"position": entry.position, "id": entry.id, "fields": gone})
-        if erased:
-            body = {"erased": erased, "ground": ground, "by": by}
-            audit.append("log.erasure", body, entry_id=str(ULID()), private={}, at=audit.clock())
+    while erased := list(islice(wanted, _BATCH)):
+        body = {"erased": erased, "ground": ground, "by": by}
+        audit.append("log.erasure", body, entry_id=str(ULID()), private={}, at=audit.clock())
         done += len(erased)
     return done
 
 
 def outlived(audit: AuditLog, region: str, before: datetime) -> Iterator[Entry]:
     """The checks of a region, made before a moment, of which personal values are left: what retention erases."""
-    left = select(audit_disclosure.c.entry_id).where(audit_disclosure.c.entry_id == check_record.c.id).exists()
-    query = select(check_record.c.pos).where(check_record.c.region == region, check_record.c.checked_at < before, left)
+    left = select(_d.entry_id).where(_d.entry_id == _c.id).exists()
+    query = select(_c.pos).where(_c.region == region, _c.checked_at < before, left).order_by(_c.pos)
     with audit.engine.connect() as connection:
-        positions = connection.scalars(query.order_by(check_record.c.pos)).all()
-    for position in positions:
-        entry = audit.entry_at(position)
-        if entry:
-            yield entry
+        positions = iter(connection.scalars(query).all())
+    while batch := list(islice(positions, _BATCH)):
+        yield from audit.entries_at(batch)
 
 
 def about(audit: AuditLog, nik: str, *, by: str) -> list[dict[str, Any]]:
     """Who asked about this person, when and why: for the answer within 3 x 24 hours. The look is an entry itself."""
-    found = []
-    for entry_id in dict.fromkeys(_naming(audit, nik)):
-        entry = audit.entry(entry_id)
-        if entry and entry.kind == "check":
+    found, ids = [], iter(dict.fromkeys(_naming(audit, nik)))
+    for entry in filter(None, map(audit.entry, ids)):
+        if entry.kind == "check":
             application = entry.body["facts"]["application"]
-            found.append(
-                {
-                    "position": entry.position,
-                    "at": entry.body["at"],
-                    "asker": entry.body["asker"],
-                    "region": application["region"],
-                    "permit_type": application["permit_type"],
-                    "reference": entry.body["reference"],
-                    "verdict": entry.body["decision"]["verdict"],
-                    "recorded": sorted(name for name in entry.disclosed if name != "question"),
-                }
-            )
+            told = {"position": entry.position, **{name: entry.body[name] for name in ("at", "asker", "reference")}}
+            told |= {"region": application["region"], "permit_type": application["permit_type"]}
+            told |= {"verdict": entry.body["decision"]["verdict"]}
+            found.append(told | {"recorded": sorted(entry.disclosed.keys() - {"question"})})
     found.sort(key=lambda row: int(row["position"]))
     body = {"by": by, "positions": [row["position"] for row in found][:5000]}
     audit.append("access.person_report", body, entry_id=str(ULID()), private={"nik": nik}, at=audit.clock())
@@ -80,14 +66,13 @@ def about(audit: AuditLog, nik: str, *, by: str) -> list[dict[str, Any]]:
 
 def _naming(audit: AuditLog, nik: str) -> Iterator[str]:
     """The entries that disclose this NIK, found by reading all: a salted value has no index. Constant memory."""
-    table = audit_disclosure.c
-    for field in ("nik", "npwp"):
-        last = ""
-        while True:
-            query = select(table.entry_id, table.disclosure).where(table.field == field, table.entry_id > last)
-            with audit.engine.connect() as connection:
-                rows = connection.execute(query.order_by(table.entry_id).limit(5000)).all()
-            if not rows:
-                break
-            yield from (entry_id for entry_id, text in rows if disclosed(text)[1] == nik)
+    for field, last in (("nik", ""), ("npwp", "")):
+        of_field = select(_d.entry_id, _d.disclosure).where(_d.field == field).order_by(_d.entry_id).limit(_READ)
+        while rows := _all(audit, of_field.where(_d.entry_id > last)):
+            yield from (row.entry_id for row in rows if disclosed(row.disclosure)[1] == nik)
             last = rows[-1].entry_id
+
+
+def _all(audit: AuditLog, query: Select[str, str]) -> Sequence[Row[str, str]]:
+    with audit.engine.connect() as connection:
+        return connection.execute(query).all()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from ulid import ULID
 
@@ -13,14 +14,16 @@ if TYPE_CHECKING:
     from compliance.audit.log import AuditLog
 
 
+def _tell(audit: AuditLog, kind: str, entry_id: str, body: Mapping[str, Any]) -> None:
+    audit.append(kind, body, entry_id=entry_id, private={}, at=audit.clock())
+
+
 def rotate(audit: AuditLog, *, by: str) -> VerifierKey:
     """Announce a new key and sign with both from now on; receipts with the new one. Returns the new public key."""
-    signers = audit.keyring.signers
+    signers, new = audit.keyring.signers, Signer.generate(audit.origin)
     if len(signers) > 1:
         raise LogBroken("a rotation is under way; end it first: flask log rotate --finish")
-    new = Signer.generate(audit.origin)
-    body = {"new": str(new.key), "old": str(signers[0].key), "by": by}
-    audit.append("log.key_rotated", body, entry_id=str(ULID()), private={}, at=audit.clock())
+    _tell(audit, "log.key_rotated", str(ULID()), {"new": str(new.key), "old": str(signers[0].key), "by": by})
     audit.keyring.replace([new, *signers])
     return new.key
 
@@ -30,8 +33,8 @@ def finish_rotation(audit: AuditLog, *, by: str) -> list[VerifierKey]:
     new, *old = audit.keyring.signers
     if not old:
         raise LogBroken("no rotation is under way")
-    body = {"retired": [str(signer.key) for signer in old], "new": str(new.key), "by": by}
-    audit.append("log.key_rotated", body, entry_id=str(ULID()), private={}, at=audit.clock())
+    retired = [str(signer.key) for signer in old]
+    _tell(audit, "log.key_rotated", str(ULID()), {"retired": retired, "new": str(new.key), "by": by})
     audit.keyring.replace([new])
     return [signer.key for signer in old]
 
@@ -43,17 +46,15 @@ def declare_incident(audit: AuditLog, *, reason: str, by: str, known: Head | Non
     memory) and the database's head: whoever holds an old head sees what was lost. Raises LogBroken when LOG_ORIGIN is
     still the old one. Repeat it after a crash.
     """
-    entry_id, held = f"incident-{audit.origin}", audit.keyring.parse()
-    if any(signer.key.name != audit.origin for signer in held):
+    if any(signer.key.name != audit.origin for signer in audit.keyring.parse()):
         audit.keyring.replace([Signer.generate(audit.origin)])
-    old = [key for key in audit.keyring.retired if key.name != audit.origin]
-    if not old or audit.entry(entry_id):
+    if not undeclared(audit):
         raise LogBroken("give the log a new name first: set LOG_ORIGIN to one that was never used")
-    size, root = audit.head()
-    lost = known or audit.keyring.remembered()
-    new = audit.keyring.keys[0]
+    (size, root), lost, new = audit.head(), known or audit.keyring.remembered(), audit.keyring.keys[0]
+    old = [key for key in audit.keyring.retired if key.name != audit.origin]
+    keys = [str(key) for key in old if key.name == old[-1].name]
     body = {
-        "old": {"origin": old[-1].name, "keys": [str(key) for key in old if key.name == old[-1].name]},
+        "old": {"origin": old[-1].name, "keys": keys},
         "known": {"size": lost.size, "root": b64(lost.root)} if lost else None,
         "database": {"size": size, "root": b64(root)},
         "reason": reason,
@@ -61,7 +62,7 @@ def declare_incident(audit: AuditLog, *, reason: str, by: str, known: Head | Non
         "new": {"origin": audit.origin, "key": str(new)},
     }
     audit.closed = ""
-    audit.append("log.incident", body, entry_id=entry_id, private={}, at=audit.clock())
+    _tell(audit, "log.incident", f"incident-{audit.origin}", body)
     return new
 
 

@@ -33,11 +33,12 @@ if TYPE_CHECKING:
     from config import Settings
 
 log = logging.getLogger(__name__)
-_EVIDENCE = (
+_c = check_record.c
+_evidence = (
     select(audit_entry.c.body)
-    .join(check_record, check_record.c.pos == audit_entry.c.pos)
-    .where(check_record.c.question == bindparam("question"), check_record.c.received_at >= bindparam("since"))
-    .order_by(check_record.c.received_at.desc(), check_record.c.pos.desc())
+    .join(check_record, _c.pos == audit_entry.c.pos)
+    .where(_c.question == bindparam("question"), _c.received_at >= bindparam("since"))
+    .order_by(_c.received_at.desc(), _c.pos.desc())
     .limit(1)
 )
 
@@ -57,15 +58,10 @@ class AuditLog(LogReads, CheckReads):
         seen: Callable[[str, Mapping[str, Any]], None] = lambda kind, body: None,
     ) -> None:
         self.engine, self.settings, self.clock, self.seen = engine, settings, clock, seen
+        self.origin, self.turns, self.closed = settings.log_origin, Turns(engine), ""
         self.keyring = Keyring(settings.log_signing_key, settings.log_origin, settings.public_url)
-        self.turns = Turns(engine)
-        self.closed = ""
         self._look_at, self._remember_at, self._newest = 0.0, float("inf"), (0, EMPTY_ROOT)
         self._looking, self._remembering = threading.Lock(), threading.Lock()
-
-    @property
-    def origin(self) -> str:
-        return self.settings.log_origin
 
     def check_start(self) -> None:
         """To be called by each process that serves or works, before its first append; `opening` says what it does.
@@ -82,9 +78,8 @@ class AuditLog(LogReads, CheckReads):
         except (LogBroken, OSError, SQLAlchemyError, KeyError, TypeError, ValueError) as error:
             self.closed = str(error) if isinstance(error, LogBroken) else f"{type(error).__name__} at the start"
             log.error("the log takes no entries: %s", self.closed, exc_info=not isinstance(error, LogBroken))
-            return
-        self.closed, self._remember_at = "", 0.0
-        self._remember(*self.head())
+        else:
+            self.closed, self._remember_at = "", 0.0
 
     def check_open(self) -> None:
         """Raises LogUnavailable while the log takes no entries."""
@@ -101,15 +96,6 @@ class AuditLog(LogReads, CheckReads):
         """Read the newest entry, make it durable and sign it: database and key are there. Raises LogUnavailable."""
         self.check_open()
         self.checkpoint()
-
-    def _remember(self, size: int, root: bytes, at_once: bool = False) -> None:
-        """Tell the signer's memory of a durable head, at most once a second."""
-        if size and (at_once or time.monotonic() >= self._remember_at) and self._remembering.acquire(blocking=at_once):
-            try:
-                self.keyring.remember(size, root)
-                self._remember_at = time.monotonic() + 1.0
-            finally:
-                self._remembering.release()
 
     def append(
         self, kind: str, body: Mapping[str, Any], *, entry_id: str, private: Mapping[str, Any], at: datetime
@@ -133,9 +119,14 @@ class AuditLog(LogReads, CheckReads):
             self.keyring.signers  # noqa: B018 (raises before anything is written)
             entry, fresh = self._write(written, finish)
             if fresh and entry.position < newest[0]:
-                raise self._fallen_back(newest)
+                self._fallen_back(newest)
             self._newest = max(self._newest, (entry.position + 1, tree["root"]))
-            self._remember(*self._newest)
+            if time.monotonic() >= self._remember_at and self._remembering.acquire(blocking=False):
+                try:
+                    self.keyring.remember(*self._newest)
+                    self._remember_at = time.monotonic() + 1.0
+                finally:
+                    self._remembering.release()
         except (SQLAlchemyError, OSError, LogBroken, Misconfigured) as error:
             log.exception("the log cannot be written")
             raise LogUnavailable(f"the log cannot be written ({type(error).__name__})") from error
@@ -144,30 +135,28 @@ class AuditLog(LogReads, CheckReads):
 
     def _write(self, written: Draft, finish: Callable[[Row], Entry]) -> tuple[Entry, bool]:
         """Once more when the server went away: the entry's id makes that harmless."""
-        for last_try in (False, True):
-            try:
-                with self.turns.connect() as connection:
-                    done = append(connection, written, finish)
-                    self.turns.durable(connection)
-                    return done
-            except DBAPIError as error:
-                if last_try or not error.connection_invalidated:
-                    raise
-        raise AssertionError
+        try:
+            with self.turns.connect() as connection:
+                return append(self.turns, connection, written, finish)
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+        with self.turns.connect() as connection:
+            return append(self.turns, connection, written, finish)
 
-    def _fallen_back(self, newest: tuple[int, bytes]) -> LogBroken:
+    def _fallen_back(self, newest: tuple[int, bytes]) -> None:
         """The database lost entries that were durable (an older copy, a replica that was behind): no answer leaves."""
-        self._remember(*newest, at_once=True)
-        self._newest, self._look_at = (0, EMPTY_ROOT), time.monotonic() + 1.0
-        self.closed = f"the database has lost entries; it had {newest[0]}"
-        return LogBroken(self.closed)
+        self.keyring.remember(*newest)
+        self.closed, self._newest = f"the database has lost entries, it had {newest[0]}", (0, EMPTY_ROOT)
+        raise LogBroken(self.closed)
 
-    def _answered(self, entry: Entry, row: Mapping[str, Any]) -> Entry:
+    def _answered(self, entry: Entry, row: Row) -> Entry:
         """A check with its signed answer; `row` holds the tree that ends with it."""
         if entry.kind != "check":
             return entry
-        receipt = self.keyring.receipt(entry, split(row["frontier"])[::-1], row["root"])
-        return entry.answered(document.text(document.build(entry, receipt, self.origin)))
+        made, proof = document.build(entry, {}, self.origin), split(row["frontier"])[::-1]
+        made["receipt"] = self.keyring.receipt(made, entry.body["receipt_code"], proof, row["root"])
+        return entry.answered(document.text(made))
 
     def answered(self, entry: Entry) -> Entry:
         """The entry with the answer that belongs to it, signed by today's key."""
@@ -179,9 +168,8 @@ class AuditLog(LogReads, CheckReads):
 
     def last_evidence(self, question_key: str, since: datetime) -> Evidence | None:
         """The last understood fresh answer to the same question that was received at or after `since`."""
-        reading = self.engine.execution_options(isolation_level="AUTOCOMMIT")  # no transaction around one statement
-        with reading.connect() as connection:
-            raw = connection.scalar(_EVIDENCE, {"question": question_key, "since": since})
+        with self.turns.reading.connect() as connection:
+            raw = connection.scalar(_evidence, {"question": question_key, "since": since})
         if raw is None:
             return None
         evidence: Evidence = from_json(Evidence, Entry(0, "", raw, b"").body["facts"]["evidence"])

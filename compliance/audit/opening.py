@@ -11,7 +11,6 @@ from compliance.audit.catchup import catch_up
 from compliance.audit.keys import undeclared
 from compliance.audit.turn import check_place
 from compliance.errors import LogBroken, Misconfigured
-from compliance.proof.note import Head
 from compliance.proof.tally import BACKWARDS
 
 if TYPE_CHECKING:
@@ -25,10 +24,8 @@ def open_for_service(audit: AuditLog) -> None:
         check_place(audit.engine, audit.settings.demo)
         size, _ = audit.head()
     except SQLAlchemyError as error:
-        raise Misconfigured(
-            f"DATABASE_URL: the database cannot be read ({type(error).__name__}); is it there, and migrated by"
-            " flask db upgrade?"
-        ) from error
+        why = f"the database cannot be read ({type(error).__name__}); is it there, and migrated by flask db upgrade?"
+        raise Misconfigured(f"DATABASE_URL: {why}") from error
     audit.keyring.signers  # noqa: B018 (raises)
     if undeclared(audit):
         raise Misconfigured("LOG_ORIGIN was changed, but no entry says why; end it: flask log incident")
@@ -36,22 +33,16 @@ def open_for_service(audit: AuditLog) -> None:
         if newest.at - audit.clock() > BACKWARDS:
             last = f"{newest.at:%Y-%m-%dT%H:%M:%SZ}"
             raise Misconfigured(f"this machine's clock is behind the log's last entry of {last}; set it right")
-    remembered = audit.keyring.remembered()
-    if remembered and remembered.origin == audit.origin:
-        _must_contain(audit, remembered)
+    known = audit.keyring.remembered()
+    size, root = audit.durable_head()  # read after the memory, which other processes write
+    if known and known.origin == audit.origin:
+        if known.size > size:
+            what = f"the signer knows a head of {known.size} entries, the database has {size}"
+            raise LogBroken(f"{what}; restore it, or declare the loss: flask log incident", size)
+        if audit.root_at(known.size) != known.root:
+            what = f"the signer knows another history of the first {known.size} entries"
+            raise LogBroken(f"{what}; flask log incident declares it")
     witnesses.submit(audit)
+    if size:
+        audit.keyring.remember(size, root)
     catch_up(audit)
-
-
-def _must_contain(audit: AuditLog, head: Head) -> None:
-    size, _ = audit.head()
-    if head.size > size:
-        raise LogBroken(
-            f"the signer knows a head of {head.size} entries, the database has {size}; restore it, or declare the loss:"
-            " flask log incident",
-            size,
-        )
-    if audit.root_at(head.size) != head.root:
-        raise LogBroken(
-            f"the signer knows another history of the first {head.size} entries; flask log incident declares it"
-        )

@@ -15,6 +15,7 @@ from compliance.audit.table import audit_disclosure, check_record
 Projector = Callable[[Connection, Entry], None]
 _projectors: dict[str, list[Projector]] = {}
 _tables: list[Table] = []
+_insert_check = insert(check_record).on_conflict_do_nothing(index_elements=["pos"])
 
 
 def projects(*kinds: str, into: tuple[Table, ...] = ()) -> Callable[[Projector], Projector]:
@@ -49,9 +50,6 @@ def clear(connection: Connection) -> None:
         connection.execute(table.delete())
 
 
-_insert_check = insert(check_record).on_conflict_do_nothing(index_elements=["pos"])
-
-
 @projects("check", into=(check_record,))
 def project_check(connection: Connection, entry: Entry) -> None:
     connection.execute(_insert_check, check_row(entry))
@@ -68,35 +66,25 @@ def project_erasure(connection: Connection, entry: Entry) -> None:
 
 
 def check_row(entry: Entry) -> dict[str, Any]:
-    body = entry.body
-    decision, application = body["decision"], body["facts"]["application"]
-    until = decision["valid_until"]
+    body, facts, decision = entry.body, entry.body["facts"], entry.body["decision"]
+    until, evidence = decision["valid_until"], facts.get("evidence") or {"failure": {}}
+    # Only an answer that was fresh and understood may serve again.
+    fresh = not ("failure" in evidence or evidence.get("cached") or evidence.get("age_hours") is not None)
     return {
         "pos": entry.position,
         "id": entry.id,
-        "region": application["region"],
+        "region": facts["application"]["region"],
         "asker_kind": body["asker"]["kind"],
         "asker_id": body["asker"]["id"],
-        "reference": body["reference"],
         "nib": body["business"].get("nib"),
-        "permit_type": application["permit_type"],
-        "as_at": date.fromisoformat(application["as_at"]),
+        "permit_type": facts["application"]["permit_type"],
+        "as_at": date.fromisoformat(facts["application"]["as_at"]),
         "checked_at": entry.at,
-        "verdict": decision["verdict"],
-        "action": decision["action"],
-        "enforced": decision["enforced"],
-        "backdated": body["backdated"],
+        **{name: decision[name] for name in ("verdict", "action", "enforced")},
+        **{name: body[name] for name in ("reference", "backdated", "receipt_code")},
         "valid_until": until and date.fromisoformat(until),
         "question": entry.disclosed.get("question"),
-        "received_at": _received(body["facts"].get("evidence")),
-        "receipt_code": body["receipt_code"],
+        "received_at": datetime.fromisoformat(evidence["received_at"]) if fresh else None,
         "replaces": body.get("replaces"),
         "document": entry.document,
     }
-
-
-def _received(evidence: dict[str, Any] | None) -> datetime | None:
-    """When the agency's answer came, if it was fresh and understood: only such an answer may serve again."""
-    if not evidence or "failure" in evidence or evidence.get("cached") or evidence.get("age_hours") is not None:
-        return None
-    return datetime.fromisoformat(evidence["received_at"])

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Engine, Select, select
 
-from compliance.audit.entry import Entry, disclosed
+from compliance.audit.entry import Entry
 from compliance.audit.signing import Keyring
 from compliance.audit.table import audit_disclosure, audit_entry
 from compliance.audit.turn import Turns
@@ -16,10 +16,13 @@ from compliance.errors import LogBroken
 from compliance.proof import tiles
 from compliance.proof.merkle import EMPTY_ROOT, Span, consistency_spans, fold_complete, inclusion_spans, prove, split
 from compliance.proof.note import b64
+from compliance.proof.package import disclosed
 
 BATCH = 2_000
 LARGEST = 2**62  # no position is higher
-_entry = select(audit_entry.c.pos, audit_entry.c.entry_id, audit_entry.c.body, audit_entry.c.leaf_hash)
+_c, _d = audit_entry.c, audit_disclosure.c
+_entry = select(_c.pos, _c.entry_id, _c.body, _c.leaf_hash)
+_newest = select(_c.pos, _c.root).order_by(_c.pos.desc()).limit(1)
 
 
 class LogReads:
@@ -31,20 +34,9 @@ class LogReads:
 
     def head(self) -> tuple[int, bytes]:
         """Size and root now."""
-        newest = select(audit_entry.c.pos, audit_entry.c.root).order_by(audit_entry.c.pos.desc()).limit(1)
         with self.engine.connect() as connection:
-            row = connection.execute(newest).one_or_none()
+            row = connection.execute(_newest).one_or_none()
         return (row.pos + 1, row.root) if row else (0, EMPTY_ROOT)
-
-    def root_at(self, size: int) -> bytes:
-        """The root of the first `size` entries. Raises LogBroken when there are fewer."""
-        if size == 0:
-            return EMPTY_ROOT
-        with self.engine.connect() as connection:
-            root: bytes | None = connection.scalar(select(audit_entry.c.root).where(audit_entry.c.pos == size - 1))
-        if root is None:
-            raise LogBroken(f"the log has fewer than {size} entries")
-        return root
 
     def durable_head(self) -> tuple[int, bytes]:
         """Size and root of what no crash can take back: only such a head is signed, remembered or published."""
@@ -52,6 +44,14 @@ class LogReads:
         with self.turns.connect() as connection:
             self.turns.durable(connection)
         return head
+
+    def root_at(self, size: int) -> bytes:
+        """The root of the first `size` entries. Raises LogBroken when there are fewer."""
+        with self.engine.connect() as connection:
+            root: bytes | None = connection.scalar(select(_c.root).where(_c.pos == size - 1))
+        if size and root is None:
+            raise LogBroken(f"the log has fewer than {size} entries")
+        return root or EMPTY_ROOT
 
     def checkpoint(self) -> str:
         """The newest head, signed now."""
@@ -74,46 +74,38 @@ class LogReads:
     def bundle(self, index: int, width: int) -> bytes:
         """An entry bundle: up to 256 bodies, each after its length. For auditors only."""
         first = min(index * tiles.WIDTH, LARGEST)
-        bodies = [entry.raw for entry in self.entries(first, first + width)]
+        bodies = [entry.raw for entry in self.entries(first, first + width, disclose=False)]
         if len(bodies) != width:
             raise LogBroken("the log does not reach so far")
         return tiles.bundle(bodies)
 
     def _subtrees(self, spans: Iterable[Span]) -> dict[Span, bytes]:
-        wanted = list(spans)
-        if any(end > LARGEST for _, end in wanted):
-            raise LogBroken("the log does not reach so far")
-        rows = select(audit_entry.c.pos, audit_entry.c.leaf_hash, audit_entry.c.frontier)
+        """Each complete subtree ends with a row whose frontier holds the rest of it."""
+        wanted, found = list(spans), {}
+        last = {end - 1 for _, end in wanted if end <= LARGEST}
         with self.engine.connect() as connection:
-            found = connection.execute(rows.where(audit_entry.c.pos.in_({end - 1 for _, end in wanted})))
-            last = {pos: (leaf, frontier) for pos, leaf, frontier in found}
-        try:
-            return {span: self._complete(span, *last[span[1] - 1]) for span in wanted}
-        except KeyError as error:
-            raise LogBroken("the log does not reach so far") from error
-
-    @staticmethod
-    def _complete(span: Span, leaf: bytes, frontier: bytes) -> bytes:
-        return fold_complete(leaf, split(frontier), (span[1] - span[0]).bit_length() - 1)
+            rows = connection.execute(select(_c.pos, _c.leaf_hash, _c.frontier).where(_c.pos.in_(last)))
+            ends = {pos + 1: (leaf, split(frontier)) for pos, leaf, frontier in rows}
+        for start, end in wanted:
+            if end not in ends:
+                raise LogBroken("the log does not reach so far")
+            found[start, end] = fold_complete(*ends[end], (end - start).bit_length() - 1)
+        return found
 
     def entry(self, entry_id: str) -> Entry | None:
         """One entry by its id, with what has not been erased of it."""
-        return self._one(_entry.where(audit_entry.c.entry_id == entry_id))
+        return next(iter(self._disclosed(self._read(_entry.where(_c.entry_id == entry_id)))), None)
 
     def entry_at(self, position: int) -> Entry | None:
-        return self._one(_entry.where(audit_entry.c.pos == position))
+        return next(iter(self.entries_at([position])), None)
 
     def entries_at(self, positions: Iterable[int]) -> list[Entry]:
         """The entries at some positions, few enough for one query, in order."""
-        query = _entry.where(audit_entry.c.pos.in_(list(positions))).order_by(audit_entry.c.pos)
-        with self.engine.connect() as connection:
-            found = [Entry(*row) for row in connection.execute(query)]
-        return self._with_disclosures(found)
+        return self._disclosed(self._read(_entry.where(_c.pos.in_(list(positions))).order_by(_c.pos)))
 
-    def _one(self, query: Select[int, str, bytes, bytes]) -> Entry | None:
+    def _read(self, query: Select[int, str, bytes, bytes]) -> list[Entry]:
         with self.engine.connect() as connection:
-            row = connection.execute(query).one_or_none()
-            return self._with_disclosures([Entry(*row)])[0] if row else None
+            return [Entry(*row) for row in connection.execute(query)]
 
     def package(self, entry_id: str) -> dict[str, Any] | None:
         """An entry with its proof against the newest head, as `proof.package` verifies it."""
@@ -131,40 +123,34 @@ class LogReads:
         }
 
     def entries(
-        self, start: int = 0, stop: int | None = None, *, kinds: tuple[str, ...] = (), disclose: bool = True
+        self, start: int = 0, stop: int = LARGEST, *, kinds: tuple[str, ...] = (), disclose: bool = True
     ) -> Iterator[Entry]:
         """Entries from position `start` until before `stop`, with their disclosures; of some kinds (`x.`: all x).
 
         Read in batches by key: constant memory, no long transaction.
         """
-        while stop is None or start < stop:
-            query = _entry.where(audit_entry.c.pos >= start).order_by(audit_entry.c.pos).limit(BATCH)
-            if stop is not None:
-                query = query.where(audit_entry.c.pos < stop)
-            with self.engine.connect() as connection:
-                batch = [Entry(*row) for row in connection.execute(query)]
-            if not batch:
+        while start < stop:
+            query = _entry.where(_c.pos >= start, _c.pos < stop).order_by(_c.pos).limit(BATCH)
+            if not (batch := self._read(query)):
                 return
             start = batch[-1].position + 1
             wanted = [entry for entry in batch if not kinds or _is_of(entry.kind, kinds)]
-            yield from self._with_disclosures(wanted) if disclose else wanted
+            yield from self._disclosed(wanted) if disclose else wanted
 
-    def _with_disclosures(self, entries: list[Entry]) -> list[Entry]:
+    def _disclosed(self, entries: list[Entry]) -> list[Entry]:
         """Add the disclosures that are left, one query for all."""
-        ids = {entry.id for entry in entries if b'"sd":{' in entry.raw}
-        if not ids:
-            return entries
-        strings = self.disclosures(ids)
-        values = {key: dict(disclosed(text) for text in texts) for key, texts in strings.items()}
-        return [replace(entry, disclosed=values.get(entry.id, {})) for entry in entries]
+        strings = self.disclosures(entry.id for entry in entries if b'"sd":{' in entry.raw)
+        values = {entry_id: dict(disclosed(text) for text in texts) for entry_id, texts in strings.items()}
+        return [replace(entry, disclosed=values[entry.id]) if entry.id in values else entry for entry in entries]
 
     def disclosures(self, entry_ids: Iterable[str]) -> dict[str, list[str]]:
         """The disclosure strings (RFC 9901) that have not been erased, by entry."""
-        query = select(audit_disclosure.c.entry_id, audit_disclosure.c.disclosure)
         found: dict[str, list[str]] = {}
-        with self.engine.connect() as connection:
-            for entry_id, text in connection.execute(query.where(audit_disclosure.c.entry_id.in_(list(entry_ids)))):
-                found.setdefault(entry_id, []).append(text)
+        if ids := list(entry_ids):
+            with self.engine.connect() as connection:
+                query = select(_d.entry_id, _d.disclosure).where(_d.entry_id.in_(ids))
+                for entry_id, text in connection.execute(query):
+                    found.setdefault(entry_id, []).append(text)
         return found
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from compliance.audit.log import AuditLog
 
 STEP, NAMED = 1_000, 200  # progress is told every so often; so many differing checks are named in the entry
+_at, _pos = check_record.c.checked_at, check_record.c.pos
 
 
 class Differing(NamedTuple):
@@ -44,9 +45,9 @@ def replay_checks(
 ) -> tuple[int, list[Differing], str]:
     """Replay all checks of [since, until), aware moments: their number, those that differ, the id of its own entry."""
     policies, done, differing = past_policies(log), 0, []
-    at, pos = check_record.c.checked_at, check_record.c.pos
     with log.engine.connect() as connection:
-        first, last = connection.execute(select(func.min(pos), func.max(pos)).where(at >= since, at < until)).one()
+        span = select(func.min(_pos), func.max(_pos)).where(_at >= since, _at < until)
+        first, last = connection.execute(span).one()
     for entry in log.entries(first, last + 1, kinds=("check",), disclose=False) if last is not None else ():
         if since <= entry.at < until:
             done += 1

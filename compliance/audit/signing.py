@@ -5,14 +5,13 @@ Beside it lie `.retired` (public keys that signed before) and `.head` (the highe
 
 from __future__ import annotations
 
-import os
-import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from compliance.audit.document import claims
-from compliance.audit.entry import Entry
 from compliance.errors import LogBroken, Misconfigured
+from compliance.proof.files import write_whole
 from compliance.proof.note import Head, Signer, VerifierKey
 from compliance.proof.receipt import jwk, sign_claims, tlog_proof
 
@@ -22,6 +21,7 @@ class Keyring:
 
     def __init__(self, path: Path, origin: str, public_url: str) -> None:
         self.path, self.origin, self._url = path, origin, public_url
+        self._retired, self._head = (path.with_name(path.name + suffix) for suffix in (".retired", ".head"))
         self._read: tuple[tuple[int, int], list[Signer]] | None = None
 
     @property
@@ -31,32 +31,27 @@ class Keyring:
             status = self.path.stat()
             stamp = (status.st_mtime_ns, status.st_ino)
             if self._read is None or self._read[0] != stamp:
-                self._read = (stamp, self._load())
+                self._read = (stamp, self.parse())
         except OSError as error:
             raise Misconfigured(
                 f"LOG_SIGNING_KEY: {self.path} cannot be read ({error.strerror}); put the log's key back there"
             ) from error
-        return self._read[1]
-
-    def _load(self) -> list[Signer]:
-        signers = self.parse()
-        if any(signer.key.name != self.origin for signer in signers):
+        for other in (signer.key.name for signer in self._read[1] if signer.key.name != self.origin):
             raise Misconfigured(
-                f"LOG_SIGNING_KEY: {self.path} is the key of {signers[0].key.name}, not of LOG_ORIGIN {self.origin};"
+                f"LOG_SIGNING_KEY: {self.path} is the key of {other}, not of LOG_ORIGIN {self.origin};"
                 " set it back, or declare the new origin: flask log incident"
             )
-        return signers
+        return self._read[1]
 
     def parse(self) -> list[Signer]:
-        """The private keys in the file, whatever origin they are for."""
-        lines = self.path.read_bytes().decode("ascii", "replace").splitlines()
+        """The private keys in the file, whatever origin they are for. Raises Misconfigured, OSError."""
         try:
-            signers = [Signer.parse(line) for line in lines if line.strip()]
+            lines = self.path.read_bytes().decode("ascii", "replace").splitlines()
+            if signers := [Signer.parse(line) for line in lines if line.strip()]:
+                return signers
+            raise LogBroken("it is empty")
         except LogBroken as error:
             raise Misconfigured(f"LOG_SIGNING_KEY: {self.path} holds no key of the log ({error})") from error
-        if not signers:
-            raise Misconfigured(f"LOG_SIGNING_KEY: {self.path} is empty")
-        return signers
 
     @property
     def keys(self) -> list[VerifierKey]:
@@ -66,11 +61,8 @@ class Keyring:
     @property
     def retired(self) -> list[VerifierKey]:
         """The public keys that signed before, of this origin and earlier ones."""
-        path = self._beside(".retired")
-        return [VerifierKey.parse(line) for line in path.read_text().splitlines()] if path.exists() else []
-
-    def _beside(self, suffix: str) -> Path:
-        return self.path.with_name(self.path.name + suffix)
+        lines = self._retired.read_text().splitlines() if self._retired.exists() else []
+        return [VerifierKey.parse(line) for line in lines]
 
     def create_if_missing(self) -> None:
         """Make the first key of a new log, unless its file is there."""
@@ -80,14 +72,13 @@ class Keyring:
 
     def replace(self, signers: Sequence[Signer]) -> None:
         """Sign with these from now on; public keys that are left out are kept as retired."""
-        staying = [signer.key for signer in signers]
-        gone = [signer.key for signer in self.parse() if signer.key not in staying]
-        retired = [*self.retired, *(key for key in gone if key not in self.retired)]
-        _write_whole(self._beside(".retired"), "".join(f"{key}\n" for key in retired), 0o644)
+        staying, retired = [signer.key for signer in signers], self.retired
+        retired += [one.key for one in self.parse() if one.key not in staying and one.key not in retired]
+        write_whole(self._retired, "".join(f"{key}\n" for key in retired))
         self._write(signers)
 
     def _write(self, signers: Sequence[Signer]) -> None:
-        _write_whole(self.path, "".join(signer.secret_line() + "\n" for signer in signers), 0o600)
+        write_whole(self.path, "".join(signer.secret_line() + "\n" for signer in signers), 0o600)
 
     def jwks(self) -> dict[str, list[dict[str, str]]]:
         """All public keys, as `/.well-known/jwks.json` shows them."""
@@ -98,44 +89,22 @@ class Keyring:
         text = str(Head(self.origin, size, root))
         return f"{text}\n" + "".join(signer.line(text) for signer in self.signers)
 
-    def receipt(self, entry: Entry, proof: Sequence[bytes], root: bytes) -> dict[str, str]:
-        """The receipt of a check: `root` and `proof` are those of the tree that ends with it."""
-        code = entry.body["receipt_code"]
-        return {
-            "code": code,
-            "url": f"{self._url}/r/{code}",
-            "jws": sign_claims(claims(entry, self.origin), self.signers[0]),
-            "proof": tlog_proof(entry.position, proof, self.head(entry.position + 1, root)),
-        }
+    def receipt(self, document: Mapping[str, Any], code: str, proof: Sequence[bytes], root: bytes) -> dict[str, str]:
+        """The receipt of a check's answer: `root` and `proof` are those of the tree that ends with it."""
+        jws, index = sign_claims(claims(document, code), self.signers[0]), document["log"]["index"]
+        tlog = tlog_proof(index, proof, self.head(index + 1, root))
+        return {"code": code, "url": f"{self._url}/r/{code}", "jws": jws, "proof": tlog}
 
     def remembered(self) -> Head | None:
         """The highest head that is known to have been signed. Raises LogBroken."""
-        path = self._beside(".head")
         try:
-            return Head.parse(path.read_text()) if path.exists() else None
+            return Head.parse(self._head.read_text()) if self._head.exists() else None
         except LogBroken as error:
-            raise LogBroken(
-                f"the signer's memory {path} is damaged: verify with a head kept outside, remove it"
-            ) from error
+            wrong = f"{self._head} is damaged: verify the log with a head kept outside, then remove it"
+            raise LogBroken(wrong) from error
 
     def remember(self, size: int, root: bytes) -> None:
-        """Keep a head, unless a higher one of this origin is kept. One thread of a process at a time."""
+        """Keep a head, unless a higher one of this origin is kept."""
         known = self.remembered()
         if known is None or known.size < size or known.origin != self.origin:
-            _write_whole(self._beside(".head"), str(Head(self.origin, size, root)), 0o644)
-
-
-def _write_whole(path: Path, text: str, mode: int) -> None:
-    """Write a file at once or not at all, whatever is killed or loses its power, and whoever else writes it."""
-    fresh = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.new")
-    handle = os.open(fresh, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, mode)
-    with os.fdopen(handle, "w", encoding="ascii") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+            write_whole(self._head, str(Head(self.origin, size, root)))

@@ -76,12 +76,13 @@ class Turns:
         self._engine: Engine = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._flush = threading.Lock()
         self._begun = self._ended = 0
+        self.reading = engine  # for single statements, which need no transaction
         if not is_sqlite(engine):
             limits = f"-c lock_timeout={PATIENCE:.0f}s -c statement_timeout=5s -c synchronous_commit=off"
             args = {"options": f"{_UTC} {limits}"}
-            self._engine = create_engine(
+            self.reading = self._engine = create_engine(
                 engine.url,
-                pool_size=8,
+                pool_size=12,
                 max_overflow=0,
                 pool_timeout=10,
                 hide_parameters=True,
@@ -124,7 +125,9 @@ def step(connection: Connection, draft: Draft, write: Callable[[Any], Row]) -> R
     """The row that follows the last one, inserted: by PostgreSQL's function in one message, or by `write`."""
     if is_sqlite(connection):
         return write(connection.exec_driver_sql(_LAST).one_or_none())
-    return dict(connection.exec_driver_sql(_APPEND, draft.as_arrays()).mappings().one())
+    fields, strings = list(draft.disclosures), list(draft.disclosures.values())
+    given = {"id": draft.id, "body": draft.raw, "fields": fields, "strings": strings}
+    return dict(connection.exec_driver_sql(_APPEND, given).mappings().one())
 
 
 @contextmanager

@@ -18,22 +18,19 @@ from compliance.proof.note import Head, VerifierKey, b64, open_note
 if TYPE_CHECKING:
     from compliance.audit.log import AuditLog
 
-log = logging.getLogger(__name__)
-_TIMEOUT = 5.0
-_LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+_TIMEOUT, _LOOPBACK = 5.0, ("127.0.0.1", "::1", "localhost")
+_newest = select(audit_head.c.note).order_by(audit_head.c.size.desc()).limit(1)
 
 
 def configured(path: Path | None) -> list[tuple[str, VerifierKey]]:
     """The witnesses in the file of LOG_WITNESSES: `address public-key`, one a line. Raises Misconfigured."""
-    if path is None:
-        return []
     found = []
     try:
-        for line in path.read_text(encoding="ascii").splitlines():
+        for line in path.read_text(encoding="ascii").splitlines() if path else ():
             if line.strip() and not line.startswith("#"):
                 address, _, key = line.strip().partition(" ")
                 where = urlsplit(address)
-                if where.scheme != "https" and not (where.scheme == "http" and where.hostname in _LOOPBACK):
+                if where.scheme != "https" and (where.scheme != "http" or where.hostname not in _LOOPBACK):
                     raise LogBroken(f"{address} is not https")
                 found.append((address.rstrip("/"), VerifierKey.parse(key)))
     except (OSError, UnicodeError, LogBroken) as error:
@@ -47,17 +44,19 @@ def submit(audit: AuditLog) -> int:
     Raises LogBroken when a witness stands ahead of the database, or at another history.
     """
     size, root = audit.durable_head()
-    note = audit.keyring.head(size, root)
-    lines = []
+    note, lines = audit.keyring.head(size, root), list[str]()
     for address, key in configured(audit.settings.log_witnesses):
         try:
             line = _cosign(audit, address, size, note)
             open_note(note + line, [key])
             lines.append(line)
         except (OSError, http.client.HTTPException) as error:
-            log.warning("the witness %s cannot be reached (%s)", key.name, type(error).__name__)
+            told = "the witness %s cannot be reached (%s)"
+            logging.getLogger(__name__).warning(told, key.name, type(error).__name__)
     if size:
-        keep(audit, size, note + "".join(lines))
+        kept = insert(audit_head).values(size=size, note="".join([note, *lines]), at=audit.clock())
+        with audit.engine.begin() as connection:
+            connection.execute(kept.on_conflict_do_update(index_elements=["size"], set_={"note": kept.excluded.note}))
     return len(lines)
 
 
@@ -95,17 +94,10 @@ def _post(address: str, body: str) -> tuple[int, str]:
         connection.close()
 
 
-def keep(audit: AuditLog, size: int, note: str) -> None:
-    """Keep a published head, with the cosignatures it got."""
-    statement = insert(audit_head).values(size=size, note=note, at=audit.clock())
-    with audit.engine.begin() as connection:
-        connection.execute(statement.on_conflict_do_update(index_elements=["size"], set_={"note": note}))
-
-
 def published(audit: AuditLog) -> str | None:
     """The newest head that was published, with its cosignatures."""
     with audit.engine.connect() as connection:
-        note: str | None = connection.scalar(select(audit_head.c.note).order_by(audit_head.c.size.desc()).limit(1))
+        note: str | None = connection.scalar(_newest)
     return note
 
 
@@ -114,4 +106,4 @@ def heads(audit: AuditLog) -> dict[int, bytes]:
     with audit.engine.connect() as connection:
         notes = connection.scalars(select(audit_head.c.note)).all()
     known = [Head.parse(note[: note.index("\n\n") + 1]) for note in notes]
-    return {head.size: head.root for head in known}
+    return {head.size: head.root for head in known if head.origin == audit.origin}

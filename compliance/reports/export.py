@@ -21,9 +21,10 @@ from typing import IO, Any
 
 from openpyxl import Workbook
 
-from compliance.audit.entry import disclosed
 from compliance.deployment import Deployment
 from compliance.proof.note import b64
+from compliance.proof.package import disclosed
+from compliance.proof.package import disclosed
 from compliance.proof.receipt import sign_claims
 from compliance.reports.search import Wanted, stream
 

@@ -47,6 +47,6 @@ def rewrite(log: AuditLog, change: Callable[[Rows], Rows]) -> None:
         connection.execute(audit_entry.delete())
         last: SimpleNamespace | None = None
         for entry_id, body in change(entries):
-            row = next_row(last, Draft(entry_id, body, []))
+            row = next_row(last, Draft(entry_id, body))
             connection.execute(audit_entry.insert(), row)
             last = SimpleNamespace(**row)

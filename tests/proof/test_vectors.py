@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 import rfc8785
 
-from compliance.audit.entry import commitment
 from compliance.errors import LogBroken
 from compliance.proof.merkle import (
     EMPTY_ROOT,
@@ -25,7 +24,7 @@ from compliance.proof.merkle import (
     verify_inclusion,
 )
 from compliance.proof.note import VerifierKey, open_note
-from compliance.proof.package import disclosed_by
+from compliance.proof.package import commitment, disclosed_by
 from tests.conftest import SHARED
 
 VECTORS = SHARED / "vectors"
