@@ -13,7 +13,7 @@ from compliance.deployment import Deployment
 from compliance.errors import BadInput, FieldError, ForeignRegion, TooMuch
 from compliance.gate import Asker, Question
 from compliance.intake import read_question
-from compliance.intake.documents import DOCUMENTS, Document
+from compliance.intake.documents import DOCUMENTS, Document, say
 
 MOST, MOST_BYTES = 100_000, 20 * 1024 * 1024
 SHOWN = 1_000  # wrong fields that are named; more are counted
@@ -28,7 +28,11 @@ WORDS = {"true": True, "false": False, "ya": True, "tidak": False}
 Row = tuple[int, Any]
 
 
-def read_csv(raw: bytes) -> Iterator[Row]:
+def _wrong(pointer: str, language: str, rule: str, example: str = "", **values: object) -> FieldError:
+    return FieldError(pointer, getattr(say(rule, example, **values), language))
+
+
+def read_csv(raw: bytes, language: str = "en") -> Iterator[Row]:
     """Line numbers (1: the first below the header) and what each line states. Raises BadInput.
 
     UTF-8 with `,` or `;`; the header names paths of a question. Empty cells are left out, empty lines passed over.
@@ -36,20 +40,21 @@ def read_csv(raw: bytes) -> Iterator[Row]:
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise BadInput(FieldError("", f"the table is not UTF-8 (byte {error.start}); save it as CSV UTF-8")) from error
+        raise BadInput(_wrong("", language, "table_text")) from error
     first = text.partition("\n")[0]
     table = csv.reader(io.StringIO(text, newline=""), delimiter=";" if first.count(";") > first.count(",") else ",")
     header = [cell.strip() for cell in next(table, [])]
-    odd = [name for name in header if name not in TYPES or header.count(name) > 1]
-    if odd or not header:
-        wrong = [FieldError("", f"column {name[:100]!r} is unknown or there twice") for name in odd[:SHOWN]]
-        raise BadInput(*wrong or [FieldError("", "there is no header, e.g. reference,permit_type,business.nib")])
+    odd = [name[:100] for name in header if name not in TYPES or header.count(name) > 1]
+    if not header:
+        raise BadInput(_wrong("", language, "table_header", "reference,permit_type,business.nib"))
+    if odd:
+        raise BadInput(*(_wrong("", language, "table_column", name=repr(name)) for name in odd[:SHOWN]))
     try:
         for line, cells in enumerate(table, 1):
             if any(cell.strip() for cell in cells):
                 yield line, _stated(header, cells) if len(cells) == len(header) else (len(cells), len(header))
     except csv.Error as error:
-        raise BadInput(FieldError("", f"line {table.line_num} is no CSV: {error}")) from error
+        raise BadInput(_wrong("", language, "table_broken", line=table.line_num)) from error
 
 
 def _stated(header: list[str], cells: list[str]) -> dict[str, Any]:
@@ -69,7 +74,7 @@ def _stated(header: list[str], cells: list[str]) -> dict[str, Any]:
 def read_document(document: Any) -> Iterator[Row]:
     """The same of `{"checks": […]}`. Raises BadInput."""
     if not isinstance(document, Mapping) or set(document) != {"checks"} or not isinstance(document["checks"], list):
-        raise BadInput(FieldError("/checks", 'must be the list of questions, and alone, e.g. {"checks": [{…}]}'))
+        raise BadInput(_wrong("/checks", "en", "list", '{"checks": [{…}]}'))
     yield from enumerate(document["checks"], 1)
 
 
@@ -86,16 +91,17 @@ def judge(
         at = f"/checks/{line - 1}"
         try:
             if isinstance(stated, tuple):
-                raise BadInput(FieldError("", "has {} cells; write {}, one for each column".format(*stated)))
+                raise BadInput(_wrong("", language, "table_cells", cells=stated[0], columns=stated[1]))
             question = read_question(
                 stated, regions=regions, policy=here.policy, now=now, asker=asker, request_id="", language=language
             )
         except BadInput as error:
             count += len(error.errors)
             wrong += [FieldError(at + one.pointer, one.detail) for one in error.errors][: SHOWN - len(wrong)]
-        except ForeignRegion as error:
+        except ForeignRegion:
             count += 1
-            wrong += [FieldError(f"{at}/region", str(error))][: SHOWN - len(wrong)]
+            foreign = _wrong(f"{at}/region", language, "not_served", ", ".join(regions))
+            wrong += [foreign][: SHOWN - len(wrong)]
         else:
             if not wrong:
                 fixed = {"region": question.application.region, "as_at": question.application.as_at.isoformat()}
@@ -103,6 +109,6 @@ def judge(
     if next(rows, None):
         raise TooMuch(f"more than {MOST} checks; divide the list")
     if count > len(wrong):
-        wrong.append(FieldError("", f"and {count - len(wrong)} more wrong fields"))
+        wrong.append(_wrong("", language, "more_wrong", count=count - len(wrong)))
     if wrong or not line:
-        raise BadInput(*wrong or [FieldError("/checks", "there is no check in it")])
+        raise BadInput(*wrong or [_wrong("/checks", language, "no_checks")])

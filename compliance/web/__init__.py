@@ -12,7 +12,7 @@ from flask_wtf.csrf import CSRFProtect
 from compliance.web import language
 from compliance.web.pages import pages
 
-VIEWS = "account checks oss permits receipts casework admin_users admin_clients admin_status coverage audit audit_log"
+VIEWS = "account checks oss permits receipts casework admin admin_status coverage audit audit_log batches oss_status"
 for name in VIEWS.split():
     import_module(f"compliance.web.{name}")  # adds their routes
 

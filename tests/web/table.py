@@ -14,11 +14,13 @@ from hashlib import sha256
 
 import pyotp
 from flask import Flask
+from ulid import ULID
 
 from compliance import work
 from compliance.access.clients import Clients
 from compliance.access.users import Role
 from compliance.audit.checks import CheckFilter
+from compliance.batches import reading, run
 from compliance.casework import acts as casework
 from compliance.casework import watch
 from compliance.coverage import acts
@@ -69,6 +71,10 @@ PAGES = {
     "lift_letter": Page(CHECKERS, ("/sanksi/{letter}/cabut",)),
     "new_recall": Page(CHECKERS, ("/usulan/penarikan",)),
     "watched": Page(CHECKERS, ("/pantauan",)),
+    "batches": Page(CHECKERS, ("/kumpulan",)),
+    "batch": Page(CHECKERS, ("/kumpulan/{batch}", "/kumpulan/{batch_done}")),
+    "batch_results": Page(CHECKERS),
+    "oss_status": Page(SUPERVISORS, ("/oss/status",)),
     "coverage": Page(ALL, ("/cakupan", "/cakupan?per=2026-10-31", "/cakupan?kind=bpu_group&state=registered")),
     "coverage_export": Page(ALL),
     "institution": Page(ALL, ("/cakupan/lembaga/{asked}", "/cakupan/lembaga/{group}")),
@@ -183,7 +189,28 @@ def _casework(app: Flask) -> dict[str, str]:
     return made
 
 
-WORLD: list[Callable[[Flask], dict[str, str]]] = [_people, _software, _checks, _casework, _institutions, _samples]
+def _batches(app: Flask) -> dict[str, str]:
+    """One that is asked and one that waits."""
+    table = b"reference,permit_type,business.nib\nB-1,SIP,8120001234567\n"
+    with app.app_context():
+        here, by, ids = app.extensions["compliance"], Asker("operator", "test"), (str(ULID()), str(ULID()))
+        lines = list(reading.judge(here, reading.read_csv(table), ("73.09",), by))
+        for batch_id in ids:
+            run.start(here, batch_id, lines, by)
+            if batch_id == ids[0]:
+                run.ask_lines(here, work.Row("batch", "1", 1))
+    return {"batch_done": ids[0], "batch": ids[1]}
+
+
+WORLD: list[Callable[[Flask], dict[str, str]]] = [
+    _batches,
+    _people,
+    _software,
+    _checks,
+    _casework,
+    _institutions,
+    _samples,
+]
 
 
 def made(app: Flask) -> dict[str, str]:
