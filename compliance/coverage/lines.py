@@ -65,8 +65,16 @@ def read(rows: Iterable[tuple[str, Sequence[object]]], today: date, language: st
         what = "too_many" if lines else "no_line" if found else "no_header"
         errors.append(("", ("", what, {"most": MOST})))
     if errors:
-        said = [(f"/{place}/{fact}".rstrip("/"), WORDS["wrong"][what], words) for place, (fact, what, words) in errors]
-        raise BadInput(*(FieldError(pointer, text[language].format(**words)) for pointer, text, words in said))
+        told = WORDS["wrong"]
+        raise BadInput(
+            *(
+                FieldError(
+                    f"/{place}/{fact}".rstrip("/"),
+                    (told["line"][language].format(place=place) if place else "") + told[what][language].format(**words),
+                )
+                for place, (fact, what, words) in errors
+            )
+        )
     return lines
 
 

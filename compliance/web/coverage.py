@@ -28,7 +28,7 @@ from compliance.web.pages import _, pages
 from compliance.web.visitors import EVERYBODY, allow, me
 
 CHANGERS = (Role.SUPERVISOR, Role.ADMINISTRATOR)
-LARGEST, PER_PAGE = 5 * 1024 * 1024, 100
+LARGEST, PER_PAGE = 5 * 1024 * 1024, 25
 
 
 @pages.app_template_global("coverage_word")

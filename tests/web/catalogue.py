@@ -25,7 +25,7 @@ FOLDER = WEB / "translations/en/LC_MESSAGES"
 def originals() -> set[str]:
     """Every text that people read."""
     keywords = {"_": None, "gettext": None, "lazy_gettext": None}
-    methods = [("**.py", "python"), ("templates/**.html", "jinja2")]
+    methods = [("**.py", "python"), ("templates/**.html", "jinja2"), ("templates/**.txt", "jinja2")]
     found = {str(found[2]) for found in extract_from_dir(WEB, methods, keywords=keywords)}
     return found | set(_form_texts())
 
