@@ -17,13 +17,7 @@ from compliance.web import checks, language, paper, visitors
 from compliance.web.pages import _, pages
 from compliance.web.visitors import CARRIED, CHECKERS, EVERYBODY, allow, me, sign_ins
 
-# Who sees what first.
-FIRST = {
-    Role.CLERK: "check_form",
-    Role.SUPERVISOR: "check_form",
-    Role.AUDITOR: "audit",
-    Role.ADMINISTRATOR: "users",
-}
+FIRST = {Role.CLERK: "check_form", Role.SUPERVISOR: "check_form", Role.AUDITOR: "audit", Role.ADMINISTRATOR: "users"}
 
 
 @pages.route("/")
@@ -31,7 +25,7 @@ FIRST = {
 def home() -> ResponseReturnValue:
     if not visitors.visitor():
         return render_template("pages/home.html")
-    return redirect(url_for(f"web.{FIRST.get(me().role, 'account')}"))
+    return redirect(url_for(f"web.{FIRST[me().role]}"))
 
 
 @pages.route("/masuk", methods=["GET", "POST"])

@@ -13,12 +13,12 @@ from flask import Response, g, redirect, render_template, request, session, url_
 from flask.typing import ResponseReturnValue
 from flask_babel import refresh
 
-from compliance.access.once import Once, OnceKey
+from compliance.access.once import OnceKey, check_once
 from compliance.audit.checks import CheckFilter, CheckRecord
 from compliance.database import db
 from compliance.deployment import deployment
 from compliance.errors import AskedInProgress, AskedOtherwise, BadInput, FieldError, LogUnavailable
-from compliance.gate import Asker, Question, Recorded
+from compliance.gate import Asker, Question
 from compliance.intake import read_question, refused
 from compliance.law.law import GateRule
 from compliance.proof.receipt import read_code
@@ -51,7 +51,7 @@ def check_form() -> ResponseReturnValue:
         return form_page(typed)
     if step == "type" or "permit_type" not in typed:
         return type_page(typed, _("Isi kode jenis izin.") if step == "fields" else "")
-    return form_page(typed) if step == "fields" else run(typed, request.form.get("once", ""))
+    return form_page(typed) if step == "fields" else run(typed)
 
 
 def typed_fields() -> dict[str, str]:
@@ -68,9 +68,9 @@ def type_page(typed: dict[str, str], other_error: str = "") -> ResponseReturnVal
 
 
 def form_page(
-    typed: dict[str, str], errors: Sequence[FieldError] = (), other: str = "", status: int = 200, once: str = ""
+    typed: dict[str, str], errors: Sequence[FieldError] = (), other: str = "", status: int = 200
 ) -> ResponseReturnValue:
-    """The form with what was typed; `once` keeps a repeated click one check. Without a permit type the first page."""
+    """The form with what was typed; its `once` keeps a repeated click one check. No permit type: the first page."""
     if "permit_type" not in typed:
         return type_page(typed, other)
     rule, asked = _needed(typed)
@@ -84,7 +84,7 @@ def form_page(
         permit_type=typed["permit_type"].strip(),
         stage=rule.stage if rule else "off",
         carried={name: text for name, text in typed.items() if name not in names and name not in MAIN},
-        once=once or secrets.token_urlsafe(18),
+        once=request.form.get("once") or secrets.token_urlsafe(18),
         parts=fields.FORM["part"],
     )
     return page, status
@@ -102,21 +102,29 @@ def _needed(typed: dict[str, str]) -> tuple[GateRule | None, list[fields.Field]]
     return rule, fields.needed(rule.grounds if rule else ())
 
 
-def run(typed: dict[str, str], once: str) -> ResponseReturnValue:
-    """Make the check and show its page; a wrong field or a log that fails leaves all that was typed on the form."""
-    once = once or secrets.token_urlsafe(18)
+def run(typed: dict[str, str]) -> ResponseReturnValue:
+    """Make the check and show its page; a wrong field or a log that fails leaves all that was typed on the form.
+
+    One form is one check, however often it is sent; going back and changing something is another question.
+    """
     about = {"permit_type": typed["permit_type"].strip(), "region": _region(typed), "officer": {"name": me().name}}
-    stated = fields.read(typed, _needed(typed)[1]) | about
+    stated, patience = fields.read(typed, _needed(typed)[1]) | about, deployment().settings.registry_timeout + 2
+    key = OnceKey(f"user:{me().id}", "/periksa", request.form.get("once", "")[:100] or secrets.token_urlsafe(18))
     try:
-        recorded = _ask(_question(stated), stated, once)
+        question = _question(stated)
+        db.session.remove()  # no connection is held while the agency is asked
+        try:
+            recorded, _again = check_once(key, stated, question, wait=patience)
+        except AskedOtherwise:
+            recorded, _again = check_once(replace(key, key=secrets.token_urlsafe(18)), stated, question)
     except BadInput as error:
-        return form_page(typed, error.errors, status=422, once=once)
+        return form_page(typed, error.errors, status=422)
     except AskedInProgress:
         waits = _("Pemeriksaan ini masih berjalan. Tunggu beberapa detik, lalu tekan Periksa sekali lagi.")
-        return form_page(typed, other=waits, status=409, once=once)
+        return form_page(typed, other=waits, status=409)
     except LogUnavailable:
         nothing = _("Catatan tidak dapat ditulis, jadi tidak ada hasil; permohonan tidak ditolak. Coba lagi nanti.")
-        return form_page(typed, other=nothing, status=503, once=once)
+        return form_page(typed, other=nothing, status=503)
     return redirect(url_for("web.result", check_id=recorded.id), 303)
 
 
@@ -132,26 +140,6 @@ def _question(stated: dict[str, Any]) -> Question:
         pointers, digest = [wrong.pointer for wrong in error.errors], hashlib.sha256(body).hexdigest()
         refused(running.log, asker, running.clock(), pointers=pointers, body_sha256=digest, **at)
         raise
-
-
-def _ask(question: Question, stated: dict[str, Any], once: str) -> Recorded:
-    """Ask once for this form as it was filled in; going back and changing something is another question."""
-    running, settings = deployment(), deployment().settings
-    key = OnceKey(f"user:{me().id}", "/periksa", once[:100])
-    db.session.remove()  # no connection is held while the agency is asked
-
-    def find(check_id: str) -> Recorded | None:
-        record = running.log.check(check_id)
-        return Recorded(record.id, record.pos, record.document) if record else None
-
-    def ask(check_id: str, replaces: str | None) -> Recorded:
-        return running.gate.check(replace(question, id=check_id, replaces=replaces))
-
-    keeper = Once(find, running.clock, settings.secret_key.encode(), settings.registry_timeout)
-    try:
-        return keeper.run(key, stated, ask, wait=settings.registry_timeout + 2)[0]
-    except AskedOtherwise:
-        return keeper.run(replace(key, key=secrets.token_urlsafe(18)), stated, ask)[0]
 
 
 @pages.route("/periksa/<check_id>")
@@ -201,4 +189,5 @@ def waiting() -> ResponseReturnValue:
         same = CheckFilter((record.region,), reference=record.reference, permit_type=record.permit_type)
         if [latest.id for latest in log.checks(same, 1)] == [record.id]:
             held.append(record)
-    return render_template("pages/list.html", heading=_("Perlu tindak lanjut"), rows=records.show(held))
+    rows = sorted(records.show(held), key=lambda shown: shown.deadline)
+    return render_template("pages/list.html", heading=_("Perlu tindak lanjut"), rows=rows)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from flask import flash, redirect, request, url_for
+from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from compliance.errors import BadInput
@@ -13,6 +13,11 @@ from compliance.web import fields
 
 Show = Callable[[list[fields.Field], list[str]], str]  # a page with a form's fields, and errors that are no field's
 Do = Callable[[dict[str, str]], ResponseReturnValue]  # an act with what was typed; raises BadInput
+
+
+def page(template: str, **told: Any) -> Show:
+    """A template that gets the form's `boxes` and `others`, and all that is told."""
+    return lambda boxes, others: render_template(template, boxes=boxes, others=others, **told)
 
 
 def run(form: str, show: Show, do: Do, stated: Mapping[str, str] | None = None) -> ResponseReturnValue:
@@ -28,7 +33,8 @@ def run(form: str, show: Show, do: Do, stated: Mapping[str, str] | None = None) 
         return do(typed)
     except BadInput as error:
         names = {field.name for field in asked}
-        others = [wrong.detail for wrong in error.errors if fields.field_of(wrong.pointer) not in names]
+        strange = [wrong for wrong in error.errors if fields.field_of(wrong.pointer) not in names]
+        others = [f"{wrong.pointer}: {wrong.detail}".removeprefix(": ") for wrong in strange]
         return show(fields.filled(asked, typed, error.errors), others), 422
 
 

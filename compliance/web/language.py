@@ -36,12 +36,6 @@ def day(value: date | str | None) -> str:
 
 
 @pages.app_template_filter()
-def month(value: date) -> str:
-    """November 2026."""
-    return str(format_date(value, "MMMM y"))
-
-
-@pages.app_template_filter()
 def moment(value: datetime | str | None, region: str) -> str:
     """20 November 2026 pukul 16.00 WITA: an aware moment in the region's zone, with the zone's name."""
     if not value:

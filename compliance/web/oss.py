@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 
 from compliance.errors import BadInput, FieldError
 from compliance.intake import oss
-from compliance.web import checks, desk, fields
+from compliance.web import checks, desk, fields, language
 from compliance.web.pages import _, pages
 from compliance.web.visitors import CHECKERS, allow, me
 
@@ -22,11 +22,8 @@ LIMIT = 1024 * 1024
 def from_oss() -> ResponseReturnValue:
     """One permit of this region goes straight to the form; of several the clerk chooses."""
 
-    def show(boxes: list[fields.Field], others: list[str]) -> str:
-        return render_template("pages/oss.html", boxes=boxes, others=others)
-
     def read(typed: dict[str, str]) -> ResponseReturnValue:
-        items = oss.read(_document(typed["text"]))
+        items = oss.read(_document(typed["text"]), language.current())
         mine = [fields.flat(item.stated) for item in items if item.region in me().regions]
         if not mine:
             none = _("Tidak ada izin untuk daerah Anda di dalamnya.") if items else _("Daftar izinnya kosong.")
@@ -35,7 +32,7 @@ def from_oss() -> ResponseReturnValue:
             return checks.form_page(mine[0])
         return render_template("pages/oss_choice.html", items=mine, others=len(items) - len(mine))
 
-    return desk.run("oss", show, read)
+    return desk.run("oss", desk.page("pages/oss.html"), read)
 
 
 def _document(text: str) -> Any:

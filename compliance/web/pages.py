@@ -12,10 +12,11 @@ from flask import Blueprint, Response, current_app, render_template, request, ur
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
 from flask_wtf.csrf import CSRFError
+from sqlalchemy.exc import OperationalError
 from werkzeug.exceptions import HTTPException
 
 from compliance.deployment import deployment
-from compliance.errors import LogUnavailable
+from compliance.errors import LogBroken, LogUnavailable
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; font-src 'self'; "
@@ -59,11 +60,15 @@ def complete(response: Response) -> Response:
 
 @pages.app_errorhandler(HTTPException)
 @pages.app_errorhandler(LogUnavailable)
-def failed(error: HTTPException | LogUnavailable) -> ResponseReturnValue:
+@pages.app_errorhandler(LogBroken)
+@pages.app_errorhandler(OperationalError)
+def failed(error: Exception) -> ResponseReturnValue:
     """What happened, and what to do; the API answers for its own paths before this is asked."""
-    if isinstance(error, LogUnavailable):
-        current_app.logger.error("log unavailable on %s: %s", request.path, error)
-    code = 503 if isinstance(error, LogUnavailable) else error.code
-    if code is None or code < 400:
+    if isinstance(error, HTTPException) and (error.code or 0) < 400:
         return cast(ResponseReturnValue, error)
-    return render_template("pages/error.html", why="form" if isinstance(error, CSRFError) else code, code=code), code
+    code = error.code if isinstance(error, HTTPException) else 500 if isinstance(error, LogBroken) else 503
+    if not isinstance(error, HTTPException):
+        current_app.logger.error("%s on %s: %s", type(error).__name__, request.path, str(error).splitlines()[0])
+    whys = {CSRFError: "form", LogBroken: "tampered", OperationalError: "storage"}
+    told = {"why": whys.get(type(error), code), "code": code, "position": getattr(error, "position", None)}
+    return render_template("pages/error.html", **told), code or 500

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 from itertools import chain
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from flask import render_template, request
 from flask.typing import ResponseReturnValue
@@ -78,6 +79,10 @@ def needs() -> ResponseReturnValue:
 
 def today(region: str) -> date:
     return deployment().policy.today(region, deployment().clock())
+
+
+def zone(region: str) -> ZoneInfo:
+    return deployment().policy.region(region).zone
 
 
 def coming(region: str) -> list[tuple[Entry, Entry | None]]:

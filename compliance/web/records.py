@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
+from hashlib import sha256
 from typing import Any
 
 from werkzeug.exceptions import NotFound
@@ -14,8 +15,9 @@ from compliance.audit import document
 from compliance.audit.checks import CheckRecord
 from compliance.audit.entry import Entry
 from compliance.deployment import deployment
-from compliance.errors import LawNotInForce, UnknownRegion
+from compliance.errors import LawNotInForce, LogBroken, UnknownRegion
 from compliance.law.facts import Certainty
+from compliance.proof.note import b64
 from compliance.web import fields, language, permits
 from compliance.web.visitors import sign_ins
 
@@ -24,11 +26,15 @@ DISCLOSED = {"business.name": "name", "owner.name": "owner_name", "owner.nik": "
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """`document` is contract §2 in the reader's language. `on_trial`: it may proceed although the verdict is bad."""
+    """`document` is contract §2 in the reader's language. `on_trial`: it may proceed although the verdict is bad.
+
+    `broken`: entry and answer are not what was logged then; nothing of them is to be believed.
+    """
 
     document: dict[str, Any]
     entry: Entry
     on_trial: bool
+    broken: bool
 
     @property
     def office(self) -> str:
@@ -55,6 +61,14 @@ class Shown:
         return permits.law(region).working_day_after(deployment().policy.today(region, self.entry.at), 5)[0]
 
     @property
+    def days_left(self) -> int:
+        """Working days until the deadline; 0 on it, -1 after it."""
+        law, today, end = permits.law(self.document["region"]), permits.today(self.document["region"]), self.deadline
+        if today >= end:
+            return 0 if today == end else -1
+        return next(n for n in range(1, 7) if law.working_day_after(today, n)[0] >= end)
+
+    @property
     def stated(self) -> dict[str, str]:
         """What was typed, by field, to ask the same again."""
         body, known = self.entry.body, self.entry.disclosed
@@ -67,21 +81,29 @@ class Shown:
 
 
 def show(records: Iterable[CheckRecord]) -> list[Shown]:
-    """The checks in the reader's language, those whose entries are in the log."""
+    """The checks whose entries are in the log, as those say, in the reader's language."""
     log, shown = deployment().log, []
     for record in records:
         if entry := log.entry(record.id):
             given: dict[str, Any] = json.loads(record.document)
-            if language.current() != "id":
+            broken = b64(sha256(b"\0" + entry.raw).digest()) != given["log"]["leaf_hash"]
+            broken = broken or given["verdict"] != entry.body["decision"]["verdict"]
+            if not broken:
                 given = document.build(entry, given["receipt"], log.origin, language.current())
-            trial = record.action == "PROCEED" and record.verdict in ("NOT_MET", "OFFICER_REVIEW", "UNDETERMINED")
-            shown.append(Shown(given | {"superseded_by": record.superseded_by}, entry, trial))
+            trial = given["action"] == "PROCEED" and given["verdict"] in ("NOT_MET", "OFFICER_REVIEW", "UNDETERMINED")
+            shown.append(Shown(given | {"superseded_by": record.superseded_by}, entry, trial, broken))
     return shown
 
 
 def find(check_id: str, regions: tuple[str, ...]) -> Shown:
-    """A check of one of these regions; NotFound for every other."""
+    """A check of one of these regions; NotFound for every other. Raises LogBroken for one that was tampered with."""
     record = deployment().log.check(check_id)
     for shown in show([record] if record and record.region in regions else []):
-        return shown
+        return whole(shown)
     raise NotFound
+
+
+def whole(shown: Shown) -> Shown:
+    if shown.broken:
+        raise LogBroken("an entry is not what was logged", shown.entry.position)
+    return shown

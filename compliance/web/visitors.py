@@ -8,6 +8,7 @@ from typing import Any, TypeVar, cast
 from flask import abort, current_app, g, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError
+from sqlalchemy.exc import OperationalError
 
 from compliance.access.users import Role, User, Users
 from compliance.access.users_sign_in import SignedIn, SignIns
@@ -43,7 +44,10 @@ def me() -> User:
 
 @pages.app_context_processor
 def _shared() -> dict[str, Any]:
-    return {"language": language.current(), "user": me() if visitor() else None}
+    try:
+        return {"language": language.current(), "user": me() if visitor() else None}
+    except OperationalError:  # so that a database which fails can be told of
+        return {"language": language.current(), "user": None}
 
 
 def allow(

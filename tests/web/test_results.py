@@ -5,16 +5,19 @@ from __future__ import annotations
 import io
 import re
 import shutil
+import sqlite3
 import subprocess
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from babel.messages.mofile import read_mo
 from babel.messages.pofile import read_po
 from flask import Flask
 
 from compliance.audit.erasure import erase
+from compliance.database import db
 from compliance.errors import LogUnavailable
 from tests.conftest import Clock
 from tests.web.catalogue import FOLDER, originals
@@ -266,6 +269,53 @@ def test_signing_in_while_the_log_cannot_be_written_says_so(
     answer = visit.sign_in("sitti")
     assert answer.status_code == 503
     assert "Catatan tidak dapat ditulis" in answer.get_data(as_text=True)
+
+
+TAMPERED = [
+    "UPDATE audit_entry SET body = CAST(replace(CAST(body AS TEXT), 'NOT_MET', 'MET') AS BLOB) WHERE entry_id = :id",
+    "UPDATE audit_entry SET body = CAST('nothing' AS BLOB) WHERE entry_id = :id",
+    "UPDATE check_record SET document = replace(document, '\"NOT_MET\"', '\"MET\"') WHERE id = :id",
+]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("statement", TAMPERED)
+def test_a_tampered_entry_is_not_shown_but_named_with_what_to_do(app: Flask, clerk: Visit, statement: str) -> None:
+    address, sound = made(clerk, business__scale="medium"), made(clerk, reference="A-2")
+    code = code_of(text(clerk, address))
+    with app.app_context(), db.engine.begin() as connection:
+        connection.execute(sa.text("DROP TRIGGER IF EXISTS audit_entry_no_update"))
+        for (name,) in connection.execute(sa.text("SELECT name FROM sqlite_master WHERE type = 'trigger'")).all():
+            connection.execute(sa.text(f"DROP TRIGGER {name}"))
+        assert connection.execute(sa.text(statement), {"id": address.rsplit("/", 1)[1]}).rowcount == 1
+    for path in (address, f"{address}/hasil.pdf", f"/r/{code}", f"{address}?bahasa=en", f"{address}?bahasa=id"):
+        answer = clerk.get(path)
+        assert answer.status_code == 500, path
+        said = answer.get_data(as_text=True)
+        assert "tidak utuh" in said or "not whole" in said, path
+        assert "auditor" in said
+        assert "Diblokir" not in said
+    listed = text(clerk, "/riwayat")
+    assert "tidak utuh" in listed
+    assert sound in listed
+    assert clerk.get(sound).status_code == 200
+
+
+def test_a_full_disk_is_told_in_words_and_changes_nothing(app: Flask, clerk: Visit, clock: Clock) -> None:
+    """The database itself refuses to write, as it does on a full disk."""
+    clock.tick(minutes=2)  # so that the session's idle end would be moved
+
+    def full(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with app.app_context():
+        sa.event.listen(db.engine, "before_cursor_execute", full)
+    for answer in (clerk.get("/riwayat"), clerk.get("/periksa"), clerk.get("/akun")):
+        assert answer.status_code == 503
+        assert "ruang disk penuh" in answer.get_data(as_text=True)
+    with app.app_context():
+        sa.event.remove(db.engine, "before_cursor_execute", full)
+    assert clerk.get("/riwayat").status_code == 200
 
 
 def test_every_text_of_the_pages_has_its_english() -> None:
