@@ -34,7 +34,7 @@ class CaseOffice:
     """Reads accepted acts, newest first: of several on the same thing the newest stands."""
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")  # no transaction around one statement
+        self._engine = engine
 
     def standing(self, application: Application, reference: str, identity: Identity) -> Standing:
         """All that stands about an application and its employer, in one statement where nothing was lifted."""

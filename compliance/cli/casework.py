@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import click
 from flask import Flask
+from flask.cli import AppGroup
 
 from compliance.casework import acts, watch
 from compliance.deployment import deployment
 from compliance.errors import GateError
 
-
-@click.group()
-def recall() -> None:
-    """Find the checks that used wrong data; a supervisor decides on the page, `flask work` asks again."""
+recall = AppGroup("recall", help="Find checks that used wrong data; a supervisor decides on the page, work asks again.")
 
 
 @recall.command()

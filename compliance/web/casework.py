@@ -104,9 +104,10 @@ def proposal(act_id: str) -> ResponseReturnValue:
         record = here.log.check(row.check_id) if row.check_id else None
         about = next(iter(records.show([record] if record else [])), None)
         told = list(islice(watch.decided_again(here, act_id), MOST)) if row.act == Act.RECALL else []
+        new = {each.document["id"]: each for each in records.show([later for _old, later in told if later])}
         of = {"letter": _find(row.about) if row.about else None, "words": entry.disclosed, "shown": about}
-        old = records.show([each for each, _new in told])
-        again = [(each, told[number][1]) for number, each in enumerate(old)]
+        old = records.show([each for each, _later in told])
+        again = [(each, new.get(each.document["superseded_by"])) for each in old]
         may = row.state == "proposed" and me().role == "supervisor" and me().id != row.by
         return render_template("casework/proposal.html", row=row, boxes=boxes, others=others, told=again, may=may, **of)
 

@@ -10,7 +10,7 @@ from flask import Flask
 from sqlalchemy import select
 
 from compliance.access.clients import Clients, Scope
-from compliance.audit.catchup import rebuild
+from compliance.audit.projection import rebuild
 from compliance.audit.replays import past_policies
 from compliance.casework import acts
 from compliance.casework.acts import Act

@@ -157,14 +157,14 @@ def test_a_granted_permit_is_looked_at_on_the_regions_rhythm_and_a_lapse_is_told
     do_due(here)
     assert (len(agency.asked), items(here)) == (asked + 1, [])
     agency.programmes = frozenset()
-    clock.tick(days=30)
+    clock.tick(days=31)
     do_due(here)
     assert items(here) == [("lapsed", None)]
     assert [row.id.split(":")[2] for row in due(here, "webhook")] == ["watch.lapsed"]
     record = here.log.check(met["id"])
     assert record
     assert record.superseded_by is None
-    clock.tick(days=30)
+    clock.tick(days=31)
     do_due(here)
     assert items(here) == [("lapsed", None)]  # it still waits there
     with pytest.raises(NotAllowed):
