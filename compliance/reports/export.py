@@ -24,7 +24,6 @@ from openpyxl import Workbook
 from compliance.deployment import Deployment
 from compliance.proof.note import b64
 from compliance.proof.package import disclosed
-from compliance.proof.package import disclosed
 from compliance.proof.receipt import sign_claims
 from compliance.reports.search import Wanted, stream
 
@@ -118,10 +117,11 @@ def _writer(file: IO[bytes], form: str) -> tuple[Callable[[list[Any]], Any], Cal
     if form == "csv":
         rows.writerow(COLUMNS)
         return lambda cells: rows.writerow(_safe(cells)), file.flush
+    book.create_sheet().append(COLUMNS)
     numbers = itertools.count()
 
     def put(cells: list[Any]) -> None:
-        if next(numbers) % SHEET == 0:
+        if (number := next(numbers)) and number % SHEET == 0:
             book.create_sheet().append(COLUMNS)
         book.worksheets[-1].append(_safe(cells))
 

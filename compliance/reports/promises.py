@@ -19,11 +19,11 @@ from compliance.proof.note import VerifierKey, b64, open_head, open_note
 from compliance.proof.receipt import verify_answer
 from compliance.reports.search import BATCH, CHECKS
 
-STALE, PUBLISHED = timedelta(hours=26), timedelta(hours=3)  # nightly and hourly, and a little late
+STALE, PUBLISHED = timedelta(hours=26), timedelta(hours=3)  # what is done nightly, hourly, and a little late
 # Tables of other rooms: what was answered, and will be again to the same key; what met no answer; published heads.
 _answers, _failures = table("check_record", column("pos")), table("registry_failure", column("pos"))
 _once = table("once", column("check_id"), column("lease_until"), column("expires_at", Moment))
-_heads = table("audit_head", column("size"), column("note"), column("at", Moment))
+_heads = table("audit_head", column("size"), column("note"))
 
 
 def prove(here: Deployment, cosigners: Sequence[VerifierKey], *, by: str, most: int = 20_000) -> dict[str, Any]:
@@ -93,7 +93,9 @@ def _unwitnessed(
     here: Deployment, heads: Sequence[Any], keys: Sequence[VerifierKey], cosigners: Sequence[VerifierKey]
 ) -> tuple[list[str], list[str]]:
     """What is wrong with the published heads, newest first, and who cosigned the newest."""
-    wrong, by = [] if heads and here.clock() - heads[0].at < PUBLISHED else ["no fresh head"], list[str]()
+    first = here.log.entry_at(heads[0].size if heads else 0)  # that no published head covers
+    late = first is not None and here.clock() - first.at > PUBLISHED
+    wrong, by = [f"#{first.position} and later are below no head"] if first and late else [], list[str]()
     for number, row in enumerate(heads):
         try:
             head = open_head(row.note, keys)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, event, text
 
-from compliance.audit import catchup
+from compliance.audit import projection
 from compliance.deployment import Deployment
 from compliance.gate import Asker
 from compliance.law.facts import Scale
@@ -78,7 +78,7 @@ def test_pages_follow_each_other_without_gap_or_repetition(here: Deployment, ask
 
 def test_a_rebuild_from_the_log_finds_the_same(here: Deployment, five: None) -> None:
     before = search(here.log.engine, Wanted(ALL), 50)
-    catchup.rebuild(here.log)
+    projection.rebuild(here.log)
     assert search(here.log.engine, Wanted(ALL), 50) == before
     assert found(here, finding="PROGRAMMES_MISSING") == ["B"]
 
