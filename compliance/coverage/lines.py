@@ -65,17 +65,13 @@ def read(rows: Iterable[tuple[str, Sequence[object]]], today: date, language: st
         what = "too_many" if lines else "no_line" if found else "no_header"
         errors.append(("", ("", what, {"most": MOST})))
     if errors:
-        told = WORDS["wrong"]
-        raise BadInput(
-            *(
-                FieldError(
-                    f"/{place}/{fact}".rstrip("/"),
-                    (told["line"][language].format(place=place) if place else "") + told[what][language].format(**words),
-                )
-                for place, (fact, what, words) in errors
-            )
-        )
+        raise BadInput(*(_told(place, fact, what, words, language) for place, (fact, what, words) in errors))
     return lines
+
+
+def _told(place: str, fact: str, what: str, words: Mapping[str, object], language: str) -> FieldError:
+    line = WORDS["wrong"]["line"][language].format(place=place) if place else ""
+    return FieldError(f"/{place}/{fact}".rstrip("/"), line + WORDS["wrong"][what][language].format(**words))
 
 
 def identity(facts: Mapping[str, Any]) -> str:

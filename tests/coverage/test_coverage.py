@@ -10,7 +10,7 @@ import openpyxl
 import pytest
 
 from compliance import work
-from compliance.audit.catchup import rebuild
+from compliance.audit.projection import rebuild
 from compliance.coverage import acts, sheet, standing
 from compliance.deployment import Deployment
 from compliance.errors import BadInput, LogUnavailable, RegistryMisunderstood, RegistryUnavailable
@@ -110,7 +110,8 @@ def test_each_wrong_line_is_named_and_nothing_is_taken(
     )
     with pytest.raises(BadInput) as caught:
         take(here, write(tmp_path / "a.csv", head, good, row))
-    told = [f"{error.pointer}: {error.detail}" for error in caught.value.errors]
+    told = [f"{error.pointer}: {error.detail.removeprefix('Baris 3: ')}" for error in caught.value.errors]
+    assert all(error.detail.startswith("Baris 3: ") for error in caught.value.errors)
     assert any(text.startswith(says) for text in told), told
     assert "7309054403880002" not in str(told)
     assert here.log.head()[0] == 0
