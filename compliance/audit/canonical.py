@@ -12,7 +12,7 @@ _write = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", "
 
 
 def canonical(value: Any) -> bytes:
-    """Raises rfc8785.CanonicalizationError or UnicodeError when there is no canonical form, RecursionError when deep."""
+    """Raises rfc8785.CanonicalizationError or UnicodeError without a canonical form, RecursionError when deep."""
     return _write(value).encode() if _plain(value) else rfc8785.dumps(value)
 
 

@@ -1,17 +1,119 @@
-"""Key rotation, and the incident: a new origin after a loss or a compromise. Both are entries first."""
+"""The log's keys: a file of their own (0600), one private key a line; the first signs receipts, all sign heads.
+
+Beside it lie `.retired` (public keys that signed before) and `.head` (the highest head that was signed). Key rotation,
+and the incident (a new origin after a loss or a compromise), are entries first.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ulid import ULID
 
-from compliance.errors import LogBroken
+from compliance.audit.document import claims
+from compliance.errors import LogBroken, Misconfigured
+from compliance.proof.files import write_whole
 from compliance.proof.note import Head, Signer, VerifierKey, b64
+from compliance.proof.receipt import jwk, sign_claims, tlog_proof
 
 if TYPE_CHECKING:
     from compliance.audit.log import AuditLog
+
+
+class Keyring:
+    """Signs heads and receipts for one origin. The file is read at first use and again when it was replaced."""
+
+    def __init__(self, path: Path, origin: str, public_url: str) -> None:
+        self.path, self.origin, self._url = path, origin, public_url
+        self._retired, self._head = (path.with_name(path.name + suffix) for suffix in (".retired", ".head"))
+        self._read: tuple[tuple[int, int], list[Signer]] | None = None
+
+    @property
+    def signers(self) -> list[Signer]:
+        """Raises Misconfigured when the file is missing, or not the key of this origin."""
+        try:
+            status = self.path.stat()
+            stamp = (status.st_mtime_ns, status.st_ino)
+            if self._read is None or self._read[0] != stamp:
+                self._read = (stamp, self.parse())
+        except OSError as error:
+            raise Misconfigured(
+                f"LOG_SIGNING_KEY: {self.path} cannot be read ({error.strerror}); put the log's key back there"
+            ) from error
+        for other in (signer.key.name for signer in self._read[1] if signer.key.name != self.origin):
+            raise Misconfigured(
+                f"LOG_SIGNING_KEY: {self.path} is the key of {other}, not of LOG_ORIGIN {self.origin};"
+                " set it back, or declare the new origin: flask log incident"
+            )
+        return self._read[1]
+
+    def parse(self) -> list[Signer]:
+        """The private keys in the file, whatever origin they are for. Raises Misconfigured, OSError."""
+        try:
+            lines = self.path.read_bytes().decode("ascii", "replace").splitlines()
+            if signers := [Signer.parse(line) for line in lines if line.strip()]:
+                return signers
+            raise LogBroken("it is empty")
+        except LogBroken as error:
+            raise Misconfigured(f"LOG_SIGNING_KEY: {self.path} holds no key of the log ({error})") from error
+
+    @property
+    def keys(self) -> list[VerifierKey]:
+        """The public keys that sign now."""
+        return [signer.key for signer in self.signers]
+
+    @property
+    def retired(self) -> list[VerifierKey]:
+        """The public keys that signed before, of this origin and earlier ones."""
+        lines = self._retired.read_text().splitlines() if self._retired.exists() else []
+        return [VerifierKey.parse(line) for line in lines]
+
+    def create_if_missing(self) -> None:
+        """Make the first key of a new log, unless its file is there."""
+        if not self.path.exists():
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._write([Signer.generate(self.origin)])
+
+    def replace(self, signers: Sequence[Signer]) -> None:
+        """Sign with these from now on; public keys that are left out are kept as retired."""
+        staying, retired = [signer.key for signer in signers], self.retired
+        retired += [one.key for one in self.parse() if one.key not in staying and one.key not in retired]
+        write_whole(self._retired, "".join(f"{key}\n" for key in retired))
+        self._write(signers)
+
+    def _write(self, signers: Sequence[Signer]) -> None:
+        write_whole(self.path, "".join(signer.secret_line() + "\n" for signer in signers), 0o600)
+
+    def jwks(self) -> dict[str, list[dict[str, str]]]:
+        """All public keys, as `/.well-known/jwks.json` shows them."""
+        return {"keys": [jwk(key) for key in [*self.keys, *self.retired]]}
+
+    def head(self, size: int, root: bytes) -> str:
+        """A signed head."""
+        text = str(Head(self.origin, size, root))
+        return f"{text}\n" + "".join(signer.line(text) for signer in self.signers)
+
+    def receipt(self, document: Mapping[str, Any], code: str, proof: Sequence[bytes], root: bytes) -> dict[str, str]:
+        """The receipt of a check's answer: `root` and `proof` are those of the tree that ends with it."""
+        jws, index = sign_claims(claims(document, code), self.signers[0]), document["log"]["index"]
+        tlog = tlog_proof(index, proof, self.head(index + 1, root))
+        return {"code": code, "url": f"{self._url}/r/{code}", "jws": jws, "proof": tlog}
+
+    def remembered(self) -> Head | None:
+        """The highest head that is known to have been signed. Raises LogBroken."""
+        try:
+            return Head.parse(self._head.read_text()) if self._head.exists() else None
+        except LogBroken as error:
+            wrong = f"{self._head} is damaged: verify the log with a head kept outside, then remove it"
+            raise LogBroken(wrong) from error
+
+    def remember(self, size: int, root: bytes) -> None:
+        """Keep a head, unless a higher one of this origin is kept."""
+        known = self.remembered()
+        if known is None or known.size < size or known.origin != self.origin:
+            write_whole(self._head, str(Head(self.origin, size, root)))
 
 
 def _tell(audit: AuditLog, kind: str, entry_id: str, body: Mapping[str, Any]) -> None:

@@ -13,21 +13,22 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Engine, bindparam, select
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from compliance.audit import document
-from compliance.audit.append import append
+from compliance.audit import document, witnesses
+from compliance.audit.append import Row, Turns
 from compliance.audit.checks import CheckReads
 from compliance.audit.entry import Draft, Entry, draft
-from compliance.audit.opening import open_for_service
+from compliance.audit.keys import Keyring, undeclared
+from compliance.audit.projection import catch_up
 from compliance.audit.reads import LogReads
-from compliance.audit.signing import Keyring
 from compliance.audit.table import audit_entry, check_record
-from compliance.audit.turn import Row, Turns
+from compliance.audit.turn import check_place
 from compliance.errors import LogBroken, LogUnavailable, Misconfigured
 from compliance.gate import Recorded
 from compliance.law.codec import from_json
 from compliance.law.facts import Evidence
 from compliance.proof.merkle import EMPTY_ROOT, split
 from compliance.proof.receipt import new_code
+from compliance.proof.tally import BACKWARDS
 
 if TYPE_CHECKING:
     from config import Settings
@@ -64,14 +65,14 @@ class AuditLog(LogReads, CheckReads):
         self._looking, self._remembering = threading.Lock(), threading.Lock()
 
     def check_start(self) -> None:
-        """To be called by each process that serves or works, before its first append; `opening` says what it does.
+        """To be called by each process that serves or works, before its first append; `_open` says what it looks at.
 
         Raises Misconfigured when the service must not start. Whatever else is wrong closes the log: it is read, and it
         is looked at again, at most once a second, until it is as it must be.
         """
         self._look_at = time.monotonic() + 1.0
         try:
-            open_for_service(self)
+            self._open()
         except Misconfigured as error:
             self.closed = str(error)
             raise
@@ -80,6 +81,38 @@ class AuditLog(LogReads, CheckReads):
             log.error("the log takes no entries: %s", self.closed, exc_info=not isinstance(error, LogBroken))
         else:
             self.closed, self._remember_at = "", 0.0
+
+    def _open(self) -> None:
+        """Raises Misconfigured when the service must not start, LogBroken when the database is behind a head known
+        outside: then nothing is appended until it is restored, or an incident is declared."""
+        try:
+            check_place(self.engine, self.settings.demo)
+            size, _ = self.head()
+        except SQLAlchemyError as error:
+            why = (
+                f"the database cannot be read ({type(error).__name__}); is it there, and migrated by flask db upgrade?"
+            )
+            raise Misconfigured(f"DATABASE_URL: {why}") from error
+        self.keyring.signers  # noqa: B018 (raises)
+        if undeclared(self):
+            raise Misconfigured("LOG_ORIGIN was changed, but no entry says why; end it: flask log incident")
+        for newest in self.entries(max(size - 1, 0), size):
+            if newest.at - self.clock() > BACKWARDS:
+                last = f"{newest.at:%Y-%m-%dT%H:%M:%SZ}"
+                raise Misconfigured(f"this machine's clock is behind the log's last entry of {last}; set it right")
+        known = self.keyring.remembered()
+        size, root = self.durable_head()  # read after the memory, which other processes write
+        if known and known.origin == self.origin:
+            if known.size > size:
+                what = f"the signer knows a head of {known.size} entries, the database has {size}"
+                raise LogBroken(f"{what}; restore it, or declare the loss: flask log incident", size)
+            if self.root_at(known.size) != known.root:
+                what = f"the signer knows another history of the first {known.size} entries"
+                raise LogBroken(f"{what}; flask log incident declares it")
+        witnesses.submit(self)
+        if size:
+            self.keyring.remember(size, root)
+        catch_up(self)
 
     def check_open(self) -> None:
         """Raises LogUnavailable while the log takes no entries."""
@@ -136,13 +169,11 @@ class AuditLog(LogReads, CheckReads):
     def _write(self, written: Draft, finish: Callable[[Row], Entry]) -> tuple[Entry, bool]:
         """Once more when the server went away: the entry's id makes that harmless."""
         try:
-            with self.turns.connect() as connection:
-                return append(self.turns, connection, written, finish)
+            return self.turns.append(written, finish)
         except DBAPIError as error:
             if not error.connection_invalidated:
                 raise
-        with self.turns.connect() as connection:
-            return append(self.turns, connection, written, finish)
+        return self.turns.append(written, finish)
 
     def _fallen_back(self, newest: tuple[int, bytes]) -> None:
         """The database lost entries that were durable (an older copy, a replica that was behind): no answer leaves."""

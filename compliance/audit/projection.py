@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date, datetime
-from typing import Any
+from itertools import islice
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Table, delete, update
+from sqlalchemy import Connection, Table, delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from compliance.audit.entry import Entry
-from compliance.audit.table import audit_disclosure, check_record
+from compliance.audit.table import audit_disclosure, audit_mark, check_record
+
+if TYPE_CHECKING:
+    from compliance.audit.log import AuditLog
 
 Projector = Callable[[Connection, Entry], None]
 _projectors: dict[str, list[Projector]] = {}
 _tables: list[Table] = []
+_MARK, _BATCH = "projections", 500
+_mark = select(audit_mark.c.size).where(audit_mark.c.name == _MARK)
 _insert_check = insert(check_record).on_conflict_do_nothing(index_elements=["pos"])
 
 
@@ -88,3 +94,37 @@ def check_row(entry: Entry) -> dict[str, Any]:
         "replaces": body.get("replaces"),
         "document": entry.document,
     }
+
+
+def catch_up(audit: AuditLog, progress: Callable[[int], None] = lambda size: None) -> int:
+    """Write every entry since the last mark that is not in the tables yet. Returns how many entries were looked at.
+
+    Checks that are there are passed over: their answers are not signed twice.
+    """
+    size, _ = audit.head()
+    with audit.engine.connect() as connection:
+        start = connection.scalar(_mark) or 0
+    entries = audit.entries(start, size)
+    while batch := list(islice(entries, _BATCH)):
+        with audit.engine.begin() as connection:
+            among = check_record.c.pos.between(batch[0].position, batch[-1].position)
+            there = set(connection.scalars(select(check_record.c.pos).where(among)))
+            for entry in batch:
+                if entry.position not in there and is_projected(entry.kind):
+                    project(connection, entry.kind, audit.answered(entry))
+            _set_mark(connection, batch[-1].position + 1)
+        progress(batch[-1].position + 1)
+    return max(size - start, 0)
+
+
+def rebuild(audit: AuditLog, progress: Callable[[int], None] = lambda size: None) -> int:
+    """Empty the tables that are made from the log alone, and write them anew."""
+    with audit.engine.begin() as connection:
+        clear(connection)
+        _set_mark(connection, 0)
+    return catch_up(audit, progress)
+
+
+def _set_mark(connection: Connection, size: int) -> None:
+    statement = insert(audit_mark).values(name=_MARK, size=size)
+    connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"size": size}))

@@ -8,10 +8,10 @@ from typing import Any
 
 from sqlalchemy import Engine, Select, select
 
+from compliance.audit.append import Turns
 from compliance.audit.entry import Entry
-from compliance.audit.signing import Keyring
+from compliance.audit.keys import Keyring
 from compliance.audit.table import audit_disclosure, audit_entry
-from compliance.audit.turn import Turns
 from compliance.errors import LogBroken
 from compliance.proof import tiles
 from compliance.proof.merkle import EMPTY_ROOT, Span, consistency_spans, fold_complete, inclusion_spans, prove, split
@@ -41,8 +41,7 @@ class LogReads:
     def durable_head(self) -> tuple[int, bytes]:
         """Size and root of what no crash can take back: only such a head is signed, remembered or published."""
         head = self.head()
-        with self.turns.connect() as connection:
-            self.turns.durable(connection)
+        self.turns.durable()
         return head
 
     def root_at(self, size: int) -> bytes:

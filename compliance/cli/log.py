@@ -13,7 +13,7 @@ from flask import Flask
 from flask.cli import AppGroup
 from ulid import ULID
 
-from compliance.audit import catchup, erasure, keys, witnesses
+from compliance.audit import erasure, keys, projection, witnesses
 from compliance.audit.log import AuditLog
 from compliance.audit.verify import verify as verify_database
 from compliance.audit.verify import verify_checks
@@ -151,7 +151,7 @@ def proof(entry_id: str) -> None:
 @click.option("--fresh", is_flag=True, help="Empty the tables first and build them anew.")
 def project(fresh: bool) -> None:
     """Bring the tables that show the log up to it."""
-    done = (catchup.rebuild if fresh else catchup.catch_up)(_log(), _progress)
+    done = (projection.rebuild if fresh else projection.catch_up)(_log(), _progress)
     click.echo(f"{done} entries projected")
 
 

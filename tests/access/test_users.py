@@ -80,7 +80,7 @@ def test_no_entry_means_no_person(users: Users, monkeypatch: pytest.MonkeyPatch)
     def full(*args: object, **named: object) -> None:
         raise OSError("no space left")
 
-    monkeypatch.setattr("compliance.audit.log.append", full)
+    monkeypatch.setattr("compliance.audit.append.Turns.append", full)
     with pytest.raises(Exception, match="log cannot be written"):
         add(users)
     assert users.all() == []

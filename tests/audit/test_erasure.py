@@ -9,9 +9,9 @@ from hashlib import sha256
 
 from sqlalchemy import text
 
-from compliance.audit.catchup import rebuild
 from compliance.audit.erasure import about, erase, outlived
 from compliance.audit.log import AuditLog
+from compliance.audit.projection import rebuild
 from compliance.audit.verify import verify, verify_checks
 from compliance.gate import Recorded
 from compliance.proof.note import unb64

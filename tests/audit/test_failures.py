@@ -17,8 +17,8 @@ from sqlalchemy import event, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from compliance.audit import turn, witnesses
+from compliance.audit.keys import Keyring
 from compliance.audit.log import AuditLog
-from compliance.audit.signing import Keyring
 from compliance.audit.verify import verify
 from compliance.errors import LogBroken, LogUnavailable, Misconfigured
 from compliance.gate import Recorded

@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import select, text
 
 from compliance.audit import projection
-from compliance.audit.catchup import catch_up, rebuild
 from compliance.audit.log import AuditLog
+from compliance.audit.projection import catch_up, rebuild
 from compliance.audit.table import check_record
 from compliance.audit.verify import verify_checks
 from compliance.errors import LogBroken

@@ -17,7 +17,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import select, update
 
 from compliance import work
-from compliance.audit.catchup import rebuild
+from compliance.audit.projection import rebuild
 from compliance.batches import reading, run
 from compliance.batches.table import BATCH, LINE
 from compliance.deployment import Deployment, deployment

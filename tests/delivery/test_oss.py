@@ -12,7 +12,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from compliance import work
-from compliance.audit.catchup import rebuild
+from compliance.audit.projection import rebuild
 from compliance.delivery import oss
 from compliance.deployment import Deployment, deployment
 from compliance.errors import BadInput

@@ -16,7 +16,7 @@ from sqlalchemy import text
 
 from compliance import work
 from compliance.access.clients import Client, Clients
-from compliance.audit.catchup import rebuild
+from compliance.audit.projection import rebuild
 from compliance.batches import run
 from compliance.database import db
 from compliance.delivery import outbox
