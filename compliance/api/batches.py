@@ -26,7 +26,10 @@ PATH, NEVER = "/api/v1/batches", '{"retry_after": null}'
 blueprint = Blueprint("batches", __name__, url_prefix=PATH, description="Many checks at once")
 LIST = {"type": "object", "required": ["checks"], "additionalProperties": False}
 LIST |= {"properties": {"checks": {"type": "array", "maxItems": reading.MOST, "items": DOCUMENTS["Question"].shown}}}
-RESULTS: dict[Any, Any] = {**failures(404), 200: {"content": {"text/csv": {"schema": {"type": "string"}}}}}
+RESULTS: dict[Any, Any] = {
+    **failures(404),
+    200: {"description": "One row a line", "content": {"text/csv": {"schema": {"type": "string"}}}},
+}
 TAKEN = {"text/csv": {"schema": {"type": "string"}}, "application/json": {"schema": LIST}}
 
 

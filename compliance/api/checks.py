@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
@@ -19,6 +20,7 @@ from compliance.api.schemas import ANSWER
 from compliance.audit import document
 from compliance.audit.checks import CheckFilter, CheckRecord
 from compliance.audit.entry import Entry
+from compliance.audit.replays import past_policies
 from compliance.casework.office import decision_shown
 from compliance.database import db
 from compliance.deployment import deployment
@@ -78,15 +80,10 @@ def once_key() -> str | None:
 
 def question_of(stated: Any) -> Question:
     """What the caller asks. Raises BadInput, ForeignRegion."""
-    running = deployment()
-    return read_question(
-        stated,
-        regions=g.caller.client.regions,
-        policy=running.policy,
-        now=running.clock(),
-        asker=g.caller.asker,
-        request_id=g.request_id,
-    )
+    running, caller = deployment(), g.caller
+    now, regions = running.clock(), caller.client.regions
+    told = {"policy": running.policy, "asker": caller.asker, "request_id": g.request_id}
+    return read_question(stated, regions=regions, now=now, **told)
 
 
 def shown(text: str) -> str:
@@ -141,14 +138,10 @@ def proof(check_id: str) -> Response:
     """The entry as it was hashed, and the proof that it is in the log."""
     entry, log = _entry(check_id), deployment().log
     size = log.head()[0]
-    found = {
-        "body": b64(entry.raw),
-        "index": entry.position,
-        "leaf_hash": b64(entry.leaf_hash),
-        "proof": [b64(step) for step in log.inclusion(entry.position, size)],
-        "checkpoint": log.keyring.head(size, log.root_at(size)),
-        "disclosures": log.disclosures([check_id]).get(check_id, []),
-    }
+    found: dict[str, Any] = {"body": b64(entry.raw), "index": entry.position, "leaf_hash": b64(entry.leaf_hash)}
+    found["proof"] = [b64(step) for step in log.inclusion(entry.position, size)]
+    found["checkpoint"] = log.keyring.head(size, log.root_at(size))
+    found["disclosures"] = log.disclosures([check_id]).get(check_id, [])
     return _json(found)
 
 
@@ -173,15 +166,10 @@ def replay(check_id: str) -> Response:
     again, running = law_replay.replay(_entry(check_id).body, _policies()), deployment()
     looked = {"check": check_id, "same": again.same, "asker": {"kind": g.caller.asker.kind, "id": g.caller.asker.id}}
     running.log.append("log.replayed", looked, entry_id=str(ULID()), private={}, at=running.clock())
-    decision = to_json(again.decision)
-    answer = {
-        "same": again.same,
-        "verdict": decision["verdict"],
-        "findings": [document.finding(one) for one in decision["findings"]],
-        "differences": [{"path": d.path, "then": d.then, "now": d.now} for d in again.differences],
-        "policy_sha256": again.policy_sha256,
-    }
-    return _json(answer)
+    decided, differing = to_json(again.decision), [asdict(one) for one in again.differences]
+    answer = {"same": again.same, "verdict": decided["verdict"], "policy_sha256": again.policy_sha256}
+    findings = [document.finding(one) for one in decided["findings"]]
+    return _json(answer | {"findings": findings, "differences": differing})
 
 
 def _mine(check_id: str) -> CheckRecord:
@@ -193,21 +181,14 @@ def _mine(check_id: str) -> CheckRecord:
 
 
 def _entry(check_id: str) -> Entry:
-    _mine(check_id)
-    entry = deployment().log.entry(check_id)
-    if entry is None:
+    if (entry := deployment().log.entry(_mine(check_id).id)) is None:
         raise Problem(404, "there is no such check")
     return entry
 
 
 def _policies() -> law_replay.Policies:
-    """The policies of the past, from the texts in the log."""
-
-    def text_of(sha256: str) -> str | None:
-        entry = deployment().log.entry(f"policy.text.{sha256}")
-        return entry.body["text"] if entry else None
-
-    found: law_replay.Policies = current_app.extensions.setdefault("compliance-past", law_replay.Policies(text_of))
+    """The policies of the past, read once by each process."""
+    found: law_replay.Policies = current_app.extensions.setdefault("compliance-past", past_policies(deployment().log))
     return found
 
 

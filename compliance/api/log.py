@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from flask import Response, g
 from flask_smorest import Blueprint
@@ -19,22 +20,31 @@ from compliance.errors import LogBroken
 from compliance.proof import tiles
 from compliance.proof.note import b64
 
-PLAIN, BYTES = "text/plain; charset=utf-8", "application/octet-stream"
+PLAIN, BYTES, HTML, JSON = "text/plain; charset=utf-8", "application/octet-stream", "text/html", "application/json"
 PAGE = Path(tiles.__file__).parent / "receipt.html"
 FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable"}
+BETWEEN = "<int(max=9007199254740991):{}>/<int(max=9007199254740991):{}>"
 blueprint = Blueprint("log", __name__, url_prefix="/api/v1/log", description="The append-only log (C2SP tlog-tiles)")
 
 
-@blueprint.get("/checkpoint")
-@blueprint.response(200, {"type": "string"}, content_type="text/plain", description="A signed note")
+def public(rule: str, kind: str, what: str) -> Callable[[Any], Any]:
+    """A path that needs no key; what the log does not hold is 404."""
+    schema = {"type": "object"} if kind == JSON else {"type": "string"}
+
+    def add(view: Any) -> Any:
+        view = blueprint.response(200, schema, content_type=kind.partition(";")[0], description=what)(view)
+        return blueprint.get(rule)(blueprint.alt_response(404, description="Not in the log, or not yet")(view))
+
+    return add
+
+
+@public("/checkpoint", PLAIN, "A signed note")
 def checkpoint() -> Response:
     """The newest head, signed now."""
     return Response(deployment().log.checkpoint(), content_type=PLAIN)
 
 
-@blueprint.get("/witnessed")
-@blueprint.response(200, {"type": "string"}, content_type="text/plain", description="A signed note")
-@blueprint.alt_response(404, description="No head was published yet")
+@public("/witnessed", PLAIN, "A signed note")
 def witnessed() -> Response:
     """The newest head that was published, with the cosignatures of its witnesses."""
     note = witnesses.published(deployment().log)
@@ -43,51 +53,40 @@ def witnessed() -> Response:
     return Response(note, content_type=PLAIN)
 
 
-@blueprint.get("/keys")
-@blueprint.response(200, {"type": "string"}, content_type="text/plain", description="One public key a line")
+@public("/keys", PLAIN, "One public key a line")
 def keys() -> Response:
     """The public keys that sign now, then those that signed before."""
     keyring = deployment().log.keyring
     return Response("".join(f"{key}\n" for key in [*keyring.keys, *keyring.retired]), content_type=PLAIN)
 
 
-@blueprint.get("/consistency/<int(max=9007199254740991):old>/<int(max=9007199254740991):new>")
-@blueprint.response(200, {"type": "object"}, description="Hashes in RFC 6962's order")
-@blueprint.alt_response(404, description="The log does not reach so far")
+@public(f"/consistency/{BETWEEN.format('old', 'new')}", JSON, "Hashes in RFC 6962's order")
 def consistency(old: int, new: int) -> Response:
     """The proof that the log of `new` entries begins with that of `old`."""
-    try:
-        return _hashes(deployment().log.consistency(old, new))
-    except LogBroken as error:
-        raise Problem(404, str(error)) from error
+    return _hashes(deployment().log.consistency, old, new)
 
 
-@blueprint.get("/inclusion/<int(max=9007199254740991):index>/<int(max=9007199254740991):size>")
-@blueprint.response(200, {"type": "object"}, description="Hashes in RFC 6962's order")
-@blueprint.alt_response(404, description="The log does not reach so far")
+@public(f"/inclusion/{BETWEEN.format('index', 'size')}", JSON, "Hashes in RFC 6962's order")
 def inclusion(index: int, size: int) -> Response:
     """The proof that entry `index` is among the first `size` entries."""
+    return _hashes(deployment().log.inclusion, index, size)
+
+
+def _hashes(prove: Callable[[int, int], Any], *numbers: int) -> Response:
     try:
-        return _hashes(deployment().log.inclusion(index, size))
+        return Response(json.dumps({"proof": [b64(step) for step in prove(*numbers)]}), content_type=JSON)
     except LogBroken as error:
         raise Problem(404, str(error)) from error
 
 
-@blueprint.get("/receipt.html")
-@blueprint.response(200, {"type": "string"}, content_type="text/html", description="A page to keep")
+@public("/receipt.html", HTML, "A page to keep")
 def receipt_page() -> Response:
     """A page that verifies receipts offline; it loads nothing and sends nothing."""
     headers = {"Content-Disposition": "attachment; filename=bukti-receipt.html", "Cache-Control": "max-age=3600"}
-    return Response(PAGE.read_bytes(), content_type="text/html; charset=utf-8", headers=headers)
+    return Response(PAGE.read_bytes(), content_type=f"{HTML}; charset=utf-8", headers=headers)
 
 
-def _hashes(proof: Sequence[bytes]) -> Response:
-    return Response(json.dumps({"proof": [b64(step) for step in proof]}), content_type="application/json")
-
-
-@blueprint.get("/tile/<path:name>")
-@blueprint.response(200, {"type": "string", "format": "binary"}, content_type=BYTES, description="Hashes, or entries")
-@blueprint.alt_response(404, description="There is no such tile, or not yet")
+@public("/tile/<path:name>", BYTES, "Hashes, or entries")
 def tile(name: str) -> Response:
     """A tile `<L>/<N>[.p/<W>]` of hashes; `entries/<N>[.p/<W>]`, the entries themselves, needs scope `audit`."""
     log = deployment().log
