@@ -22,6 +22,7 @@ from ulid import ULID
 from compliance.audit.entry import Entry
 from compliance.audit.projection import projects
 from compliance.database import Moment, db
+from compliance.deployment import deployment
 from compliance.errors import BadInput, FieldError
 from compliance.gate import Log
 
@@ -101,8 +102,7 @@ class Clients:
         key_id, _, secret = rest.partition(".")
         if prefix != PREFIX or not key_id.isalnum() or not secret:
             return None
-        reading = db.engine.execution_options(isolation_level="AUTOCOMMIT")  # no transaction around one statement
-        with reading.connect() as connection:
+        with deployment().log.turns.reading.connect() as connection:
             row = connection.execute(BY_KEY, {"key_id": key_id}).one_or_none()
         if row is None or not hmac.compare_digest(row.digest, hashlib.sha256(secret.encode()).digest()):
             return None
