@@ -96,7 +96,7 @@ def test_a_supervisor_goes_from_the_articles_lists_to_its_sentence(
     expect(page.locator(".sentence")).to_contain_text("dari 39 OPD, 13 terdaftar, 26 belum")
     with page.expect_download() as download:
         page.click("text=Unduh untuk rapat")
-    book = openpyxl.load_workbook(download.value.path())
+    book = openpyxl.load_workbook(io.BytesIO(Path(download.value.path()).read_bytes()))
     assert "dari 39 OPD, 13 terdaftar, 26 belum" in [row[0].value for row in book["Kalimat"].iter_rows()]
     context.close()
 
