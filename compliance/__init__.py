@@ -39,6 +39,7 @@ def create_app(
     from compliance.gate import Gate
     from compliance.law.policy import Policy
     from compliance.registry.sources import build
+    from compliance.registry.turns import Turns
 
     app = Flask(__name__, static_folder=None, template_folder=None)
     app.config.update(
@@ -46,6 +47,7 @@ def create_app(
         SQLALCHEMY_DATABASE_URI=settings.database_url,
         SQLALCHEMY_ENGINE_OPTIONS=engine_options(settings.database_url),
     )
+    app.wsgi_app = Turns(app.wsgi_app)  # type: ignore[method-assign]
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
@@ -61,7 +63,7 @@ def create_app(
             policy,
             chosen,
             log,
-            office or CaseOffice(db.engine),
+            office or CaseOffice(log.turns.reading),
             clock=clock,
             secret=settings.secret_key.encode(),
             timeout=settings.registry_timeout,

@@ -26,6 +26,7 @@ from compliance.law.facts import Answer, Ask
 from compliance.registry.mapping import Agreed
 from compliance.registry.port import Purpose
 from compliance.registry.reach import Client, deadline, left
+from compliance.registry.turns import aside
 from compliance.registry.wire import MAX_BYTES, read_document, understand
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class HttpSource:
 
     def raw(self, ask: Ask, purpose: Purpose) -> bytes:
         """The answer's body, not yet understood. Raises RegistryUnavailable or RegistryMisunderstood."""
-        with deadline(purpose.ends_at):
+        with aside(), deadline(purpose.ends_at):
             for attempt in count(1):
                 try:
                     return self.auth.unwrap(self._call(ask, purpose))

@@ -24,10 +24,12 @@ import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from html import escape
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import parse_qsl
+
+from jinja2 import Template
 
 from compliance.errors import RegistryUnavailable
 from compliance.law.facts import Answer, Ask
@@ -37,17 +39,11 @@ from compliance.registry.port import Purpose
 from compliance.registry.wire import read_document, understand
 
 Json = dict[str, Any]
-WORLD: Json = tomllib.loads(Path(__file__).with_name("sandbox_world.toml").read_text(encoding="utf-8"))
+HERE = Path(__file__)
+WORLD: Json = tomllib.loads(HERE.with_name("sandbox_world.toml").read_text(encoding="utf-8"))
+HANG = 60.0  # seconds; a caller that leaves ends it
 _TOKEN = re.compile(r"\{(month|day)([+-][0-9]+)\}")
 _PLAIN_SHARE = 192  # of 256: how many NIB of no scenario are in order
-HANG = 60.0  # seconds; a caller that leaves ends it
-STATUS = {200: "OK", 204: "No Content", 302: "Found", 401: "Unauthorized", 404: "Not Found", 429: "Too Many Requests"}
-KINDS = {
-    "scenario": "Badan usaha: awalan NIB / NIK · Employers: first digits of NIB or NIK",
-    "person": "Orang: awalan NIK · Persons: first digits of the NIK",
-    "project": "Proyek: awalan nomor · Projects: first digits of the number",
-    "failure": "Gangguan: awalan NIB, NIK, nomor proyek · Failures: first digits of NIB, NIK or project number",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +64,13 @@ def reply(path: str, query: Mapping[str, str], now: datetime) -> Reply:
     match key and path:
         case "/v1/badan-usaha":
             found = _employer(key, value, number, failure)
-        case "/v1/peserta":
-            found = _listed("person", number, failure)
         case "/v1/proyek" if key == "npp":
             project = (_row("scenario", number) or {}).get("project")
             found = project and {"nomor": f"79{number[2:13]}", "npp": value, **project}
-        case "/v1/proyek":
-            project = _listed("project", number, failure)
-            found = project and {"nomor": number, **project}
+        case "/v1/peserta" | "/v1/proyek":
+            kind = "person" if path == "/v1/peserta" else "project"
+            row = _row(kind, number) or (WORLD[kind][0] if failure else None)
+            found = row and row["answer"] | ({"nomor": number} if kind == "project" else {})
         case _:
             return Reply(b'{"error": "tidak dikenal"}', 404)
     head = {"per_tanggal": now.isoformat(timespec="seconds"), "no_ref": f"SANDBOX-{now:%Y%m%d}-{number[-4:]}"}
@@ -86,8 +81,7 @@ def reply(path: str, query: Mapping[str, str], now: datetime) -> Reply:
 def _number(key: str, value: str) -> str:
     """The NIB (or NIK, or project number) behind a number: NPWP `0` + 12 digits of the NIB + `000`, NPP `P` + NIB."""
     if key == "npwp" and value.startswith("0") and value.endswith("000"):
-        core = value[1:13]
-        return (core[0] if core[0] in "67" else "8") + core
+        return (value[1] if value[1] in "67" else "8") + value[1:13]
     return value[1:] if key == "npp" and value.startswith("P") else value
 
 
@@ -95,19 +89,16 @@ def _row(kind: str, number: str) -> Any:
     return next((row for row in WORLD[kind] if number.startswith(row["prefix"])), None)
 
 
-def _listed(kind: str, number: str, failure: Json) -> Json | None:
-    row = _row(kind, number) or (WORLD[kind][0] if failure else None)
-    return row and row["answer"]
-
-
 def _employer(key: str, value: str, number: str, failure: Json) -> Json | None:
     if firm := next((firm for firm in WORLD["firm"] if firm.get(key) == value), None):
         return _record(firm, firm["npp"]) | {name: firm[name] for name in ("nama", "nib", "npwp")}
-    row: Json | None = failure or _row("scenario", number) or _by_chance(number)
+    digest = hashlib.sha256(number.encode()).digest()
+    row: Json | None = failure or _row("scenario", number)
+    if not row and re.fullmatch(r"(?!66|77)[0-9]{13}", number):  # mostly in order, else one scenario
+        row = WORLD["scenario"][0 if digest[0] < _PLAIN_SHARE else digest[1] % len(WORLD["scenario"])]
     if not row or key in row.get("missing", ()):
         return None
     nib, npwp, names = number[:13], f"0{number[1:13]}000", WORLD["names"]
-    digest = hashlib.sha256(nib.encode()).digest()
     words = (names[kind][digest[place] % len(names[kind])] for place, kind in enumerate(("forms", "first", "second")))
     numbers = {"nama": " ".join(words), "nib": nib, "npwp": npwp if _number("npwp", npwp) == nib else None}
     return numbers | _record(row, value if key == "npp" else f"P{nib}") | _nulled(row.get("answer", {}))
@@ -118,15 +109,6 @@ def _record(row: Json, npp: str) -> Json:
     if "second" in row:
         accounts.append(WORLD["account"] | {"npp": f"{npp[:19]}X"} | row["second"])
     return {"kepesertaan": accounts, "teguran": None, "tmp2t": None}
-
-
-def _by_chance(number: str) -> Json | None:
-    """A NIB of no scenario: mostly in order, else one scenario, always the same for the same digits."""
-    if not re.fullmatch(r"[0-9]{13}", number) or number[:2] in ("66", "77"):
-        return None
-    digest = hashlib.sha256(number.encode()).digest()
-    row: Json = WORLD["scenario"][0 if digest[0] < _PLAIN_SHARE else digest[1] % len(WORLD["scenario"])]
-    return row
 
 
 def _nulled(changes: Json) -> Json:
@@ -175,15 +157,19 @@ class InProcess:
 
 def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
     """WSGI. Behaves as the number asked for demands, down to the socket."""
-    path = environ.get("PATH_INFO", "/")
-    query = dict(parse_qsl(environ.get("QUERY_STRING", "")))
-    got = _page() if path == "/" else reply(path, query, datetime.now(UTC))
+    path, query = environ.get("PATH_INFO", "/"), dict(parse_qsl(environ.get("QUERY_STRING", "")))
+    if path == "/":
+        page = Template(HERE.with_name("sandbox.html").read_text("utf-8"), autoescape=True).render(world=WORLD)
+        got = Reply(page.encode(), headers={"Content-Type": "text/html; charset=utf-8"})
+    else:
+        got = reply(path, query, datetime.now(UTC))
     if got.manner == "slow":
         time.sleep(3)
     elif got.manner != "answer":
         _misbehave(environ.get("gunicorn.socket") or environ["werkzeug.socket"], got)
-    headers = {**got.headers, "Content-Length": str(len(got.body))}
-    start_response(f"{got.status} {STATUS.get(got.status, 'Error')}", list(headers.items()))
+    start_response(
+        f"{got.status} {HTTPStatus(got.status).phrase}", [*got.headers.items(), ("Content-Length", str(len(got.body)))]
+    )
     return [got.body]
 
 
@@ -205,29 +191,9 @@ def _misbehave(wire: socket.socket, got: Reply) -> NoReturn:
     raise ConnectionResetError(errno.ECONNRESET, got.manner)
 
 
-def _page() -> Reply:
-    """The table of what is answered: HTML, of which the frame stands in sandbox.html."""
-    firms = tables = ""
-    for firm in WORLD["firm"]:
-        firms += f"<tr><td>{firm['nib']}<td>{firm['npwp']}<td>{firm['npp']}<td>{escape(firm['nama'])}"
-    for kind, title in KINDS.items():
-        tables += f"<h2>{escape(title)}</h2><table><tr><th>Awalan<th>Jawaban<th lang=en>Answer"
-        for row in WORLD[kind]:
-            tables += f"<tr><td>{row['prefix']}…<td>{escape(row['id'])}<td lang=en>{escape(row['en'])}"
-        tables += "</table>"
-    frame = Path(__file__).with_name("sandbox.html").read_text(encoding="utf-8")
-    page = frame.replace("{firms}", firms).replace("{tables}", tables)
-    return Reply(page.encode(), headers={"Content-Type": "text/html; charset=utf-8"})
-
-
-def main() -> None:
-    """Serve on 127.0.0.1 with gunicorn, in this process."""
+if __name__ == "__main__":  # serve on this machine with gunicorn, in this process
     options = argparse.ArgumentParser(description="The sandbox agency, on this machine only.")
     options.add_argument("--port", type=int, default=8001)
     bind = f"127.0.0.1:{options.parse_args().port}"
     serve = ["-k", "gthread", "--threads", "64", "--no-control-socket", "--log-level", "warning", "-b", bind]
     os.execv(sys.executable, [sys.executable, "-m", "gunicorn", *serve, f"{__spec__.name}:app"])  # noqa: S606
-
-
-if __name__ == "__main__":
-    main()
