@@ -10,11 +10,11 @@ from flask import redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 
 from compliance.access.users import Role
-from compliance.access.users_sign_in import SignedIn, SignInFailed, SignInLocked
+from compliance.access.users_sign_in import SignedIn, SignInFailed
 from compliance.deployment import deployment
 from compliance.errors import BadInput
-from compliance.web import checks, language, paper, visitors
-from compliance.web.pages import _, pages
+from compliance.web import checks, paper, visitors
+from compliance.web.pages import pages
 from compliance.web.visitors import CARRIED, CHECKERS, EVERYBODY, allow, me, sign_ins
 
 FIRST = {Role.CLERK: "check_form", Role.SUPERVISOR: "check_form", Role.AUDITOR: "audit", Role.ADMINISTRATOR: "users"}
@@ -38,7 +38,7 @@ def sign_in() -> ResponseReturnValue:
     try:
         found = sign_ins().password(typed, request.form["password"], request.remote_addr or "")
     except SignInFailed as failure:
-        return visitors.sign_in_page(typed, _said(failure, _("Nama pengguna atau kata sandi tidak cocok.")), carried)
+        return visitors.sign_in_page(typed, failure, carried)
     if not found.complete:
         session["pending"] = found.token
         return redirect(url_for("web.second_factor"))
@@ -54,13 +54,6 @@ def _local(onward: str) -> str:
     return onward if safe else url_for("web.home")
 
 
-def _said(failure: SignInFailed, refused: str) -> str:
-    if not isinstance(failure, SignInLocked):
-        return refused
-    at = language.moment(failure.until, deployment().settings.region)
-    return _("Terlalu banyak percobaan. Coba lagi setelah %(at)s, atau hubungi administrator.", at=at)
-
-
 def _pending() -> SignedIn | None:
     return sign_ins().current(session.get("pending", ""), complete=False)
 
@@ -68,7 +61,7 @@ def _pending() -> SignedIn | None:
 @pages.route("/masuk/kode", methods=["GET", "POST"])
 @allow()
 def second_factor() -> ResponseReturnValue:
-    pending, error = _pending(), ""
+    pending, failure = _pending(), None
     if not pending:
         return redirect(url_for("web.sign_in"))
     if not sign_ins().has_second_factor(pending.user):
@@ -77,16 +70,16 @@ def second_factor() -> ResponseReturnValue:
         try:
             visitors.begin(sign_ins().second_factor(pending, request.form.get("code", "")))
             return redirect(url_for("web.home"))
-        except SignInFailed as failure:
-            error = _said(failure, _("Kode tidak cocok atau sudah dipakai. Tunggu kode berikutnya."))
-    return render_template("pages/second_factor.html", error=error), 401 if error else 200
+        except SignInFailed as error:
+            failure = error
+    return render_template("pages/second_factor.html", failure=failure), 401 if failure else 200
 
 
 @pages.route("/masuk/telepon", methods=["GET", "POST"])
 @allow()
 def enrol() -> ResponseReturnValue:
     """Set up the telephone. Its seed is made from this sign-in, so that it is not stored before it is confirmed."""
-    pending, error = _pending(), ""
+    pending, failure = _pending(), None
     if not pending or sign_ins().has_second_factor(pending.user):
         return redirect(url_for("web.second_factor"))
     secret = deployment().settings.secret_key.encode()
@@ -96,12 +89,11 @@ def enrol() -> ResponseReturnValue:
             done, codes = sign_ins().enrol(pending, seed, request.form.get("code", "").strip())
             visitors.begin(done)
             return render_template("pages/recovery.html", codes=codes)
-        except SignInFailed as failure:
-            refused = _("Kode tidak cocok. Periksa jam di telepon Anda, lalu coba kode berikutnya.")
-            error = _said(failure, refused)
+        except SignInFailed as error:
+            failure = error
     address = pyotp.TOTP(seed).provisioning_uri(name=pending.user.sign_in, issuer_name="Pemeriksaan Kepatuhan")
-    page = render_template("pages/enrol.html", error=error, seed=seed, qr=paper.qr(address))
-    return page, 401 if error else 200
+    page = render_template("pages/enrol.html", failure=failure, seed=seed, qr=paper.qr(address))
+    return page, 401 if failure else 200
 
 
 @pages.route("/keluar", methods=["POST"])
@@ -120,14 +112,12 @@ def sign_out_everywhere() -> ResponseReturnValue:
 @pages.route("/akun", methods=["GET", "POST"])
 @allow(*EVERYBODY)
 def account() -> ResponseReturnValue:
-    error, user = "", me()
+    user, failure = me(), None
     if request.method == "POST":
         try:
             sign_ins().confirm(user, request.form.get("password", ""))
             sign_ins().users.set_password(user, request.form.get("new_password", ""), user.id)
             return visitors.leave("web.sign_in")
-        except BadInput:
-            error = _("Kata sandi baru harus 12 sampai 200 karakter dan tidak memuat nama pengguna.")
-        except SignInFailed as failure:
-            error = _said(failure, _("Kata sandi sekarang tidak cocok."))
-    return render_template("pages/account.html", error=error), 422 if error else 200
+        except (BadInput, SignInFailed) as error:
+            failure = error
+    return render_template("pages/account.html", failure=failure), 422 if failure else 200

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
@@ -12,12 +11,13 @@ from urllib.parse import urlencode
 from flask import Response, g, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import refresh
+from flask_wtf.csrf import CSRFError
 
 from compliance.access.once import OnceKey, check_once
 from compliance.audit.checks import CheckFilter, CheckRecord
 from compliance.database import db
 from compliance.deployment import deployment
-from compliance.errors import AskedInProgress, AskedOtherwise, BadInput, FieldError, LogUnavailable
+from compliance.errors import AskedInProgress, AskedOtherwise, BadInput, LogUnavailable
 from compliance.gate import Asker, Question
 from compliance.intake import read_question, refused
 from compliance.law.law import GateRule
@@ -27,15 +27,15 @@ from compliance.web.pages import _, pages
 from compliance.web.visitors import CHECKERS, allow, me, sign_in_page
 
 MAIN = ("permit_type", "region")
-PER_PAGE = 25
-WAITING = 100
+PER_PAGE, WAITING = 25, 100
+STATUS = {BadInput: 422, AskedInProgress: 409, LogUnavailable: 503, CSRFError: 400}
 
 
 def rescue(signed_out: bool) -> ResponseReturnValue:
     """A form came after its session had ended: nothing that was typed is lost."""
     if signed_out:
-        return sign_in_page("", _("Sesi Anda berakhir. Masuk lagi; isian Anda tidak hilang."), typed_fields())
-    return form_page(typed_fields(), other=_("Formulir ini sudah kedaluwarsa. Tekan Periksa sekali lagi."), status=400)
+        return sign_in_page("", "ended", typed_fields())
+    return form_page(typed_fields(), CSRFError())
 
 
 @pages.route("/periksa", methods=["GET", "POST"])
@@ -50,7 +50,7 @@ def check_form() -> ResponseReturnValue:
         refresh()
         return form_page(typed)
     if step == "type" or "permit_type" not in typed:
-        return type_page(typed, _("Isi kode jenis izin.") if step == "fields" else "")
+        return type_page(typed, "no permit type" if step == "fields" else "")
     return form_page(typed) if step == "fields" else run(typed)
 
 
@@ -60,26 +60,25 @@ def typed_fields() -> dict[str, str]:
     return {name: text[:1000] for name, text in request.form.items() if name in known and text.strip()}
 
 
-def type_page(typed: dict[str, str], other_error: str = "") -> ResponseReturnValue:
+def type_page(typed: dict[str, str], failure: str = "") -> ResponseReturnValue:
     region, carried = _region(typed), {name: text for name, text in typed.items() if name not in MAIN}
-    told = {"region": region, "carried": carried, "other_error": other_error}
-    page = render_template("pages/check_type.html", permits=permits.offered(region), **told)
-    return page, 422 if other_error else 200
+    told = {"region": region, "carried": carried, "permits": permits.offered(region), "failure": failure}
+    return render_template("pages/check_type.html", **told), 422 if failure else 200
 
 
-def form_page(
-    typed: dict[str, str], errors: Sequence[FieldError] = (), other: str = "", status: int = 200
-) -> ResponseReturnValue:
+def form_page(typed: dict[str, str], failure: Exception | None = None) -> ResponseReturnValue:
     """The form with what was typed; its `once` keeps a repeated click one check. No permit type: the first page."""
+    why, errors = type(failure).__name__ if failure else "", failure.errors if isinstance(failure, BadInput) else ()
     if "permit_type" not in typed:
-        return type_page(typed, other)
+        return type_page(typed, why)
     rule, asked = _needed(typed)
     names = {field.name for field in asked}
     unplaced = [f"{error.pointer}: {error.detail}" for error in errors if fields.field_of(error.pointer) not in names]
     page = render_template(
         "pages/check_form.html",
         boxes=fields.filled(asked, typed, errors),
-        others=[other, *unplaced] if other else unplaced,
+        others=unplaced,
+        failure=why,
         region=_region(typed),
         permit_type=typed["permit_type"].strip(),
         stage=rule.stage if rule else "off",
@@ -87,7 +86,7 @@ def form_page(
         once=request.form.get("once") or secrets.token_urlsafe(18),
         parts=fields.FORM["part"],
     )
-    return page, status
+    return page, STATUS.get(type(failure), 200)
 
 
 def _region(typed: dict[str, str]) -> str:
@@ -117,14 +116,8 @@ def run(typed: dict[str, str]) -> ResponseReturnValue:
             recorded, _again = check_once(key, stated, question, wait=patience)
         except AskedOtherwise:
             recorded, _again = check_once(replace(key, key=secrets.token_urlsafe(18)), stated, question)
-    except BadInput as error:
-        return form_page(typed, error.errors, status=422)
-    except AskedInProgress:
-        waits = _("Pemeriksaan ini masih berjalan. Tunggu beberapa detik, lalu tekan Periksa sekali lagi.")
-        return form_page(typed, other=waits, status=409)
-    except LogUnavailable:
-        nothing = _("Catatan tidak dapat ditulis, jadi tidak ada hasil; permohonan tidak ditolak. Coba lagi nanti.")
-        return form_page(typed, other=nothing, status=503)
+    except (BadInput, AskedInProgress, LogUnavailable) as error:
+        return form_page(typed, error)
     return redirect(url_for("web.result", check_id=recorded.id), 303)
 
 

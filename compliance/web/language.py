@@ -40,7 +40,7 @@ def moment(value: datetime | str | None, region: str) -> str:
     """20 November 2026 pukul 16.00 WITA: an aware moment in the region's zone, with the zone's name."""
     if not value:
         return ""
-    known = deployment().policy.regions.get(region)
+    known = deployment().policy.regions.get(region or deployment().settings.region)
     zone = known.zone if known else ZoneInfo("Asia/Makassar")
     at = (datetime.fromisoformat(value) if isinstance(value, str) else value).astimezone(zone)
     pattern = "d MMMM y 'pukul' HH.mm" if current() == "id" else "d MMMM y 'at' HH:mm"

@@ -94,10 +94,11 @@ def admit() -> ResponseReturnValue | None:
     return None
 
 
-def sign_in_page(typed: str, error: str = "", carried: dict[str, str] | None = None) -> ResponseReturnValue:
-    """The sign-in page; `carried` is a form that comes back after signing in."""
-    told = {"typed": typed, "error": error, "carried": carried or {}, "prefix": CARRIED}
-    return render_template("pages/sign_in.html", onward=request.values.get("next", ""), **told), 401 if error else 200
+def sign_in_page(typed: str, failure: Any = None, carried: dict[str, str] | None = None) -> ResponseReturnValue:
+    """The sign-in page after a failure, if any; `carried` is a form that comes back after signing in."""
+    told = {"typed": typed, "failure": failure, "carried": carried or {}, "prefix": CARRIED}
+    page = render_template("pages/sign_in.html", onward=request.values.get("next", ""), **told)
+    return page, 401 if failure else 200
 
 
 def begin(signed_in: SignedIn | None) -> None:
