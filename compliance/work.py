@@ -17,7 +17,7 @@ from sqlalchemy import Column, Connection, Engine, Integer, String, Table, delet
 from sqlalchemy.dialects.postgresql import insert
 from ulid import ULID
 
-from compliance.audit import witnesses
+from compliance.audit import erasure, witnesses
 from compliance.audit.entry import Entry
 from compliance.audit.projection import projects
 from compliance.audit.replays import replay_checks
@@ -123,7 +123,7 @@ def _spread(key: str) -> timedelta:
 def standing(here: Deployment) -> None:
     """Rows that are always there."""
     with here.log.engine.begin() as connection:
-        for kind in ("sentinel", "heads", "replay", "promises", "coverage"):
+        for kind in ("sentinel", "heads", "replay", "promises", "coverage", "retention"):
             add(connection, kind, "all", here.clock())
 
 
@@ -139,6 +139,13 @@ def publish_head(here: Deployment, row: Row) -> datetime:
     """Every hour the witnesses cosign the newest head, and it is kept for those who ask."""
     witnesses.submit(here.log)
     return here.clock() + timedelta(hours=1)
+
+
+@handles("retention")
+def retire_personal(here: Deployment, row: Row) -> datetime:
+    """Every day personal values leave that a region's schedule has outlived; each erasure is an entry of its own."""
+    erasure.retire(here.log, here.policy, by="retention")
+    return here.clock() + timedelta(days=1)
 
 
 @handles("replay")

@@ -274,8 +274,8 @@ def test_the_command_does_what_is_due_and_ends(app: Flask, here: Deployment, age
     invoke: Callable[..., object] = app.test_cli_runner().invoke
     with app.app_context():
         result = invoke(args=["work"])
-    assert "5 dikerjakan" in result.output  # type: ignore[attr-defined]
-    assert rows(here) == ["coverage:all", "heads:all", "replay:all", "sentinel:all"]
+    assert "7 dikerjakan" in result.output  # type: ignore[attr-defined]
+    assert rows(here) == [f"{kind}:all" for kind in ("coverage", "heads", "promises", "replay", "retention", "sentinel")]
 
 
 def test_every_night_the_last_day_is_judged_again_and_every_hour_a_head_is_kept(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from ulid import ULID
 
 from compliance.audit.entry import Entry
 from compliance.audit.table import audit_disclosure, check_record
+from compliance.law.policy import Policy
 from compliance.proof.package import disclosed
 
 if TYPE_CHECKING:
@@ -46,6 +47,16 @@ def outlived(audit: AuditLog, region: str, before: datetime) -> Iterator[Entry]:
         positions = iter(connection.scalars(query).all())
     while batch := list(islice(positions, _BATCH)):
         yield from audit.entries_at(batch)
+
+
+def retire(audit: AuditLog, policy: Policy, *, by: str) -> dict[str, int]:
+    """Erase what each region has kept as long as its schedule says (`retention_years`). Returns entries by region."""
+    done, now = {}, audit.clock()
+    for region in policy.regions:
+        years = policy.on(policy.today(region, now), region).values["retention_years"]
+        before, ground = now - timedelta(days=years * 365.25), f"retention_years: {years}"
+        done[region] = erase(audit, outlived(audit, region, before), ground=ground, by=by)
+    return done
 
 
 def about(audit: AuditLog, nik: str, *, by: str) -> list[dict[str, Any]]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from datetime import timedelta
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
 
 import click
 from flask import Flask
@@ -28,6 +28,8 @@ log = AppGroup("log", help="The append-only log: verify, publish, erase, keys.")
 receipt = AppGroup("receipt", help="Receipts of checks.")
 by_option = click.option("--by", required=True, help="Who orders it: an id, not a name.")
 key_option = click.option("--key", "given", multiple=True, help="A public key of the log; default: this log's own.")
+FILE, FOLDER = click.Path(exists=True, path_type=Path), click.Path(file_okay=False, path_type=Path)
+TOLD = "new public key, to be given to auditors and witnesses: {}"
 
 
 def register(app: Flask) -> None:
@@ -39,10 +41,23 @@ def _log() -> AuditLog:
     return deployment().log
 
 
-def _broken(error: LogBroken) -> NoReturn:
-    where = "" if error.position is None else f" (first bad position: {error.position})"
-    click.echo(f"BROKEN: {error}{where}")
-    sys.exit(1)
+@contextmanager
+def _verifying() -> Iterator[None]:
+    """What is broken is said with its first bad position, and ends with 1."""
+    try:
+        yield
+    except LogBroken as error:
+        click.echo(f"BROKEN: {error}" + ("" if error.position is None else f" (first bad position: {error.position})"))
+        sys.exit(1)
+
+
+@contextmanager
+def _using() -> Iterator[None]:
+    """What cannot be done now is a wrong usage."""
+    try:
+        yield
+    except LogBroken as error:
+        raise click.UsageError(str(error)) from error
 
 
 def _progress(size: int) -> None:
@@ -51,10 +66,8 @@ def _progress(size: int) -> None:
 
 
 def _trusted(given: tuple[str, ...]) -> list[VerifierKey]:
-    try:
+    with _using():
         return [VerifierKey.parse(key) for key in given] or [*_log().keyring.keys, *_log().keyring.retired]
-    except LogBroken as error:
-        raise click.UsageError(f"--key: {error}") from error
 
 
 @log.command("init")
@@ -64,76 +77,59 @@ def init() -> None:
     if not audit.keyring.path.exists() and audit.head()[0]:
         raise click.UsageError(f"{audit.keyring.path} is missing and the log has entries: put its key back there")
     audit.keyring.create_if_missing()
-    for key in audit.keyring.keys:
-        click.echo(str(key))
+    click.echo("\n".join(map(str, audit.keyring.keys)))
 
 
 @log.command("verify")
-@click.argument("path", required=False, type=click.Path(exists=True, path_type=Path))
-@click.option(
-    "--head", "heads", multiple=True, type=click.Path(exists=True, path_type=Path), help="A signed head kept."
-)
+@click.argument("path", required=False, type=FILE)
+@click.option("--head", "heads", multiple=True, type=FILE, help="A signed head kept.")
 @click.option("--tables/--no-tables", default=False, help="Also compare what pages show of checks with their entries.")
 @key_option
 def verify(path: Path | None, heads: tuple[Path, ...], tables: bool, given: tuple[str, ...]) -> None:
     """Recompute the database's log; or verify PATH: the folder of an export, or the file of a proof."""
-    trusted = _trusted(given)
-    try:
+    trusted, audit = _trusted(given), _log()
+    with _verifying():
         known = {head.size: head.root for head in (open_head(kept.read_text(), trusted) for kept in heads)}
         if path is None:
-            _verify_database(known, tables)
+            own, remembered = witnesses.heads(audit), audit.keyring.remembered()
+            if remembered and remembered.origin == audit.origin:
+                own[remembered.size] = remembered.root
+            size, root = verify_database(audit, own | known, _progress)
+            checks = f", {verify_checks(audit, _progress)} checks shown rightly" if tables else ""
+            click.echo(f"verified: {audit.origin}, {size} entries{checks}, root {root.hex()}")
         elif path.is_dir():
             head = folders.verify(path, trusted, known, _progress)
             click.echo(f"verified: {head.origin}, {head.size} entries")
         else:
-            proved = verify_package(json.loads(path.read_text()), trusted)
-            click.echo(
-                f"verified: {proved.body['kind']} {proved.body['id']} at {proved.position} of {proved.head.origin}"
-            )
-    except LogBroken as error:
-        _broken(error)
-    except ValueError as error:
-        raise click.UsageError(f"{path} is neither an export nor a proof") from error
-
-
-def _verify_database(known: dict[int, bytes], tables: bool) -> None:
-    audit = _log()
-    own = witnesses.heads(audit)
-    remembered = audit.keyring.remembered()
-    if remembered and remembered.origin == audit.origin:
-        own[remembered.size] = remembered.root
-    size, root = verify_database(audit, own | known, _progress)
-    checks = f", {verify_checks(audit, _progress)} checks shown rightly" if tables else ""
-    click.echo(f"verified: {audit.origin}, {size} entries{checks}, root {root.hex()}")
+            try:
+                position, head, body, _ = verify_package(json.loads(path.read_text()), trusted)
+            except ValueError as error:
+                raise click.UsageError(f"{path} is neither an export nor a proof") from error
+            click.echo(f"verified: {body['kind']} {body['id']} at {position} of {head.origin}")
 
 
 @log.command("checkpoint")
 def checkpoint() -> None:
     """Sign the newest head, have it cosigned by the witnesses, keep it, print it."""
-    audit = _log()
-    try:
-        witnesses.submit(audit)
-    except LogBroken as error:
-        _broken(error)
-    click.echo(witnesses.published(audit) or audit.checkpoint(), nl=False)
+    with _verifying():
+        witnesses.submit(_log())
+    click.echo(witnesses.published(_log()) or _log().checkpoint(), nl=False)
 
 
 @log.command("export")
-@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("folder", type=FOLDER)
 @by_option
 def export(folder: Path, by: str) -> None:
     """Write all entries, tiles and the newest head into FOLDER, for outsiders; personal values stay here."""
     audit = _log()
     if folder.exists() and any(folder.iterdir()):
         raise click.UsageError(f"{folder} is not empty")
-    body = {"what": "log", "by": by}
-    audit.append("access.export", body, entry_id=str(ULID()), private={}, at=audit.clock())
-    size, root = audit.head()
+    what = {"what": "log", "by": by}
+    audit.append("access.export", what, entry_id=str(ULID()), private={}, at=audit.clock())
+    size, root = audit.durable_head()
     bodies = (entry.raw for entry in audit.entries(0, size, disclose=False))
-    try:
+    with _verifying():
         folders.write(folder, bodies, audit.keyring.head(size, root), audit.keyring.keys, _progress)
-    except LogBroken as error:
-        _broken(error)
     click.echo(f"{size} entries in {folder}")
 
 
@@ -141,8 +137,7 @@ def export(folder: Path, by: str) -> None:
 @click.argument("entry_id")
 def proof(entry_id: str) -> None:
     """Print the entry, its proof, the newest head and what is disclosed of it, as JSON."""
-    package = _log().package(entry_id)
-    if package is None:
+    if (package := _log().package(entry_id)) is None:
         raise click.UsageError(f"there is no entry {entry_id}")
     click.echo(json.dumps(package, indent=1, ensure_ascii=False))
 
@@ -158,26 +153,24 @@ def project(fresh: bool) -> None:
 @log.command("erase")
 @click.argument("positions", nargs=-1, type=click.IntRange(0))
 @click.option("--field", "fields", multiple=True, help="Only these fields, e.g. nik.")
-@click.option("--region", help="With --older-than: all checks of a region.")
-@click.option("--older-than", "years", type=click.IntRange(1, 100), help="Years, by the region's retention schedule.")
-@click.option("--ground", required=True, help="Why, e.g. the article of the retention schedule.")
+@click.option("--ground", help="Why, e.g. a person's request; needed with POSITIONS.")
+@click.option(
+    "--outlived", is_flag=True, help="All that the regions' retention schedules (retention_years) have outlived."
+)
 @by_option
-def erase(
-    positions: tuple[int, ...], fields: tuple[str, ...], region: str | None, years: int | None, ground: str, by: str
-) -> None:
+def erase(positions: tuple[int, ...], fields: tuple[str, ...], ground: str | None, outlived: bool, by: str) -> None:
     """Erase the personal values of entries at POSITIONS, or of all checks that a retention period has outlived."""
     audit = _log()
-    if bool(positions) == bool(years) or bool(region) != bool(years):
-        raise click.UsageError("give positions, or --region with --older-than")
-    if years:
-        before = audit.clock() - timedelta(days=years * 365.25)
-        wanted = list(erasure.outlived(audit, region or "", before))
-    else:
-        found = [audit.entry_at(position) for position in positions]
-        wanted = [entry for entry in found if entry]
-        if len(wanted) < len(positions):
-            raise click.UsageError("the log has no such position")
-    click.echo(f"{erasure.erase(audit, wanted, ground=ground, by=by, fields=fields or None)} entries erased")
+    if bool(positions and ground) == outlived or (outlived and (positions or fields)):
+        raise click.UsageError("give positions and --ground, or --outlived")
+    if outlived:
+        for region, done in erasure.retire(audit, deployment().policy, by=by).items():
+            click.echo(f"{region}: {done} entries erased")
+        return
+    wanted = audit.entries_at(positions)
+    if len(wanted) < len(set(positions)):
+        raise click.UsageError("the log has no such position")
+    click.echo(f"{erasure.erase(audit, wanted, ground=ground or '', by=by, fields=fields or None)} entries erased")
 
 
 @log.command("person")
@@ -193,28 +186,20 @@ def person(nik: str, by: str) -> None:
 @by_option
 def rotate(finish: bool, by: str) -> None:
     """Sign with a new key beside the old one; later, with --finish, with the new one alone."""
-    try:
-        if finish:
-            for key in keys.finish_rotation(_log(), by=by):
-                click.echo(f"retired: {key}")
-        else:
-            click.echo(f"new public key, to be given to auditors and witnesses: {keys.rotate(_log(), by=by)}")
-    except LogBroken as error:
-        raise click.UsageError(str(error)) from error
+    with _using():
+        told = [f"retired: {key}" for key in keys.finish_rotation(_log(), by=by)] if finish else []
+        click.echo("\n".join(told) if finish else TOLD.format(keys.rotate(_log(), by=by)))
 
 
 @log.command("incident")
 @click.option("--reason", required=True, help="What happened, for everybody to read.")
-@click.option("--head", type=click.Path(exists=True, path_type=Path), help="The highest old head that is known.")
+@click.option("--head", type=FILE, help="The highest old head that is known.")
 @by_option
 def incident(reason: str, head: Path | None, by: str) -> None:
     """Go on under a new LOG_ORIGIN (set it first) after a loss or a compromise."""
-    try:
+    with _using():
         known = Head.parse(head.read_text().partition("\n\n")[0] + "\n") if head else None
-        key = keys.declare_incident(_log(), reason=reason, by=by, known=known)
-    except LogBroken as error:
-        raise click.UsageError(str(error)) from error
-    click.echo(f"new public key, to be given to auditors and witnesses: {key}")
+        click.echo(TOLD.format(keys.declare_incident(_log(), reason=reason, by=by, known=known)))
 
 
 @receipt.command("verify")
@@ -223,13 +208,7 @@ def incident(reason: str, head: Path | None, by: str) -> None:
 def verify_receipt(path: Path, given: tuple[str, ...]) -> None:
     """Verify a receipt offline: the JSON answer of a check, or its JWS alone; `-` reads from standard input."""
     text = sys.stdin.read() if str(path) == "-" else path.read_text()
-    try:
-        click.echo(json.dumps(_claims(text, _trusted(given)), indent=1, ensure_ascii=False))
-    except LogBroken as error:
-        _broken(error)
-
-
-def _claims(text: str, trusted: list[VerifierKey]) -> dict[str, Any]:
-    if not text.lstrip().startswith("{"):
-        return verify_claims(text, trusted)
-    return verify_answer(json.loads(text), trusted)
+    with _verifying():
+        answer = text.lstrip().startswith("{")
+        claims = verify_answer(json.loads(text), _trusted(given)) if answer else verify_claims(text, _trusted(given))
+    click.echo(json.dumps(claims, indent=1, ensure_ascii=False))

@@ -9,11 +9,12 @@ from hashlib import sha256
 
 from sqlalchemy import text
 
-from compliance.audit.erasure import about, erase, outlived
+from compliance.audit.erasure import about, erase, outlived, retire
 from compliance.audit.log import AuditLog
 from compliance.audit.projection import rebuild
 from compliance.audit.verify import verify, verify_checks
 from compliance.gate import Recorded
+from compliance.law.policy import Policy
 from compliance.proof.note import unb64
 from compliance.proof.package import verify_package
 from compliance.proof.receipt import verify_proof
@@ -92,6 +93,21 @@ def test_retention_erases_what_a_region_has_kept_long_enough(add: Add, log: Audi
     young = log.entry("young")
     assert young is not None
     assert young.disclosed
+
+
+def test_the_schedule_of_each_region_is_data_of_its_policy(add: Add, log: AuditLog, clock: Clock) -> None:
+    policy = Policy.load(None)
+    years = policy.on(clock().date(), "73.09").values["retention_years"]
+    add("one")
+    clock.tick(days=years * 365)
+    assert set(retire(log, policy, by="retention").values()) == {0}
+    clock.tick(days=10)
+    assert retire(log, policy, by="retention") == dict.fromkeys(policy.regions, 0) | {"73.09": 1}
+    one, last = log.entry("one"), log.entry_at(1)
+    assert one is not None
+    assert last is not None
+    assert one.disclosed == {}
+    assert last.body["ground"] == f"retention_years: {years}"
 
 
 def test_a_commitment_cannot_be_guessed_from_the_value(add: Add, log: AuditLog) -> None:
