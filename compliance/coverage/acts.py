@@ -17,7 +17,6 @@ from compliance.law.codec import to_json
 from compliance.law.facts import Application, Evidence, Facts, Identity, Match
 
 PART = 25  # lines of one entry: of the longest that may be, 48 kB
-NUMBERS = ("nib", "npwp", "npp")
 WEEK, DAY = timedelta(days=7), timedelta(days=1)
 
 
@@ -73,7 +72,7 @@ def due(here: Deployment, region: str) -> list[standing.Institution]:
     day, found = here.policy.today(region, here.clock()), []
     for one in now_known(here, region):
         last = one.tried.since + (DAY if one.tried.data["why"] == "unavailable" else WEEK) if one.tried else date.min
-        if last <= day and any(one.facts.get(number) for number in NUMBERS):
+        if last <= day and any(one.facts.get(number) for number in lines.NUMBERS):
             found.append((last, one))
     return [one for _, one in sorted(found, key=lambda pair: pair[0])]
 
@@ -85,7 +84,7 @@ def ask(here: Deployment, region: str, one: standing.Institution, asker: Asker) 
     """
     now, started, gate = here.clock(), time.monotonic(), here.gate
     today = here.policy.today(region, now)
-    numbers = {name: one.facts[name] for name in NUMBERS if one.facts.get(name)}
+    numbers = {name: one.facts[name] for name in lines.NUMBERS if one.facts.get(name)}
     application = Application("CAKUPAN", region, today, given=tuple(numbers))
     identity = Identity(name=one.facts["name"], **numbers)
     question = Question(f"cakupan/{one.id}", application, identity, asker, request_id=str(ULID()))

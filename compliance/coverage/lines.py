@@ -85,7 +85,7 @@ def _line(given: Mapping[str, str], today: date) -> tuple[dict[str, Any], list[W
     wrong: list[Wrong] = [(fact, "missing", {}) for fact in ("kind", "name") if not given.get(fact)]
     for fact, text in given.items():
         value, what, words = _value(fact, text) if text else (None, "", {})
-        wrong += [(fact, what, {"given": text[:40]} | words)] if what else []
+        wrong += [(fact, what, {"given": f"…{text[-4:]}" if _holds_nik(text) else text[:40]} | words)] if what else []
         facts |= {fact: value} if value is not None else {}
     facts.setdefault("as_of", today.isoformat())
     total, covered, stated = facts.get("total"), facts.get("covered"), facts.get("registered")
@@ -122,7 +122,7 @@ def _value(fact: str, text: str) -> tuple[Any, str, dict[str, object]]:
         except BadIdentifier as error:
             return None, "no_number", {"fact": fact.upper(), "example": str(error).rpartition("e.g. ")[2]}
         if fact == "npwp" and identifiers.npwp_is_personal(number):
-            return None, "personal_number", {"given": f"…{text[-4:]}"}
+            return None, "personal_number", {}
         return number, "", {}
     return (text, "", {}) if len(text) <= 120 and text.isprintable() else (None, "too_long", {})
 

@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from compliance.audit.entry import Entry
 from compliance.audit.projection import projects
-from compliance.coverage.lines import WORDS
+from compliance.coverage.lines import NUMBERS, WORDS
 from compliance.database import db
 
 ABOUT = ("kind", "district", "payer", "state", "source")  # a source: day and `agency`, `hand` or a list's hash
@@ -81,7 +81,10 @@ def institutions(rows: Iterable[sa.Row[Any]], day: date) -> list[Institution]:
         if row.agency:
             one |= {"tried": row} | ({"answer": row} if row.data["state"] else {})
         else:
-            one["facts"] = {} if "removed" in row.data else one["facts"] | row.data
+            facts = {} if "removed" in row.data else one["facts"] | row.data
+            if any(facts.get(number) != one["facts"].get(number) for number in NUMBERS):
+                one |= {"answer": None, "tried": None}  # what was said of another number
+            one["facts"] = facts
             one["said"] = row if row.data.get("registered") else one["said"]
     there = [_judged(key, day, **one) for key, one in found.items() if one["facts"]]
     return sorted(there, key=lambda one: (one.facts["kind"], one.facts["name"]))

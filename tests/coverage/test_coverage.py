@@ -87,6 +87,7 @@ WRONG = [
     (("desa", "X", "mungkin", "", "", ""), "/3/registered: “mungkin” tidak dikenal"),
     (("desa", "X", "", "-1", "", ""), "/3/total: -1 kurang dari nol"),
     (("desa", "X", "", "dua", "", ""), "/3/total: “dua” bukan jumlah orang"),
+    (("desa", "X", "", "7309054403880002", "", ""), "/3/total: “…0002” bukan jumlah orang"),
     (("desa", "X", "", "5", "6", ""), "/3/covered: terlindungi 6 orang, lebih dari yang seharusnya (5)"),
     (("desa", "X", "belum", "5", "3", ""), "/3/covered: belum terdaftar, tetapi 3 orang terlindungi"),
     (("kelompok BPU", "X", "", "", "", ""), "/3/total: kelompok BPU memerlukan jumlah"),
@@ -283,6 +284,18 @@ def test_what_proves_nothing_never_counts_as_not_registered(
     assert (now.tried.since, now.tried.data["why"]) == (TODAY, why)
     if not listed:
         assert said(here, TODAY, "opd", "OPD") == "dari 1 OPD, 0 terdaftar, 0 belum, 1 belum diketahui"
+
+
+def test_an_answer_about_another_number_counts_no_more(office: Deployment, agency: Agency) -> None:
+    """A wrong NPP made the office look registered; once it is corrected, the list holds until the agency is asked."""
+    agency.knows("N1", "Dinas A")
+    [one] = at(office, TODAY)
+    acts.ask(office, REGION, one, BY)
+    acts.change(office, REGION, one.id, {"as_of": "2026-11-20", "npp": "N2"}, BY)
+    [now] = acts.due(office, REGION)
+    assert (now.state, now.tried) == ("not_yet", None)
+    acts.ask(office, REGION, now, BY)
+    assert agency.asked == ["N1", "N2"]
 
 
 def test_an_outage_leaves_yesterdays_answer(office: Deployment, agency: Agency, clock: Clock) -> None:
