@@ -76,9 +76,11 @@ def redecide(here: Deployment, row: work.Row) -> None:
         return
     corrects = act.act in (Act.CORRECT, Act.RECALL)
     made = ask_again(here, check_id, row.key, today=not corrects, replaces=True)
-    if made and corrects and made.body["decision"]["verdict"] != record.verdict and record.asker_kind == "client":
+    known = record.asker_kind != "client" or record.verdict == "UNDETERMINED"  # of that the outbox tells by itself
+    if made and not known and made.body["decision"]["verdict"] != record.verdict:
+        event = "check.corrected" if corrects else "check.decided"
         with here.log.engine.begin() as connection:
-            outbox.post(connection, record.asker_id, "check.corrected", "", made.id, here.clock())
+            outbox.post(connection, record.asker_id, event, "", made.id, here.clock())
 
 
 @work.handles("recall")
@@ -120,59 +122,51 @@ def decided_again(here: Deployment, act_id: str) -> Iterator[tuple[CheckRecord, 
 
 
 @work.handles("undertaking")
-def fall_due(here: Deployment, row: work.Row) -> datetime | None:
-    """The day after a promise fell due, its application is checked again; who did not keep it comes onto the list."""
-    act = acts.find(here, row.key)
-    made = _look(here, act, f"{row.key}:{here.policy.today(act.region, here.clock())}", replaces=True)
-    if made and made.body["decision"]["verdict"] == "UNDETERMINED":
-        return here.clock() + timedelta(days=1)
-    if made and any(finding["code"] == "UNDERTAKING_OVERDUE" for finding in made.body["decision"]["findings"]):
-        _tell(here, act, made, "overdue")
-    return None
-
-
 @work.handles("watch")
 def look(here: Deployment, row: work.Row) -> datetime | None:
-    """Check a granted permit again and tell what is new; nothing is revoked. A key with a letter is a look of its own,
-    beside the rhythm."""
+    """Check again the application of a granted permit, or of a promise the day after it fell due, and tell what is new.
+
+    Nothing is revoked. A permit's key with a letter is a look of its own, beside the rhythm.
+    """
     act_id, _, letter = row.key.partition(":")
     act, now = acts.find(here, act_id), here.clock()
     today, following = here.policy.today(act.region, now), acts.next_look(here, act.region)
-    again = acts.slot(here, act.region, following, act_id)
-    if act.state != "granted":
+    rhythm = row.kind == "watch" and not letter
+    again = acts.slot(here, act.region, following, act_id) if rhythm else None
+    if row.kind == "watch" and act.state != "granted":
         return None
-    if not letter and not here.policy.on(today, act.region).values.get("watch_days"):
+    if rhythm and not here.policy.on(today, act.region).values.get("watch_days"):
         return again
-    made = _look(here, act, f"{row.key}:{'' if letter else today}", replaces=False)
+    same = CheckFilter((act.region,), reference=act.reference, permit_type=act.permit_type)
+    newest, key = here.log.checks(same, 1)[0].id, f"{row.key}:{today if rhythm else row.kind}"
+    about: dict[str, bool] = {"today": True, "replaces": row.kind == "undertaking"}
+    made = ask_again(here, newest, key, **about)
+    if made and made.body["decision"]["verdict"] == "UNDETERMINED" and not rhythm:  # on another day, another try
+        made = ask_again(here, newest, f"{key}:{today}", **about)
     if made and made.body["decision"]["verdict"] == "UNDETERMINED":
         return now + timedelta(days=1)
-    if made:
-        for kind, day in _news(made, act, following):
-            _tell(here, act, made, kind, day)
-    return None if letter else again
+    if last := made or here.log.entry(newest):
+        for kind, day in _news(last, act, following, erased=made is None):
+            _tell(here, act, last, kind, day)
+    return again
 
 
-def _look(here: Deployment, act: Row[Any], key: str, *, replaces: bool) -> Entry | None:
-    """Check the newest question of an act's application once more; what cannot be asked comes onto the list."""
-    same = CheckFilter((act.region,), reference=act.reference, permit_type=act.permit_type)
-    newest = next((record.id for record in here.log.checks(same, 1)), act.check_id)
-    made = ask_again(here, newest, key, today=True, replaces=replaces)
-    if made is None and (last := here.log.entry(newest)):
-        _tell(here, act, last, "erased")
-    return made
-
-
-def _news(made: Entry, act: Row[Any], following: date) -> Iterator[tuple[str, str | None]]:
-    """What somebody must know of a look: a sanction, a lapse, or what ends before the next look."""
+def _news(made: Entry, act: Row[Any], following: date, *, erased: bool) -> Iterator[tuple[str, str | None]]:
+    """What somebody must know of a look: a sanction, a lapse, a promise not kept, or what ends before the next look."""
     decision = made.body["decision"]
     facts = {finding["code"]: finding.get("facts", {}) for finding in decision["findings"]}
-    if SANCTIONS & facts.keys():
+    ends = [decision["valid_until"], act.said.get("until")]
+    ends += [facts.get(code, {}).get("until") for code in ("OWNER_BPU_ACTIVE", "OFFICER_DECISION")]
+    soonest = min(filter(None, ends), default="9999")
+    if erased:  # what the question needs is gone
+        yield "erased", None
+    elif act.act == Act.UNDERTAKE:
+        yield from [("overdue", None)] if "UNDERTAKING_OVERDUE" in facts else []
+    elif SANCTIONS & facts.keys():
         yield "sanction", None
     elif decision["verdict"] in BAD:
         yield "lapsed", None
-    ends = [decision["valid_until"], act.said.get("until")]
-    ends += [facts.get(code, {}).get("until") for code in ("OWNER_BPU_ACTIVE", "OFFICER_DECISION")]
-    if (soonest := min(filter(None, ends), default="9999")) < following.isoformat():
+    elif soonest < following.isoformat():
         yield "expiring", soonest
 
 

@@ -233,6 +233,22 @@ def test_an_outage_or_a_region_without_a_rhythm_is_no_lapse(
     assert found[0].verdict == "MET"
 
 
+def test_a_letter_that_came_during_an_outage_is_told_on_another_day(
+    here: Deployment, check: Checks, agency: Agency, clock: Clock
+) -> None:
+    grant(here, check(numbers={"nib": NIB, "npp": "AB1"})["id"])
+    clock.tick(days=8)  # no stored answer serves any more
+    agency.down = True
+    letter = asked_and_accepted(here, Act.IMPOSE, nib="", npp="ab1")
+    asked_and_accepted(here, Act.LIFT, letter)
+    do_due(here)
+    assert items(here) == []
+    agency.down, agency.programmes = False, frozenset()
+    clock.tick(days=2)
+    do_due(here)
+    assert items(here) == [("lapsed", None)]
+
+
 def test_what_cannot_be_asked_any_more_because_it_was_erased_is_told(
     here: Deployment, check: Checks, clock: Clock
 ) -> None:
