@@ -95,7 +95,8 @@ def _unwitnessed(
     """What is wrong with the published heads, newest first, and who cosigned the newest."""
     first = here.log.entry_at(heads[0].size if heads else 0)  # that no published head covers
     late = first is not None and here.clock() - first.at > PUBLISHED
-    wrong, by = [f"#{first.position} and later are below no head"] if first and late else [], list[str]()
+    wrong, by = [] if heads else ["no head was published"], list[str]()
+    wrong += [f"#{first.position} and later are below no head"] if first and late else []
     for number, row in enumerate(heads):
         try:
             head = open_head(row.note, keys)

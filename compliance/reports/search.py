@@ -15,7 +15,7 @@ from compliance.audit.projection import projects
 from compliance.database import Moment, db
 
 BATCH = 500
-FACETS = ("verdict", "permit_type", "office", "asker", "nib")
+FACETS = ("reference", "verdict", "permit_type", "office", "asker", "nib")
 TEXTS = {
     "region": 5,
     "office": 200,
@@ -37,7 +37,6 @@ CHECKS = sa.Table(  # `day` of asking, in the region's zone; `asker` is kind:id;
     sa.Column("day", sa.Date, nullable=False),
     *(sa.Column(name, sa.String(most), nullable=name == "nib") for name, most in TEXTS.items()),
     sa.Index("ix_report_check_day", "region", "day", "pos"),
-    sa.Index("ix_report_check_case", "region", "reference", "permit_type", "pos"),
     *(sa.Index(f"ix_report_check_{name}", "region", name, "day", "pos") for name in FACETS),
 )
 FINDINGS = sa.Table(
@@ -108,7 +107,7 @@ def conditions(wanted: Wanted, led: Any = _c) -> Iterator[sa.ColumnElement[bool]
     A number or a name is rarer than anything else: the other columns are then only compared, whatever index they have.
     """
     rare = wanted.reference or wanted.nib or wanted.among is not None
-    for facet in ("reference", *FACETS):
+    for facet in FACETS:
         if value := getattr(wanted, facet):
             yield (_c[facet].concat("") if rare and facet not in ("reference", "nib") else _c[facet]) == value
     if wanted.since:
@@ -130,8 +129,9 @@ def search(engine: sa.Engine, wanted: Wanted, limit: int) -> list[sa.Row[Any]]:
     if wanted.before:
         day, pos = wanted.before
         query = query.where(led.day <= day, sa.or_(led.day < day, led.pos < pos))
+    here = led.region if wanted.among is None else led.region.concat("")  # positions are what leads then
     with engine.connect() as connection:
-        rows = [row for region in wanted.regions for row in connection.execute(query.where(led.region == region))]
+        rows = [row for region in wanted.regions for row in connection.execute(query.where(here == region))]
     return sorted(rows, key=lambda row: (row.day, row.pos), reverse=True)[:limit]
 
 

@@ -29,10 +29,9 @@ def upgrade() -> None:
         sa.Column("action", sa.String(8), nullable=False),
         sa.Column("nib", sa.String(13)),
         sa.Index("ix_report_check_day", "region", "day", "pos"),
-        sa.Index("ix_report_check_case", "region", "reference", "permit_type", "pos"),
         *(
             sa.Index(f"ix_report_check_{name}", "region", name, "day", "pos")
-            for name in ("verdict", "permit_type", "office", "asker", "nib")
+            for name in ("reference", "verdict", "permit_type", "office", "asker", "nib")
         ),
     )
     op.create_table(
