@@ -5,10 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -22,6 +26,7 @@ from compliance.batches import reading, run
 from compliance.batches.table import BATCH, LINE
 from compliance.deployment import Deployment, deployment
 from compliance.errors import LogUnavailable
+from config import Settings
 from tests.api.conftest import NIB, UNKNOWN_NIB, Agency, question
 from tests.conftest import Clock
 
@@ -348,3 +353,44 @@ def test_the_day_of_a_line_is_the_day_it_was_given(
         pass
     assert [entry["facts"]["application"]["as_at"] for entry in entries("check")] == ["2026-11-20"]
     assert timedelta(minutes=1) > run.IDLE
+
+
+def test_workers_that_are_killed_and_many_at_once_make_no_second_check(
+    settings: Settings, entries: Callable[..., Any], post: Callable[..., Any], here: Deployment
+) -> None:
+    """Real processes, kill -9 in the middle, two at once on one database: each line has one check and one only."""
+    batch = post(table(*(line(f"503/{n}") for n in range(120)))).get_json()["id"]
+    env = os.environ | {"DATABASE_URL": settings.database_url, "SECRET_KEY": settings.secret_key, "DEMO": "1"}
+    env |= {"LOG_SIGNING_KEY": str(settings.log_signing_key), "LOG_ORIGIN": settings.log_origin, "BATCH_RATE": "40"}
+    env |= {"REGISTRY": "sandbox", "FLASK_SKIP_DOTENV": "1", "PROMETHEUS_MULTIPROC_DIR": ""}
+    code = "import wsgi, time; from compliance import work; here = wsgi.app.extensions['compliance']\n"
+    code += "ctx = wsgi.app.app_context(); ctx.push()\nwhile True:\n    work.do_due(here) or time.sleep(0.1)"
+
+    def workers(count: int) -> list[subprocess.Popen[bytes]]:
+        return [subprocess.Popen([sys.executable, "-c", code], env=env) for _ in range(count)]
+
+    def until(enough: Callable[[], bool]) -> None:
+        for _ in range(1200):
+            if enough():
+                return
+            time.sleep(0.05)
+        pytest.fail("the workers did not come so far within a minute")
+
+    (victim,) = workers(1)
+    until(lambda: len(entries("check")) >= 10)
+    victim.kill()
+    victim.wait()
+    with here.log.engine.begin() as connection:  # as if the lease had ended
+        past = datetime(2026, 11, 20, tzinfo=UTC)
+        connection.execute(update(LINE).where(LINE.c.due_at.is_not(None)).values(due_at=past))
+        connection.execute(update(work.WORK).where(work.WORK.c.id.startswith("batch:")).values(due_at=past))
+    pair = workers(2)
+    try:
+        until(lambda: run.status(here.log.engine, batch).state == "done")
+    finally:
+        for one in pair:
+            one.kill()
+            one.wait()
+    references = [entry["reference"] for entry in entries("check")]
+    assert (len(references), len(set(references))) == (120, 120)
+    assert len(entries("batch.ended")) == 1
