@@ -92,11 +92,11 @@ class Turns:
         """The entry that already has this id. To be called while an IntegrityError is handled."""
         query = select(audit_entry).where(audit_entry.c.entry_id == draft.id)
         if (found := connection.execute(query).mappings().one_or_none()) is None:
-            raise  # noqa: PLE0704
+            raise
         return finish(dict(found))
 
     def _together(self, mine: _Waiting) -> tuple[Entry, bool]:
-        """Of the threads that wait, one does the work of all in one transaction: one fsync, no struggle for the turn."""
+        """Of the threads that wait, one does the work of all in one transaction: one fsync, one turn."""
         self._waiting.append(mine)
         if not self._leading.acquire(timeout=2 * PATIENCE):
             with suppress(ValueError):  # somebody has just taken it: then it is done or fails before this lock is free
@@ -134,7 +134,7 @@ class Turns:
         with file_turn(str(self._engine.url.database)):
             connection.exec_driver_sql("BEGIN IMMEDIATE")
             try:
-                last = connection.exec_driver_sql(_LAST).one_or_none()
+                last: Any = connection.exec_driver_sql(_LAST).one_or_none()
                 for one in batch:
                     row = next_row(last, one.draft)
                     connection.execute(_INSERT, row)

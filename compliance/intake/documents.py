@@ -196,7 +196,7 @@ READ: dict[str, Callable[[str], Any]] = {
     **{name: getattr(identifiers, name) for name in ("npwp", "npp")},
     **{"day": _day, "limit": int, "cursor": lambda text: int(text[1:], 16)},
 }
-NO_COUNT = say("count", "12", most=MOST_WORKERS)
+NO_COUNT, NO_YES = say("count", "12", most=MOST_WORKERS), say("yes_no")
 CODES: tuple[type[StrEnum], ...] = (Action, Certainty, Effect, RuleStage, Scale, Verdict)
 PLAIN = {"int": {"type": "integer"}, "object": {"type": "object"}, "any": {}, "text": {"type": "string"}}
 PLAIN |= {name: {"type": "string", "format": form} for name, form in (("moment", "date-time"), ("uri", "uri"))}
@@ -204,5 +204,4 @@ KINDS: dict[str, Any] = {name: Kind(shown) for name, shown in PLAIN.items()}
 KINDS |= {kind.__name__: _one_of({str(one): one for one in kind}) for kind in CODES}
 KINDS["bool"] = Kind({"type": "boolean"}, lambda value: value if isinstance(value, bool) else NO_YES)
 KINDS["count"] = Kind({"type": "integer", "minimum": 0, "maximum": MOST_WORKERS, "example": 12}, _count)
-NO_YES = say("yes_no")
 DOCUMENTS = read_documents(HERE / "documents.toml", KINDS)
