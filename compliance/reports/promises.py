@@ -95,8 +95,8 @@ def _unwitnessed(
     """What is wrong with the published heads, newest first, and who cosigned the newest."""
     first = here.log.entry_at(heads[0].size if heads else 0)  # that no published head covers
     late = first is not None and here.clock() - first.at > PUBLISHED
-    wrong, by = [] if heads else ["no head was published"], list[str]()
-    wrong += [f"#{first.position} and later are below no head"] if first and late else []
+    wrong, by = [] if heads else ["NO_HEAD"], list[str]()
+    wrong += [f"LATE #{first.position}"] if first and late else []
     for number, row in enumerate(heads):
         try:
             head = open_head(row.note, keys)
@@ -104,5 +104,5 @@ def _unwitnessed(
                 raise LogBroken("another history than this log's")
             by = by if number else sorted(key.name for key in open_note(row.note, cosigners)[1])
         except LogBroken as error:
-            wrong.append(f"head {row.size}: {error}")
+            wrong.append(f"HEAD {row.size} ({error})")
     return wrong, by

@@ -24,6 +24,7 @@ from compliance.audit import witnesses
 from compliance.audit.verify import verify
 from compliance.deployment import deployment
 from compliance.errors import BadInput, FieldError, LogBroken
+from compliance.proof.note import b64
 from compliance.reports import figures, promises, sample
 from compliance.reports.search import NAMED, Wanted, named, stream
 from compliance.web import desk, fields, permits
@@ -76,7 +77,7 @@ def _verified(head: str, foot: str) -> Iterator[str]:
             yield render_template("audit/progress.html", size=told)
         broken = told if isinstance(told, Exception) else None
         size, root = (0, b"") if isinstance(told, Exception) else told
-        body = {"by": by, "size": size, "root": root.hex(), "broken": str(broken or ""), "heads": len(known)}
+        body = {"by": by, "size": size, "root": b64(root), "broken": str(broken or ""), "heads": len(known)}
         log.append("log.verified", body, entry_id=str(ULID()), private={}, at=deployment().clock())
         yield render_template("audit/progress.html", done=body, position=getattr(broken, "position", None))
         yield foot

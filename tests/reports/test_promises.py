@@ -114,7 +114,7 @@ def test_heads_without_a_witness_late_or_of_another_log_are_found(
     here: Deployment, clock: Clock, ask: Ask, kept: Any
 ) -> None:
     clock.tick(hours=4)
-    assert "below no head" in prove(here)["witness"]["broken"][0]
+    assert "LATE" in prove(here)["witness"]["broken"][0]
     keep(here, here.log.head()[0], here.log.checkpoint())
     assert "no known key" in prove(here)["witness"]["broken"][0]
     publish(here, clock, Signer.generate("stranger.test", WITNESS_KEY))
