@@ -12,6 +12,7 @@ from compliance.audit.projection import check_row
 from compliance.audit.reads import BATCH, LogReads
 from compliance.audit.table import audit_entry, check_record
 from compliance.errors import LogBroken
+from compliance.proof.merkle import root_of
 from compliance.proof.package import disclosed_by
 from compliance.proof.tally import Tally
 
@@ -35,9 +36,9 @@ def verify(log: LogReads, known: Mapping[int, bytes], progress: Progress) -> tup
             before = b"".join(tally.frontier)
             if tally.add(body) != leaf_hash:
                 raise LogBroken("the body is not the one that was hashed", pos)
-            if before != frontier or tally.root != root:
+            if before != frontier or root_of(tally.frontier) != root:
                 raise LogBroken("the row does not continue the tree", pos)
-            if b',"id":"%s","kind":"' % entry_id.encode() not in body and json.loads(body).get("id") != entry_id:
+            if f',"id":"{entry_id}","kind":"'.encode() not in body and json.loads(body).get("id") != entry_id:
                 raise LogBroken("the row's id is not the entry's", pos)
         if not rows:
             tally.finish()

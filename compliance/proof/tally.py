@@ -48,10 +48,9 @@ class Tally:
 
     def _stated(self, body: bytes) -> bytes:
         """The entry's time. Reading JSON is needed only when the key stands more than once."""
-        at = body.find(_AT) + 6
-        end = body.find(b'"', at)
-        if at > 5 and body.find(_AT, end) < 0:
-            return body[at:end]
+        _, once, rest = body.partition(_AT)
+        if once and _AT not in rest:
+            return rest[: rest.index(b'"')]
         try:
             return str(json.loads(body)["at"]).encode()
         except (ValueError, KeyError, TypeError) as error:
