@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
@@ -12,7 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, or_, select
+from sqlalchemy import Connection, Row, select
 from sqlalchemy.dialects.postgresql import insert
 from ulid import ULID
 
@@ -71,9 +72,9 @@ def acts(here: Deployment, regions: tuple[str, ...], *conditions: Any, most: int
         return list(connection.execute(found))
 
 
-def find(here: Deployment, act_id: str, regions: tuple[str, ...] = ()) -> Row[Any]:
+def find(here: Deployment, act_id: str, regions: tuple[str, ...] | None = None) -> Row[Any]:
     """One act, of any region if none is said. Raises NotAllowed when there is none."""
-    for act in acts(here, regions or tuple(here.policy.regions), ACT.c.id == act_id):
+    for act in acts(here, tuple(here.policy.regions) if regions is None else regions, ACT.c.id == act_id):
         return act
     raise NotAllowed("there is no such act")
 
@@ -108,10 +109,8 @@ def propose(here: Deployment, person: Person, act: Act, stated: Mapping[str, Any
     body |= {"proposal": str(ULID()), "act": act, "by": person.id, "proposed_at": moment(here.clock())}
     body |= {"said": {name: value for name, value in said.items() if name not in PRIVATE}}
     if act in (Act.UNDERTAKE, Act.GRANT):
-        first = next_look(here, body["region"])
-        if act is Act.UNDERTAKE:
-            first = date.fromisoformat(said["until"]) + timedelta(days=1)
-        body["due_at"] = moment(slot(here, body["region"], first, body["proposal"]))
+        kept = date.fromisoformat(said["until"]) + timedelta(days=1) if act is Act.UNDERTAKE else None
+        body["due_at"] = moment(slot(here, body["region"], kept or next_look(here, body["region"]), body["proposal"]))
     private = {name: said[name] for name in PRIVATE if name in said} | {"by_name": person.name}
     kind = "officer.granted" if act is Act.GRANT else "officer.proposed"
     return here.log.append(kind, body, entry_id=body["proposal"], private=private, at=here.clock()).id
@@ -168,12 +167,6 @@ def next_look(here: Deployment, region: str, days: int | None = None) -> date:
     return today + timedelta(days=rhythm if days is None else days)
 
 
-def same_business(nib: str | None, npp: str | None, npwp: str | None) -> ColumnElement[bool]:
-    """Acts on the employer with one of these numbers."""
-    columns = {ACT.c.nib: nib, ACT.c.npp: npp, ACT.c.taxpayer: npwp and npwp[:13]}  # of 16 digits; branches share 13
-    return or_(False, *(column == number for column, number in columns.items() if number))
-
-
 def _read(
     here: Deployment, act: Act, region: str, stated: Mapping[str, Any], offered: tuple[str, ...]
 ) -> dict[str, Any]:
@@ -182,14 +175,16 @@ def _read(
     said: dict[str, Any] = {"effect": "NOTE"} if act is Act.OVERRIDE else {}
     allowed = told.get("days") or here.policy.on(today, region).values.get(told.get("allowed_by"), 0)
     for field in told["fields"].split():
-        name, given = field.rstrip("?"), stated.get(field.rstrip("?")) or ""
+        name, given, good = field.rstrip("?"), stated.get(field.rstrip("?")) or "", False
         rule, text = TOLD["field"].get(name, TOLD["field"]["text"]), given.strip() if isinstance(given, str) else ""
         if name == "codes":
             said[name] = sorted({*given})
             good = bool(given) and set(given) <= set(offered)
         elif "until_today" in rule:
             ends = (date.min, today) if rule["until_today"] else (today, today + timedelta(days=allowed))
-            good = _is_day(text, *ends) and not (name == "to" and text < said.get("since", ""))
+            with suppress(ValueError):
+                good = len(text) == 10 and ends[0] <= date.fromisoformat(text) <= ends[1]
+            good = good and not (name == "to" and text < said.get("since", ""))
         else:
             good = bool(re.fullmatch(rule["pattern"], text))
         if name != "codes" and text:
@@ -203,13 +198,6 @@ def _read(
     if wrong:
         raise BadInput(*wrong)
     return said | ({"npwp": identifiers.npwp(said["npwp"])} if "npwp" in said else {})
-
-
-def _is_day(text: str, first: date, last: date) -> bool:
-    try:
-        return len(text) == 10 and first <= date.fromisoformat(text) <= last
-    except ValueError:
-        return False
 
 
 @projects(*(f"officer.{state}" for state in ("proposed", "accepted", "refused", "granted", "ended")), into=(ACT,))

@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, Row, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from ulid import ULID
 
@@ -17,7 +17,7 @@ from compliance.audit.checks import CheckFilter, CheckRecord
 from compliance.audit.entry import Entry
 from compliance.audit.projection import projects
 from compliance.casework import acts
-from compliance.casework.acts import Act, same_business
+from compliance.casework.acts import Act
 from compliance.casework.table import ACT, ITEM
 from compliance.delivery import outbox
 from compliance.deployment import Deployment
@@ -41,9 +41,11 @@ def queue(connection: Connection, entry: Entry) -> None:
         kind = "watch" if act is Act.GRANT else "undertaking"
         work.add(connection, kind, act_id, datetime.fromisoformat(body["due_at"]))
     if act is Act.IMPOSE:
-        said, npwp = body["said"], entry.disclosed.get("npwp")
-        granted = select(ACT.c.id).where(ACT.c.region == body["region"], ACT.c.state == "granted")
-        for permit in connection.scalars(granted.where(same_business(said.get("nib"), said.get("npp"), npwp))):
+        said, npwp = body["said"], entry.disclosed.get("npwp", "")
+        known = {ACT.c.nib: said.get("nib"), ACT.c.npp: said.get("npp"), ACT.c.taxpayer: npwp[:13]}
+        same = or_(*(column == number for column, number in known.items() if number))
+        granted = select(ACT.c.id).where(ACT.c.region == body["region"], ACT.c.state == "granted", same)
+        for permit in connection.scalars(granted):
             work.add(connection, "watch", f"{permit}:{act_id}", entry.at)
 
 
