@@ -13,7 +13,7 @@ from compliance.access.users import Role
 from compliance.access.users_sign_in import SignedIn, SignInFailed
 from compliance.deployment import deployment
 from compliance.errors import BadInput
-from compliance.web import checks, paper, visitors
+from compliance.web import checks, visitors
 from compliance.web.pages import pages
 from compliance.web.visitors import CARRIED, CHECKERS, EVERYBODY, allow, me, sign_ins
 
@@ -92,8 +92,7 @@ def enrol() -> ResponseReturnValue:
         except SignInFailed as error:
             failure = error
     address = pyotp.TOTP(seed).provisioning_uri(name=pending.user.sign_in, issuer_name="Pemeriksaan Kepatuhan")
-    page = render_template("pages/enrol.html", failure=failure, seed=seed, qr=paper.qr(address))
-    return page, 401 if failure else 200
+    return render_template("pages/enrol.html", failure=failure, seed=seed, address=address), 401 if failure else 200
 
 
 @pages.route("/keluar", methods=["POST"])

@@ -18,6 +18,7 @@ from compliance.web.fields import FORM
 from compliance.web.pages import _, pages
 from compliance.web.visitors import allow, me, sign_ins
 
+PRINTED = ("name", "office")
 SOON = timedelta(days=14)
 OVERLAPS = {"0": 0, "24": 24, "168": 168, "720": 720}  # hours that the old keys still hold beside a new one
 
@@ -36,13 +37,9 @@ def _people() -> list[User]:
 def _about(typed: dict[str, str]) -> dict[str, Any]:
     """What is said of a person. Raises BadInput; the form's own words tell the rule."""
     regions = tuple(typed["regions"].split())
-    right = {
-        "name": 1 <= len(typed["name"]) <= 200 and typed["name"].isprintable(),
-        "role": typed["role"] in list(Role),
-        "regions": bool(regions) and set(regions) <= set(me().regions),
-        "office": len(typed["office"]) <= 200 and typed["office"].isprintable(),
-        "active": typed.get("active", "yes") in ("yes", "no"),
-    }
+    right = {"role": typed["role"] in list(Role), "active": typed.get("active", "yes") in ("yes", "no")}
+    right |= {"regions": bool(regions) and set(regions) <= set(me().regions), "name": typed["name"] != ""}
+    right |= {name: right.get(name, True) and len(typed[name]) <= 200 and typed[name].isprintable() for name in PRINTED}
     if wrong := [FieldError(f"/{name}", name) for name, holds in right.items() if not holds]:
         raise BadInput(*wrong)
     about = {"name": typed["name"], "role": Role(typed["role"]), "regions": regions, "office": typed["office"]}

@@ -74,18 +74,11 @@ def form_page(typed: dict[str, str], failure: Exception | None = None) -> Respon
     rule, asked = _needed(typed)
     names = {field.name for field in asked}
     unplaced = [f"{error.pointer}: {error.detail}" for error in errors if fields.field_of(error.pointer) not in names]
-    page = render_template(
-        "pages/check_form.html",
-        boxes=fields.filled(asked, typed, errors),
-        others=unplaced,
-        failure=why,
-        region=_region(typed),
-        permit_type=typed["permit_type"].strip(),
-        stage=rule.stage if rule else "off",
-        carried={name: text for name, text in typed.items() if name not in names and name not in MAIN},
-        once=request.form.get("once") or secrets.token_urlsafe(18),
-        parts=fields.FORM["part"],
-    )
+    told = {"boxes": fields.filled(asked, typed, errors), "others": unplaced, "failure": why, "region": _region(typed)}
+    told |= {"permit_type": typed["permit_type"].strip(), "stage": rule.stage if rule else "off"}
+    told["carried"] = {name: text for name, text in typed.items() if name not in names and name not in MAIN}
+    once = request.form.get("once") or secrets.token_urlsafe(18)
+    page = render_template("pages/check_form.html", once=once, parts=fields.FORM["part"], **told)
     return page, STATUS.get(type(failure), 200)
 
 
@@ -138,8 +131,7 @@ def _question(stated: dict[str, Any]) -> Question:
 @pages.route("/periksa/<check_id>")
 @allow(*CHECKERS)
 def result(check_id: str) -> ResponseReturnValue:
-    shown = records.find(check_id, me().regions)
-    return render_template("pages/result.html", shown=shown, qr=paper.qr(shown.document["receipt"]["url"]))
+    return render_template("pages/result.html", shown=records.find(check_id, me().regions))
 
 
 @pages.route("/periksa/<check_id>/hasil.pdf", endpoint="paper")

@@ -14,7 +14,7 @@ from fpdf.fonts import TTFFont
 from markupsafe import Markup
 
 from compliance.web import language
-from compliance.web.pages import _
+from compliance.web.pages import _, pages
 from compliance.web.records import Shown
 
 FONTS = Path(__file__).with_name("fonts")
@@ -22,6 +22,7 @@ MARGIN, QR_SIDE = 18.0, 34.0
 SIZES = (10.5, 9.5, 8.5, 7.5, 6.5)
 
 
+@pages.app_template_filter()
 def qr(text: str) -> Markup:
     """A QR code as inline SVG that brings no style of its own."""
     drawn = segno.make(text, error="m", micro=False)

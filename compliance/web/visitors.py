@@ -84,21 +84,18 @@ def admit() -> ResponseReturnValue | None:
         abort(403)
     if session.get("given") and view.roles and request.endpoint not in FREE:
         return redirect(url_for("web.account"))
-    if request.method == "POST":
-        try:
-            current_app.extensions["csrf"].protect()
-        except CSRFError:
-            if view.rescue:
-                return cast(ResponseReturnValue, view.rescue(False))
-            raise
-    return None
+    try:
+        return current_app.extensions["csrf"].protect() if request.method == "POST" else None
+    except CSRFError:
+        if view.rescue:
+            return cast(ResponseReturnValue, view.rescue(False))
+        raise
 
 
 def sign_in_page(typed: str, failure: Any = None, carried: dict[str, str] | None = None) -> ResponseReturnValue:
     """The sign-in page after a failure, if any; `carried` is a form that comes back after signing in."""
     told = {"typed": typed, "failure": failure, "carried": carried or {}, "prefix": CARRIED}
-    page = render_template("pages/sign_in.html", onward=request.values.get("next", ""), **told)
-    return page, 401 if failure else 200
+    return render_template("pages/sign_in.html", **told), 401 if failure else 200
 
 
 def begin(signed_in: SignedIn | None) -> None:
