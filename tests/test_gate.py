@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
@@ -280,3 +282,28 @@ def test_the_texts_of_the_law_are_in_the_log_before_the_first_decision_that_name
     texts = [body["sha256"] for body in house.log.of("policy.text")]
     assert sha256 in texts
     assert len(texts) == len(set(texts))
+
+
+def test_hundreds_who_come_at_once_after_a_start_write_the_texts_of_the_law_once(house: House) -> None:
+    class Slow(MemoryLog):
+        def append(self, kind: str, body: Mapping[str, Any], **more: Any) -> Recorded:
+            time.sleep(0.002)
+            return super().append(kind, body, **more)
+
+    house.log = house.gate.log = Slow()
+    start = threading.Barrier(40)
+
+    def call() -> None:
+        start.wait(10)
+        house.check()
+
+    threads = [threading.Thread(target=call) for _ in range(40)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    kinds = [kind for kind, *_ in house.log.entries]
+    texts = [body["sha256"] for body in house.log.of("policy.text")]
+    assert kinds.count("check") == 40
+    assert len(texts) == len(set(texts)) > 0
+    assert kinds.index("check") > max(number for number, kind in enumerate(kinds) if kind == "policy.text")

@@ -5,6 +5,7 @@ KeyError: an entry that this code does not understand must not be replayed as if
 """
 
 import dataclasses
+import json
 import types
 import typing
 from collections.abc import Callable
@@ -13,8 +14,12 @@ from enum import StrEnum
 from functools import cache
 from typing import Any
 
+from compliance.law.facts import Account
+
 Json = Any
 _PLAIN = {str, int, bool, float, type(None)}
+MANY = 20  # accounts; more are written in groups that differ in EACH only: an entry of the log holds 65,535 bytes
+EACH = ("npp", "active_workers")
 
 
 def moment(value: datetime) -> str:
@@ -34,17 +39,35 @@ def to_json(value: Any) -> Json:
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, (tuple, list)):
-        return [to_json(item) for item in value]
+        items = [to_json(item) for item in value]
+        return _grouped(items) if len(items) > MANY and isinstance(value[0], Account) else items
     if isinstance(value, (frozenset, set)):
         return sorted(to_json(item) for item in value)
     if isinstance(value, dict):
         return {key: to_json(item) for key, item in value.items()}
-    written = {}
+    written: Json = {}
     for name, default in _fields(value.__class__):
         item = getattr(value, name)
         if item != default or item.__class__ is not default.__class__:
             written[name] = to_json(item)
     return written
+
+
+def _grouped(accounts: list[Json]) -> Json:
+    groups: dict[str, Json] = {}
+    for account in accounts:
+        alike = {name: value for name, value in account.items() if name not in EACH}
+        group = groups.setdefault(json.dumps(alike), {"alike": alike, "each": []})
+        group["each"].append([account.get(name) for name in EACH])
+    return {"groups": list(groups.values())}
+
+
+def _ungrouped(data: Json) -> list[Json]:
+    if isinstance(data, list):
+        return data
+    return [
+        {**group["alike"], **dict(zip(EACH, each, strict=True))} for group in data["groups"] for each in group["each"]
+    ]
 
 
 def from_json(kind: Any, data: Json) -> Any:
@@ -66,7 +89,7 @@ def _reader(kind: Any) -> Callable[[Json], Any]:
         return lambda data: None if data is None else inner(data)
     if origin in (tuple, frozenset):
         item = _reader(arguments[0])
-        return lambda data: origin(item(part) for part in data)
+        return lambda data: origin(item(part) for part in _ungrouped(data))
     if kind in (datetime, date):
         return typing.cast(Callable[[Json], Any], kind.fromisoformat)
     if isinstance(kind, type) and issubclass(kind, StrEnum):

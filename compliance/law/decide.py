@@ -16,6 +16,7 @@ STOPPED = (Verdict.NOT_MET, Verdict.BLOCKED)
 HELD = (Verdict.OFFICER_REVIEW, Verdict.UNDETERMINED)
 BEYOND_OFFICERS = (Effect.BLOCKED, Effect.UNDETERMINED)
 IN_THE_WAY = (*BEYOND_OFFICERS, Effect.NOT_MET, Effect.OFFICER_REVIEW)
+MOST_STEPS = 40  # of a firm with hundreds of accounts; the next check names the rest
 
 
 def decide(facts: Facts, law: Law) -> Decision:
@@ -136,7 +137,7 @@ def _deadline(finding: Finding) -> date:
 
 
 def _cure(case: Case, verdict: Verdict, judged: list[Finding]) -> Cure | None:
-    """One step for each finding in the way, of every account; None when there is nothing to do.
+    """One step for each finding in the way, of every account, the gravest first; None when there is nothing to do.
 
     An overdue undertaking is no step of its own: it ends with the findings it named. A project that may still be
     registered in time is a step although it stops nothing.
@@ -146,7 +147,7 @@ def _cure(case: Case, verdict: Verdict, judged: list[Finding]) -> Cure | None:
     if not steps and not in_time:
         return None
     ordered = sorted(steps or in_time, key=lambda finding: RANK[finding.effect])
-    texts = {language: list(dict.fromkeys(f.remedy[language] for f in ordered)) for language in LANGUAGES}
+    texts = {lang: list(dict.fromkeys(f.remedy[lang] for f in ordered))[:MOST_STEPS] for lang in LANGUAGES}
     tomorrow = case.law.working_day_after(case.facts.today, 1)[0]
     useful = None if verdict in (Verdict.BLOCKED, Verdict.UNDETERMINED) else tomorrow
     return Cure(texts, _deadline(in_time[0]) if in_time else useful)

@@ -9,6 +9,7 @@ import json
 import re
 import tomllib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, NoReturn
@@ -19,7 +20,7 @@ from compliance.law.facts import Answer, Ask, Employer, Programme, Project
 
 Record = Mapping[str, Any]
 MAX_BYTES, MAX_LEVELS, MAX_TEXT = 1024 * 1024, 32, 500
-MAX_ACCOUNTS = 100  # an entry of the log holds 65,535 bytes
+MAX_ACCOUNTS, MAX_DIFFERENT = 800, 60  # in more than number and workers; an entry of the log holds 65,535 bytes
 COUNTS = range(10_000_001)
 CLOCK_SKEW = timedelta(minutes=5)
 SHAPES: dict[str, dict[str, str]] = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
@@ -163,8 +164,9 @@ def _read(kind: str, value: Any) -> Any:
             items.append(_read(kind[:-1], item))
         except _Wrong as error:
             wrong |= error.args[0]
-    if wrong or len(items) > MAX_ACCOUNTS:
-        raise _Wrong(wrong or {"": f"more than {MAX_ACCOUNTS}"})
+    different = {replace(item, npp="", active_workers=None) for item in items}
+    if wrong or len(items) > MAX_ACCOUNTS or len(different) > MAX_DIFFERENT:
+        raise _Wrong(wrong or {"": f"more than {MAX_ACCOUNTS}, or more than {MAX_DIFFERENT} that differ"})
     return tuple(items)
 
 

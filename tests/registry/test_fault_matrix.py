@@ -20,8 +20,10 @@ from compliance import create_app
 from compliance.database import db
 from compliance.deployment import deployment
 from compliance.gate import Asker, Question
-from compliance.law.facts import Application, Identity, Scale, Workforce
-from compliance.registry.wire import MAX_ACCOUNTS, MAX_TEXT
+from compliance.law.codec import from_json, to_json
+from compliance.law.decide import decide
+from compliance.law.facts import Application, Facts, Identity, Scale, Workforce
+from compliance.registry.wire import MAX_ACCOUNTS, MAX_DIFFERENT, MAX_TEXT
 from config import Settings
 from tests.conftest import SAMPLES, Clock
 from tests.registry.agency import Agency, Behaviour, says
@@ -141,9 +143,28 @@ def test_a_misunderstood_agency(house: Gatehouse) -> None:
 
 
 def test_the_largest_answer_that_is_understood_fits_into_the_log(house: Gatehouse) -> None:
-    account = MET["kepesertaan"][0] | {"lunas_sampai": "2026-01", "bulan_menunggak": 9_999_999, "program": ["JKK"]}
-    many = [account | {"npp": f"{number:020d}"} for number in range(MAX_ACCOUNTS)]
+    account = MET["kepesertaan"][0] | {"lunas_sampai": "2026-01", "program": ["JKK"], "jumlah_tk_aktif": 9_999_999}
+    many = [
+        account | {"npp": f"{number:020d}", "bulan_menunggak": 9_999_999 - number % MAX_DIFFERENT}
+        for number in range(MAX_ACCOUNTS)
+    ]
     huge = MET | {"kepesertaan": many, "no_ref": "é" * MAX_TEXT, "nama": "é" * MAX_TEXT}
     assert house.check(says(huge), 0)["verdict"] == "NOT_MET"
-    one_more = huge | {"kepesertaan": [*many, account]}
-    assert house.check(says(one_more), 1)["verdict"] == "UNDETERMINED"
+    for one_more in ([*many, account], [*many[1:], account]):  # one too many, and one that is unlike all others
+        assert house.check(says(huge | {"kepesertaan": one_more}), 1)["verdict"] == "UNDETERMINED"
+
+
+def test_a_firm_of_many_branches_is_judged_and_judged_the_same_from_the_log_alone(house: Gatehouse) -> None:
+    account = MET["kepesertaan"][0] | {"program": ["JKK", "JKM", "JHT"], "jumlah_tk_aktif": 0}
+    many = [account | {"npp": f"A{number}"} for number in range(400)] + [MET["kepesertaan"][0]]
+    late = account | {"npp": "B1", "status": "AKTIF", "lunas_sampai": "2026-07", "bulan_menunggak": 3}
+    document = house.check(says(MET | {"kepesertaan": [*many, late]}), 0)
+    assert (document["verdict"], _codes(document)) == ("MET_WITH_NOTE", {"ARREARS"})
+    assert document["findings"][0]["facts"]["npp"] == "B1"
+    with house.app.app_context():
+        entry = deployment().log.entry(document["id"])
+        assert entry
+        stored = from_json(Facts, entry.body["facts"])
+        law = deployment().policy.on(stored.application.as_at, "73.09")
+        assert len(stored.evidence.accounts) == 402
+        assert to_json(decide(stored, law)) == entry.body["decision"]
