@@ -24,6 +24,8 @@ HEAD = ("jenis", "nama", "terdaftar", "npp")
 def test_the_articles_sentence_comes_from_the_articles_lists(here: Deployment) -> None:
     for name in ("majene-opd-2022-11.csv", "majene-desa-2022-11.csv"):
         take(here, SAMPLES / name)
+    other = {"as_of": "2022-11-30", "kind": "opd", "name": "Dinas di Bone", "registered": "yes"}
+    acts.change(here, "73.08", "0" * 16, other, BY)
     for day in (date(2022, 11, 30), TODAY):
         assert said(here, day, "opd", "OPD") == "dari 39 OPD, 12 terdaftar, 27 belum"
         assert said(here, day, "village", "desa") == "dari 62 desa, 19 terdaftar, 43 belum"
