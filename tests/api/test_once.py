@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import threading
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from ulid import ULID
 
 from compliance.access.once import Once, OnceKey
 from compliance.database import db
@@ -231,3 +235,48 @@ def test_a_page_waits_for_the_first_of_two_clicks(app: Flask, agency: Agency) ->
         thread.join()
         db.session.remove()
     assert answers[0][1] is False
+
+
+ASKS = st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from(["x", "x", "y", "breaks"])), min_size=2, max_size=8)
+
+
+@pytest.mark.slow
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@given(asks=ASKS)
+def test_whatever_races_a_key_is_one_check_of_one_body(
+    app: Flask, headers: dict[str, str], agency: Agency, entries: Callable[..., Any], asks: list[tuple[str, str]]
+) -> None:
+    """Requests at once, under two keys, with several bodies, of which some die inside: never two answers to one key."""
+    run, start, known = str(ULID()), threading.Barrier(len(asks)), agency.ask
+    before, told = len(entries("check")), defaultdict[str, list[Any]](list)
+
+    def fragile(ask: Any, purpose: Any) -> Any:
+        if purpose.reference.endswith("breaks"):
+            raise RuntimeError("the request dies inside")
+        return known(ask, purpose)
+
+    def ask(key: str, body: str) -> Any:
+        once = {**headers, "Idempotency-Key": f"{run}-{key}"}
+        return app.test_client().post(PATH, json=question(reference=f"{run[-20:]}-{body}"), headers=once)
+
+    def race(key: str, body: str) -> None:
+        start.wait()
+        told[key].append((body, ask(key, body)))
+
+    agency.ask = fragile  # type: ignore[method-assign]
+    threads = [threading.Thread(target=race, args=asked) for asked in asks]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for key, answers in told.items():
+        assert {answer.status_code for _, answer in answers} <= {200, 201, 409, 422, 500}
+        good = [(body, answer.data) for body, answer in answers if answer.status_code in (200, 201)]
+        assert len(set(good)) <= 1, "two answers to one key"
+        assert sum(answer.status_code == 201 for _, answer in answers) == bool(good)
+        again = ask(key, good[0][0] if good else "x")
+        assert again.status_code == (200 if good else 201)
+        assert not good or again.data == good[0][1]
+        assert ask(key, "other").status_code == 422
+    assert len(entries("check")) - before == len(told)
+    agency.ask = known  # type: ignore[method-assign]
