@@ -271,3 +271,16 @@ def test_an_item_that_was_seen_to_leaves_the_list(here: Deployment, check: Check
     acts.handle(here, BOSS, item)
     with here.log.engine.connect() as connection:
         assert connection.scalars(select(ITEM.c.handled_by)).one() == BOSS.id
+
+
+def test_what_has_been_replaced_meanwhile_is_not_decided_a_second_time(
+    here: Deployment, check: Checks, clock: Clock
+) -> None:
+    old = check()
+    for _ in range(2):
+        asked_and_accepted(here, Act.RECALL, nib=NIB, sha256="")
+    for _ in range(3):
+        do_due(here)
+        clock.tick(seconds=2)
+    found = here.log.checks(CheckFilter(("73.09",)), 10)
+    assert [record.replaces for record in found] == [old["id"], None]
