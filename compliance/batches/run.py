@@ -203,9 +203,10 @@ def _ask(here: Deployment, line: Any, begin: float) -> dict[str, Any]:
         return done | {"error": f"not asked: {type(error).__name__}"}
     found = json.loads(known.document)
     done |= {"check_id": check_id, "verdict": found["verdict"]}
-    first, now = here.log.check(_name(line.batch_id, line.line, 0)), here.clock()
-    if found["verdict"] == "UNDETERMINED" and not (first and now - first.checked_at >= REASKED_FOR):
-        done |= {"sealed": line.sealed, "due_at": max(datetime.fromisoformat(found["retry_after"]), now + IDLE)}
+    if found["verdict"] == "UNDETERMINED":
+        first, now = here.log.check(_name(line.batch_id, line.line, 0)), here.clock()
+        if not first or now - first.checked_at < REASKED_FOR:
+            done |= {"sealed": line.sealed, "due_at": max(datetime.fromisoformat(found["retry_after"]), now + IDLE)}
     return done
 
 
