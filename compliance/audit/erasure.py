@@ -13,7 +13,7 @@ from ulid import ULID
 from compliance.audit.entry import Entry
 from compliance.audit.table import audit_disclosure, check_record
 from compliance.law.policy import Policy
-from compliance.proof.package import disclosed
+from compliance.proof.receipt import disclosed
 
 if TYPE_CHECKING:
     from compliance.audit.log import AuditLog

@@ -26,9 +26,9 @@ from compliance.errors import LogBroken, LogUnavailable, Misconfigured
 from compliance.gate import Recorded
 from compliance.law.codec import from_json
 from compliance.law.facts import Evidence
+from compliance.proof.export import BACKWARDS
 from compliance.proof.merkle import EMPTY_ROOT, split
 from compliance.proof.receipt import new_code
-from compliance.proof.tally import BACKWARDS
 
 if TYPE_CHECKING:
     from config import Settings

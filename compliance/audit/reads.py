@@ -16,7 +16,7 @@ from compliance.errors import LogBroken
 from compliance.proof import tiles
 from compliance.proof.merkle import EMPTY_ROOT, Span, consistency_spans, fold_complete, inclusion_spans, prove, split
 from compliance.proof.note import b64
-from compliance.proof.package import disclosed
+from compliance.proof.receipt import disclosed
 
 BATCH = 2_000
 LARGEST = 2**62  # no position is higher
@@ -107,7 +107,7 @@ class LogReads:
             return [Entry(*row) for row in connection.execute(query)]
 
     def package(self, entry_id: str) -> dict[str, Any] | None:
-        """An entry with its proof against the newest head, as `proof.package` verifies it."""
+        """An entry with its proof against the newest head, as `proof.receipt` verifies it."""
         entry = self.entry(entry_id)
         if entry is None:
             return None

@@ -12,9 +12,9 @@ from compliance.audit.projection import check_row
 from compliance.audit.reads import BATCH, LogReads
 from compliance.audit.table import audit_entry, check_record
 from compliance.errors import LogBroken
+from compliance.proof.export import Tally
 from compliance.proof.merkle import root_of
-from compliance.proof.package import disclosed_by
-from compliance.proof.tally import Tally
+from compliance.proof.receipt import disclosed_by
 
 Progress = Callable[[int], None]
 _c = audit_entry.c

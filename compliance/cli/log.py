@@ -21,8 +21,7 @@ from compliance.deployment import deployment
 from compliance.errors import LogBroken
 from compliance.proof import export as folders
 from compliance.proof.note import Head, VerifierKey, open_head
-from compliance.proof.package import verify_package
-from compliance.proof.receipt import verify_answer, verify_claims
+from compliance.proof.receipt import verify_answer, verify_claims, verify_package
 
 log = AppGroup("log", help="The append-only log: verify, publish, erase, keys.")
 receipt = AppGroup("receipt", help="Receipts of checks.")

@@ -23,8 +23,7 @@ from openpyxl import Workbook
 
 from compliance.deployment import Deployment
 from compliance.proof.note import b64
-from compliance.proof.package import disclosed
-from compliance.proof.receipt import sign_claims
+from compliance.proof.receipt import disclosed, sign_claims
 from compliance.reports.search import Wanted, stream
 
 FORMS, SHEET, CHUNK = ("csv", "xlsx", "jsonl"), 1_000_000, 1 << 16

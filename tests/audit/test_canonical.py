@@ -9,7 +9,7 @@ import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compliance.audit.canonical import canonical
+from compliance.audit.entry import canonical
 
 TEXT = st.text(st.characters(exclude_categories=()), max_size=8)  # lone surrogates, control characters, all planes
 LEAF = st.none() | st.booleans() | st.integers() | st.floats() | TEXT

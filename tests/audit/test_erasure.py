@@ -16,8 +16,7 @@ from compliance.audit.verify import verify, verify_checks
 from compliance.gate import Recorded
 from compliance.law.policy import Policy
 from compliance.proof.note import unb64
-from compliance.proof.package import verify_package
-from compliance.proof.receipt import verify_proof
+from compliance.proof.receipt import verify_package, verify_proof
 from tests.audit.conftest import PRIVATE, QUESTION
 from tests.conftest import Clock
 

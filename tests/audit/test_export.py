@@ -18,8 +18,8 @@ from compliance.database import db
 from compliance.errors import LogBroken
 from compliance.gate import Recorded
 from compliance.proof import export, tiles
+from compliance.proof.export import Tally
 from compliance.proof.note import Head, Signer, VerifierKey
-from compliance.proof.tally import Tally
 from config import Settings
 from tests.audit import forger
 from tests.conftest import Clock

@@ -24,7 +24,7 @@ from compliance.proof.merkle import (
     verify_inclusion,
 )
 from compliance.proof.note import VerifierKey, open_note
-from compliance.proof.package import commitment, disclosed_by
+from compliance.proof.receipt import commitment, disclosed_by
 from tests.conftest import SHARED
 
 VECTORS = SHARED / "vectors"

@@ -17,8 +17,7 @@ from openpyxl import load_workbook
 
 from compliance.deployment import Deployment
 from compliance.law.facts import Scale
-from compliance.proof.package import verify_package
-from compliance.proof.receipt import verify_claims
+from compliance.proof.receipt import verify_claims, verify_package
 from compliance.reports import export as module
 from compliance.reports.export import COLUMNS, FORMS, export
 from compliance.reports.search import Wanted

@@ -11,7 +11,7 @@ from flask import Flask
 from playwright.sync_api import Page, expect
 
 from compliance.access.users import Role
-from compliance.proof.package import verify_package
+from compliance.proof.receipt import verify_package
 from tests.conftest import Clock
 from tests.web.conftest import PASSWORD, Visit, add_user
 from tests.web.test_browser import SQLITE, sign_in, visitor
