@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ import pytest
 import schemathesis
 from flask import Flask
 from flask.testing import FlaskClient
-from hypothesis import HealthCheck, given
+from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as hypothesis_settings
+from hypothesis.errors import FlakyStrategyDefinition
 from openapi_spec_validator import validate
 
 from compliance import create_app
@@ -32,9 +34,7 @@ OPEN = {
     "/api/docs",
     "/api/docs.css",
 }
-FORTY = hypothesis_settings(
-    max_examples=40, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
-)
+EACH = hypothesis_settings(deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 OURS = re.compile(r"/(api|\.well-known|healthz|readyz)")
 
 
@@ -136,6 +136,27 @@ def test_a_key_that_asks_too_often_waits_and_nothing_is_logged(
         db.engine.dispose()
 
 
+def test_an_address_without_a_good_key_is_limited_and_good_keys_behind_it_are_not(
+    settings: Settings, clock: Clock, entries_of: Callable[..., Any]
+) -> None:
+    app = create_app(replace(settings, rate_limit=3), source=Agency(), clock=clock)
+    good, read = entries_of(app)
+    http, wrong = app.test_client(), {"Authorization": "Bearer cg.guess.guess"}
+    guesses = [http.post("/api/v1/checks", json=question(), headers=wrong) for _ in range(5)]
+    assert [answer.status_code for answer in guesses] == [401, 401, 401, 429, 429]
+    assert guesses[4].headers["Retry-After"] == "60"
+    assert guesses[4].headers["RateLimit-Policy"] == "3;w=60"
+    assert http.get("/api/v1/log/checkpoint").status_code == 429
+    assert http.get("/api/v1/nothing").status_code == 429
+    assert http.get("/healthz").status_code == 200
+    assert http.post("/api/v1/checks", json=question(), headers=good).status_code == 201
+    elsewhere = {"REMOTE_ADDR": "10.0.0.2"}
+    assert http.get("/api/v1/log/checkpoint", environ_overrides=elsewhere).status_code == 200
+    assert read("check.refused") == []
+    with app.app_context():
+        db.engine.dispose()
+
+
 @pytest.fixture
 def entries_of() -> Callable[[Flask], tuple[dict[str, str], Any]]:
     def make(app: Flask) -> tuple[dict[str, str], Any]:
@@ -151,26 +172,67 @@ def entries_of() -> Callable[[Flask], tuple[dict[str, str], Any]]:
     return make
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_schemathesis_finds_no_crash_and_no_lie(app: Flask, new_key: Callable[..., str]) -> None:
-    """Some hundred made-up requests for all paths; rules between fields may refuse what the schema allows."""
-    app.extensions["compliance-rate"].most = 1_000_000
-    headers = {"Authorization": f"Bearer {new_key('check,read,audit')}"}
-    schema = schemathesis.openapi.from_wsgi("/api/v1/openapi.json", app)
-    checks = schemathesis.checks
-    left_out = [checks.CHECKS.get_one(name) for name in ("positive_data_acceptance", "ignored_auth")]
+@pytest.fixture
+def schema(app: Flask) -> Any:
+    app.extensions["compliance-rate"].most = 10_000_000
+    return schemathesis.openapi.from_wsgi("/api/v1/openapi.json", app)
 
-    for result in schema.get_all_operations():
-        run(result.ok(), headers, left_out)
+
+def left_out() -> list[Any]:
+    return [schemathesis.checks.CHECKS.get_one(name) for name in ("positive_data_acceptance", "ignored_auth")]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("share", range(4))
+def test_schemathesis_finds_no_crash_and_no_lie(
+    app: Flask, schema: Any, new_key: Callable[..., str], share: int
+) -> None:
+    """More than 5,000 made-up requests over all paths; rules between fields may refuse what the schema allows."""
+    headers, sent = {"Authorization": f"Bearer {new_key('check,read,audit')}"}, 0
+    operations = [found.ok() for found in schema.get_all_operations()]
+    most = -(-5_500 // len(operations))
+
+    def attempts(operation: Any) -> int:
+        done = 0
+
+        @hypothesis_settings(EACH, max_examples=most)
+        @given(case=operation.as_strategy())
+        def attempt(case: Any) -> None:
+            nonlocal done
+            done += 1
+            case.call_and_validate(headers=headers, excluded_checks=left_out())
+
+        attempt()
+        return done
+
+    for operation in operations[share::4]:
+        sent += attempts(operation)
     with app.app_context():
         assert deployment().log.head()[0] > 0
+    assert sent > 100 * len(operations[share::4])
 
 
-def run(operation: Any, headers: dict[str, str], left_out: list[Any]) -> None:
-    @FORTY
-    @given(case=operation.as_strategy())
-    def attempt(case: Any) -> None:
-        case.call_and_validate(headers=headers, excluded_checks=left_out)
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_what_an_answer_links_to_can_be_asked(schema: Any, new_key: Callable[..., str]) -> None:
+    """Sequences of requests along the links of the description: ask, then read, prove and explain what was asked."""
+    headers, asked = {"Authorization": f"Bearer {new_key('check,read,audit')}"}, 0
 
-    attempt()
+    class Client(schema.as_state_machine()):  # type: ignore[misc]
+        def get_call_kwargs(self, case: Any) -> dict[str, Any]:
+            return {"headers": headers}
+
+        def validate_response(self, response: Any, case: Any, **more: Any) -> None:
+            nonlocal asked
+            asked += 1
+            case.validate_response(response, headers=headers, excluded_checks=left_out())
+
+    rounds = hypothesis_settings(
+        EACH, max_examples=8, stateful_step_count=8, derandomize=False, phases=[Phase.generate]
+    )
+    while asked < 400:
+        with suppress(FlakyStrategyDefinition):  # the gate remembers what was asked before, so no round repeats another
+            Client.run(settings=rounds)
