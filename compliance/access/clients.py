@@ -17,6 +17,7 @@ from ipaddress import ip_address, ip_network
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
 from ulid import ULID
 
 from compliance.audit.entry import Entry
@@ -182,29 +183,21 @@ class Clients:
         self._log.append(f"access.client_{change}", body, entry_id=str(ULID()), private={}, at=self._clock())
 
 
-@projects("access.client_created", into=(CLIENT,))
-def _created(connection: sa.Connection, entry: Entry) -> None:
+@projects("access.client_created", "access.client_limited", "access.client_revoked", into=(CLIENT,))
+def _project(connection: sa.Connection, entry: Entry) -> None:
     body = entry.body
-    if connection.execute(sa.select(CLIENT.c.id).where(CLIENT.c.id == body["client"])).one_or_none():
-        return
-    row = {name: body[name] for name in ("name", "regions", "scopes")} | {"id": body["client"]}
-    row |= {"expires_at": body["ends"] and datetime.fromisoformat(body["ends"]), "created_at": entry.at}
-    row |= {"addresses": body.get("addresses", [])}
-    connection.execute(sa.insert(CLIENT).values(**row, position=entry.position))
-
-
-@projects("access.client_limited", into=(CLIENT,))
-def _limited(connection: sa.Connection, entry: Entry) -> None:
-    change = sa.update(CLIENT).where(CLIENT.c.id == entry.body["client"], CLIENT.c.position < entry.position)
-    ends = entry.body["ends"] and datetime.fromisoformat(entry.body["ends"])
-    row = {"expires_at": ends, "addresses": entry.body["addresses"], "position": entry.position}
-    connection.execute(change.values(**row))
-
-
-@projects("access.client_revoked", into=(CLIENT,))
-def _revoked(connection: sa.Connection, entry: Entry) -> None:
-    change = sa.update(CLIENT).where(CLIENT.c.id == entry.body["client"], CLIENT.c.position < entry.position)
-    connection.execute(change.values(revoked_at=entry.at, position=entry.position))
+    row = {name: body[name] for name in ("name", "regions", "scopes", "addresses") if name in body}
+    if "ends" in body:
+        row["expires_at"] = body["ends"] and datetime.fromisoformat(body["ends"])
+    if entry.kind == "access.client_revoked":
+        row["revoked_at"] = entry.at
+    row["position"] = entry.position
+    if entry.kind == "access.client_created":
+        new = insert(CLIENT).values(id=body["client"], created_at=entry.at, **({"addresses": []} | row))
+        connection.execute(new.on_conflict_do_nothing())
+    else:
+        mine = (CLIENT.c.id == body["client"], CLIENT.c.position < entry.position)
+        connection.execute(sa.update(CLIENT).where(*mine).values(**row))
 
 
 def _client(row: Any) -> Client:
