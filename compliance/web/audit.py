@@ -123,7 +123,8 @@ def audit() -> ResponseReturnValue:
         errors = {wrong.pointer[1:]: wrong.detail for wrong in error.errors}
     entries = running.log.entries_at(row.pos for row in rows[:PER_PAGE])[::-1]
     more = rows[PER_PAGE - 1] if len(rows) > PER_PAGE else None
-    onward = url_for("web.audit", **typed, sebelum=f"{more.day}.{more.pos}") if more else ""
+    page: dict[str, Any] = {**typed, "sebelum": f"{more.day}.{more.pos}"} if more else {}
+    onward = url_for("web.audit", **page) if more else ""
     told = {"typed": typed, "errors": errors, "choices": choices(), "people": people(), "forms": FORMS}
     return render_template("audit/search.html", entries=entries, onward=onward, **told), 422 if errors else 200
 

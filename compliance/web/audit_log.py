@@ -45,7 +45,7 @@ def audit_log() -> ResponseReturnValue:
     told = {"keys": log.keyring.keys, "checkpoint": log.checkpoint(), "published": witnesses.published(log)}
     if request.method == "GET":
         return render_template("audit/log.html", size=log.head()[0], **told)
-    if not _verifying.acquire(blocking=False):
+    if _verifying.locked():
         return render_template("audit/log.html", size=log.head()[0], busy=True, **told), 409
     head, foot = render_template("audit/log.html", size=log.head()[0], running=True, **told).split("<!--progress-->")
     return Response(stream_with_context(_verified(head, foot)), headers={"X-Accel-Buffering": "no"})
@@ -69,9 +69,9 @@ def _verified(head: str, foot: str) -> Iterator[str]:
 
     if remembered and remembered.origin == log.origin:
         known[remembered.size] = remembered.root
-    worker = threading.Thread(target=run, daemon=True)
-    worker.start()
+    _verifying.acquire()  # here, so that a page that is never sent holds nothing
     try:
+        threading.Thread(target=run, daemon=True).start()
         yield head
         while isinstance(told := said.get(), int):
             yield render_template("audit/progress.html", size=told)
