@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from flask import Response, abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from ulid import ULID
@@ -19,7 +21,7 @@ from compliance.web.visitors import CHECKERS, allow, me
 @pages.route("/kumpulan", methods=["GET", "POST"])
 @allow(*CHECKERS, most=reading.MOST_BYTES + 10_000)
 def batches() -> ResponseReturnValue:
-    """The form's `once` becomes the batch's id, so that a second click is the same batch."""
+    """The form's `once` and the file make the batch's id: a second click is the same batch, another file is not."""
     here, sent, wrong = deployment(), request.files.get("file"), list[tuple[str, str, str]]()
     once = request.form.get("once", "") or str(ULID())
 
@@ -32,13 +34,12 @@ def batches() -> ResponseReturnValue:
         if not sent or not sent.filename:
             raise BadInput(FieldError("/file", _("Pilih berkas CSV.")))
         try:
-            batch_id = str(ULID.from_str(once))
+            raw, begun = sent.read(), ULID.from_str(once).bytes
+            batch_id = str(ULID(begun[:6] + hashlib.sha256(begun + raw).digest()[:10]))
             if not run.status(here.log.engine, batch_id):
-                asker = Asker("user", me().id)
-                rows = reading.read_csv(sent.read(), language.current())
-                run.start(
-                    here, batch_id, list(reading.judge(here, rows, me().regions, asker, language.current())), asker
-                )
+                asker, spoken = Asker("user", me().id), language.current()
+                rows = reading.read_csv(raw, spoken)
+                run.start(here, batch_id, list(reading.judge(here, rows, me().regions, asker, spoken)), asker)
         except TooMuch as error:
             raise BadInput(FieldError("/file", _("Paling banyak %(most)s baris.", most=reading.MOST))) from error
         except BadInput as error:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,6 +27,7 @@ from compliance.batches import reading, run
 from compliance.batches.table import BATCH, LINE
 from compliance.deployment import Deployment, deployment
 from compliance.errors import LogUnavailable
+from compliance.registry import resilient
 from config import Settings
 from tests.api.conftest import NIB, UNKNOWN_NIB, Agency, question
 from tests.conftest import Clock
@@ -394,3 +396,45 @@ def test_workers_that_are_killed_and_many_at_once_make_no_second_check(
     references = [entry["reference"] for entry in entries("check")]
     assert (len(references), len(set(references))) == (120, 120)
     assert len(entries("batch.ended")) == 1
+
+
+def test_while_the_breaker_is_open_lines_wait_and_one_looks(
+    post: Callable[..., Any], here: Deployment, agency: Agency, clock: Clock, entries: Callable[..., Any],
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    breaker = resilient.Breaker(tmp_path / "breaker")
+    monkeypatch.setattr(here.gate, "source", resilient.Resilient(agency, breaker, clock))
+    monkeypatch.setattr(resilient, "PROBE_EVERY", 0.3)
+    here = replace(here, settings=replace(here.settings, batch_rate=3))  # six lines at a time
+    batch = post(table(*(line(f"503/{n}", f"8120000000{n:03d}") for n in range(20)))).get_json()["id"]
+    agency.fails = True
+    again = run.ask_lines(here, work.Row("batch", "1", 1))
+    assert (len(entries("check")), breaker.state().open, again > clock.now) == (6, True, True)
+    asked = len(agency.told)
+    time.sleep(0.4)
+    run.ask_lines(here, work.Row("batch", "1", 1))
+    assert (len(agency.told), len(entries("check"))) == (asked + 1, 7)
+    agency.fails = False
+    here = replace(here, settings=replace(here.settings, batch_rate=10_000))
+    time.sleep(0.4)
+    run.ask_lines(here, work.Row("batch", "1", 1))
+    clock.tick(minutes=10)
+    run.ask_lines(here, work.Row("batch", "1", 1))
+    found = run.status(here.log.engine, batch)
+    assert (found.state, found.by_verdict) == ("done", {"NOT_MET": 20})
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_list_from_the_shell(app: Flask, here: Deployment, tmp_path: Path, entries: Callable[..., Any]) -> None:
+    good, bad = tmp_path / "good.csv", tmp_path / "bad.json"
+    good.write_text(table(line("503/1"), line("503/2", UNKNOWN_NIB)), encoding="utf-8")
+    bad.write_text(json.dumps({"checks": [question(business__nib="812")]}), encoding="utf-8")
+    runner = app.test_cli_runner()
+    refused = runner.invoke(args=["batch", str(bad)])
+    assert (refused.exit_code, "/checks/0/business/nib" in refused.output) == (1, True)
+    assert entries("batch.started") == []
+    app.extensions["compliance"] = replace(here, settings=replace(here.settings, region="73.09"))
+    done = runner.invoke(args=["batch", str(good), "--results", str(tmp_path / "out.csv")])
+    assert done.exit_code == 0, done.output
+    rows = list(csv.DictReader((tmp_path / "out.csv").read_text(encoding="utf-8").splitlines()))
+    assert [row["verdict"] for row in rows] == ["MET", "NOT_MET"]

@@ -43,6 +43,9 @@ def test_a_clerk_uploads_a_list_watches_it_and_takes_the_results(app: Flask, cle
     answer = upload(clerk, GOOD)
     page = answer.headers["Location"]
     assert (answer.status_code, upload(clerk, GOOD).headers["Location"]) == (303, page)  # a second click
+    other = upload(clerk, GOOD.replace("503/2", "503/3")).headers["Location"]
+    assert other != page
+    clerk.post(other, {"act": "cancel"}, page=other)
     waiting = clerk.get(page)
     assert ("menunggu giliran" in waiting.text, waiting.headers["Refresh"]) == (True, "10")
     assert "Refresh" not in clerk.get(page + "?diam=1").headers
@@ -57,7 +60,7 @@ def test_a_clerk_uploads_a_list_watches_it_and_takes_the_results(app: Flask, cle
     assert (results.mimetype, len(results.text.splitlines())) == ("text/csv", 3)
     assert page in clerk.get("/kumpulan").text
     with app.app_context():
-        assert len(list(here.log.entries(kinds=("batch.started",)))) == 1
+        assert len(list(here.log.entries(kinds=("batch.started",)))) == 2
         assert {entry.body["asker"]["kind"] for entry in here.log.entries(kinds=("check",))} == {"user"}
 
 
