@@ -34,12 +34,9 @@ log = logging.getLogger(__name__)
 SIGHTINGS = Table(
     "registry_sighting",
     db.metadata,
-    Column("region", String(5), primary_key=True),
-    Column("business", String(40), primary_key=True),
-    Column("pos", Position, nullable=False),
-    Column("at", Moment, nullable=False),
-    Column("found", Boolean, nullable=False),
-    Column("doubtful", Boolean, nullable=False),
+    *(Column(name, String(size), primary_key=True) for name, size in (("region", 5), ("business", 40))),
+    *(Column(name, kind, nullable=False) for name, kind in (("pos", Position), ("at", Moment))),
+    *(Column(name, Boolean, nullable=False) for name in ("found", "doubtful")),
     Index(None, "region", "at"),
 )
 BRAKES = Table(

@@ -37,8 +37,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.2, 20.0  # seconds; the first doubles, with jitte
 LONGEST_WAIT = timedelta(days=30)
 OK = frozenset({200})
 _REQUEST_ID = re.compile(r"[0-9A-Za-z._-]{1,128}")
-_GATEWAY = {b"900901": "invalid", b"900902": "missing"}
-_GATEWAY_CODE = re.compile(rb"code\W{1,4}(90090[12])\b")
+_GATEWAY_CODE = re.compile(rb"code\W{1,4}90090([12])\b")
 
 
 @dataclass(eq=False)
@@ -139,7 +138,8 @@ def judge(
 def gateway_error(body: bytes) -> str:
     """What a gateway's error (code 900901, 900902) says of the credentials, else ""."""
     found = _GATEWAY_CODE.search(body)
-    return f"the gateway finds the credentials {_GATEWAY[found[1]]} (code {found[1].decode()})" if found else ""
+    what = {b"1": "invalid (code 900901)", b"2": "missing (code 900902)"}
+    return f"the gateway finds the credentials {what[found[1]]}" if found else ""
 
 
 def _read(response: HTTPResponse) -> bytes:

@@ -108,15 +108,9 @@ def _employer(rows: Sequence[Row[Any]], ask: Ask) -> Employer:
     """What the report says of each account. A month paid proves the first payment; a blank proves nothing."""
     own = [row for row in rows if getattr(row, ask.by) == ask.value] or rows
     name, nib, npwp = (next(filter(None, (getattr(row, it) for row in own)), None) for it in ("name", "nib", "npwp"))
-    accounts = (
-        Account(
-            npp=row.npp,
-            active=row.active,
-            programmes=None if row.programmes is None else frozenset(map(Programme, row.programmes.split(","))),
-            active_workers=row.workers,
-            first_payment=True if row.paid_through else None,
-            paid_through=row.paid_through,
-        )
-        for row in rows
-    )
+    accounts = []
+    for row in rows:
+        programmes = None if row.programmes is None else frozenset(map(Programme, row.programmes.split(",")))
+        paid = row.paid_through
+        accounts.append(Account(row.npp, row.active, programmes, row.workers, True if paid else None, paid))
     return Employer(name, nib, npwp, tuple(accounts))

@@ -14,13 +14,8 @@ from compliance.registry.reading.values import text
 
 # What became of a line. CORRECTED and DOUBTED lines are taken; PASSED ones are no members.
 Kind = StrEnum("Kind", "TAKEN CORRECTED DOUBTED REFUSED PASSED")
-LABEL: dict[Kind, str] = dict(
-    zip(
-        Kind,
-        ("diambil/taken", "diperbaiki/corrected", "diragukan/doubted", "ditolak/refused", "dilewati/read past"),
-        strict=True,
-    )
-)
+SAID = ("diambil/taken", "diperbaiki/corrected", "diragukan/doubted", "ditolak/refused", "dilewati/read past")
+LABEL = dict(zip(Kind, SAID, strict=True))
 _WORDS: dict[str, dict[str, tuple[str, str]]] = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
 TEXTS = {code: texts for remarks in _WORDS.values() for code, texts in remarks.items()}
 KINDS = {code: Kind(kind) for kind, remarks in _WORDS.items() for code in remarks}
