@@ -15,11 +15,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-import rfc8785
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from ulid import ULID
 
+from compliance.audit.entry import canonical
 from compliance.database import Moment, db
 from compliance.deployment import deployment
 from compliance.errors import AskedInProgress, AskedOtherwise
@@ -74,7 +74,7 @@ class Once:
         the key, this one waits up to `wait` seconds. Raises AskedInProgress, AskedOtherwise, and what `ask` raises;
         then the key is free again.
         """
-        mac, ends = hmac.new(self._secret, rfc8785.dumps(body), hashlib.sha256).hexdigest(), time.monotonic() + wait
+        mac, ends = hmac.new(self._secret, canonical(body), hashlib.sha256).hexdigest(), time.monotonic() + wait
         while True:
             claimed = self._claim(key, mac, patient)
             if isinstance(claimed, Recorded):
