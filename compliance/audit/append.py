@@ -163,12 +163,17 @@ class Turns:
 
     def _flush(self, connection: Connection) -> None:
         before = self._begun
-        if not self._sqlite:
-            with self._flushing:
-                if self._ended <= before:  # else somebody began one after this call, and it is done
-                    self._begun += 1
-                    connection.exec_driver_sql(_DURABLE)
-                    self._ended = self._begun
+        if self._sqlite:
+            return
+        if not self._flushing.acquire(timeout=4 * PATIENCE):
+            raise LogUnavailable("the database does not say that entries are on disk")
+        try:
+            if self._ended <= before:  # else somebody began one after this call, and it is done
+                self._begun += 1
+                connection.exec_driver_sql(_DURABLE)
+                self._ended = self._begun
+        finally:
+            self._flushing.release()
 
 
 def _show(connection: Connection, entry: Entry, begin: str, end: str, undo: str) -> None:
