@@ -404,19 +404,22 @@ def test_while_the_breaker_is_open_lines_wait_and_one_looks(
 ) -> None:  # fmt: skip
     breaker = resilient.Breaker(tmp_path / "breaker")
     monkeypatch.setattr(here.gate, "source", resilient.Resilient(agency, breaker, clock))
-    monkeypatch.setattr(resilient, "PROBE_EVERY", 0.3)
+
+    def eleven_seconds_pass() -> None:
+        breaker._change(lambda state: state._replace(probed=state.probed - 11))
+
     here = replace(here, settings=replace(here.settings, batch_rate=3))  # six lines at a time
     batch = post(table(*(line(f"503/{n}", f"8120000000{n:03d}") for n in range(20)))).get_json()["id"]
     agency.fails = True
     again = run.ask_lines(here, work.Row("batch", "1", 1))
     assert (len(entries("check")), breaker.state().open, again > clock.now) == (6, True, True)
     asked = len(agency.told)
-    time.sleep(0.4)
+    eleven_seconds_pass()
     run.ask_lines(here, work.Row("batch", "1", 1))
     assert (len(agency.told), len(entries("check"))) == (asked + 1, 7)
     agency.fails = False
     here = replace(here, settings=replace(here.settings, batch_rate=10_000))
-    time.sleep(0.4)
+    eleven_seconds_pass()
     run.ask_lines(here, work.Row("batch", "1", 1))
     clock.tick(minutes=10)
     run.ask_lines(here, work.Row("batch", "1", 1))
