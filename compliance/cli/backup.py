@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import subprocess
+import tempfile
 from pathlib import Path
 
 import click
@@ -16,6 +16,8 @@ from compliance.audit.turn import is_sqlite
 from compliance.audit.verify import verify
 from compliance.deployment import deployment
 from compliance.errors import LogBroken
+
+ESCAPED = str.maketrans({":": r"\:", "\\": r"\\"})  # in a password file of PostgreSQL
 
 
 @click.command("backup")
@@ -53,15 +55,18 @@ def _copy(engine: Engine, url: str, folder: Path) -> Path:
         (folder / "gate.db").chmod(0o600)
         return folder / "gate.db"
     plain = make_url(url)
-    env = os.environ | ({"PGPASSWORD": str(plain.password)} if plain.password else {})
-    address = plain.set(drivername="postgresql", password=None).render_as_string()
-    command = ["pg_dump", "--format=custom", f"--file={folder / 'gate.dump'}", f"--dbname={address}"]
-    try:
-        subprocess.run(command, env=env, check=True, capture_output=True, text=True)
-    except FileNotFoundError as error:
-        raise click.ClickException("pg_dump is not there: install PostgreSQL's client programs") from error
-    except subprocess.CalledProcessError as error:
-        raise click.ClickException(f"pg_dump: {error.stderr.strip().splitlines()[0]}") from error
+    with tempfile.NamedTemporaryFile("w", prefix="gate-") as passfile:  # readable by its owner alone
+        passfile.write(f"*:*:*:*:{(plain.password or '').translate(ESCAPED)}")
+        passfile.flush()
+        address = plain.set(drivername="postgresql", password=None).update_query_dict({"passfile": passfile.name})
+        command = ["pg_dump", "--format=custom", f"--file={folder / 'gate.dump'}"]
+        command.append(f"--dbname={address.render_as_string()}")
+        try:
+            subprocess.run(command, check=True, capture_output=True, text=True)
+        except FileNotFoundError as error:
+            raise click.ClickException("pg_dump is not there: install PostgreSQL's client programs") from error
+        except subprocess.CalledProcessError as error:
+            raise click.ClickException(f"pg_dump: {error.stderr.strip().splitlines()[0]}") from error
     return folder / "gate.dump"
 
 

@@ -364,7 +364,7 @@ def test_workers_that_are_killed_and_many_at_once_make_no_second_check(
     batch = post(table(*(line(f"503/{n}") for n in range(120)))).get_json()["id"]
     env = os.environ | {"DATABASE_URL": settings.database_url, "SECRET_KEY": settings.secret_key, "DEMO": "1"}
     env |= {"LOG_SIGNING_KEY": str(settings.log_signing_key), "LOG_ORIGIN": settings.log_origin, "BATCH_RATE": "40"}
-    env |= {"REGISTRY": "sandbox", "FLASK_SKIP_DOTENV": "1", "PROMETHEUS_MULTIPROC_DIR": ""}
+    env |= {"REGISTRY": "sandbox", "FLASK_SKIP_DOTENV": "1"}
     code = "import wsgi, time; from compliance import work; here = wsgi.app.extensions['compliance']\n"
     code += "ctx = wsgi.app.app_context(); ctx.push()\nwhile True:\n    work.do_due(here) or time.sleep(0.1)"
 

@@ -16,7 +16,6 @@ def upgrade() -> None:
         "delivery_hook",
         sa.Column("client_id", sa.String(26), primary_key=True),
         sa.Column("url", sa.String(500), nullable=False),
-        sa.Column("families", sa.JSON, nullable=False),
         sa.Column("version", sa.Integer, nullable=False),
         sa.Column("position", sa.BigInteger, nullable=False),
     )
