@@ -275,7 +275,8 @@ def test_the_command_does_what_is_due_and_ends(app: Flask, here: Deployment, age
     with app.app_context():
         result = invoke(args=["work"])
     assert "7 dikerjakan" in result.output  # type: ignore[attr-defined]
-    assert rows(here) == [f"{kind}:all" for kind in ("coverage", "heads", "promises", "replay", "retention", "sentinel")]
+    always = ("coverage", "heads", "promises", "replay", "retention", "sentinel")
+    assert rows(here) == [f"{kind}:all" for kind in always]
 
 
 def test_every_night_the_last_day_is_judged_again_and_every_hour_a_head_is_kept(

@@ -186,7 +186,7 @@ class Clients:
 @projects("access.client_created", "access.client_limited", "access.client_revoked", into=(CLIENT,))
 def _project(connection: sa.Connection, entry: Entry) -> None:
     body = entry.body
-    row = {name: body[name] for name in ("name", "regions", "scopes", "addresses") if name in body}
+    row: dict[str, Any] = {name: body[name] for name in ("name", "regions", "scopes", "addresses") if name in body}
     if "ends" in body:
         row["expires_at"] = body["ends"] and datetime.fromisoformat(body["ends"])
     if entry.kind == "access.client_revoked":

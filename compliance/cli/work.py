@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import threading
 
 import click
 from flask import Flask
+from sqlalchemy.exc import SQLAlchemyError
 
 from compliance import work
 from compliance.deployment import deployment
+from compliance.errors import GateError
 
+log = logging.getLogger(__name__)
 PAUSE = 5.0  # seconds between two looks at what is due
 
 
@@ -23,9 +27,14 @@ def work_command(loop: bool) -> None:
         signal.signal(name, lambda *_: stop.set())
     here.log.check_start()
     while not stop.is_set():
-        work.standing(here)
-        while (batch := work.do_due(here)) and not stop.is_set():
-            done += batch
+        try:
+            work.standing(here)
+            while (batch := work.do_due(here)) and not stop.is_set():
+                done += batch
+        except (GateError, SQLAlchemyError) as error:
+            if not loop:
+                raise
+            log.error("the database is away (%s); what is due waits", type(error).__name__)
         if not loop:
             break
         stop.wait(PAUSE)

@@ -56,8 +56,8 @@ def read(document: Any, language: str = "en") -> list[Item]:
         broken.append(("/dataNIB/data_checklist", say("most_items", most=MOST_ITEMS)))
     shared, items = {"business": _business(data, broken), "owner": _owner(data)}, []
     for index, item in enumerate(checklist):
-        at, numbers = f"/dataNIB/data_checklist/{index}", [item.get(name) for name in ("id_izin", "kd_izin")]
-        if not any(numbers):
+        at, id_izin, kd_izin = f"/dataNIB/data_checklist/{index}", item.get("id_izin"), item.get("kd_izin")
+        if not id_izin and not kd_izin:
             continue  # OSS leaves one empty object where it has nothing to list
         broken += [(f"{at}/{name}", REQUIRED) for name in ("id_izin", "kd_izin") if name not in item]
         try:
@@ -65,9 +65,9 @@ def read(document: Any, language: str = "en") -> list[Item]:
         except BadIdentifier:
             broken.append((f"{at}/kd_daerah", say("kd_daerah", "7309000000")))
             continue
-        permit, stage = PERMITS.get(numbers[1], numbers[1]), item.get("flag_perpanjangan") == "Y"
-        stated = {"reference": numbers[0], "permit_type": permit, "stage": ("new", "renewal")[stage], "region": region}
-        items.append(Item(*numbers, region, stated | shared, at))
+        permit, stage = PERMITS.get(kd_izin, kd_izin), item.get("flag_perpanjangan") == "Y"
+        stated = {"reference": id_izin, "permit_type": permit, "stage": ("new", "renewal")[stage], "region": region}
+        items.append(Item(id_izin, kd_izin, region, stated | shared, at))
     if broken:
         raise bad_input(broken, language)
     return items

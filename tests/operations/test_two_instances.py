@@ -135,8 +135,11 @@ def test_one_of_two_instances_is_killed_restarted_and_upgraded_and_nobody_loses_
             wait_until_free(ports[0])
             gates[0] = Gate(env | {"BIND": ports[0]}, tmp_path / "a")
             callers.more(40)
-            gates[1].process.send_signal(signal.SIGHUP)  # an upgrade: new workers, the old ones finish
-            callers.more(60)
+            gates[1].process.send_signal(signal.SIGTERM)  # an upgrade: requests finish, then new code starts
+            gates[1].process.wait(timeout=60)
+            callers.more(20)
+            gates[1] = Gate(env | {"BIND": ports[1]}, tmp_path / "b")
+            callers.more(40)
         finally:
             callers.end()
             front.terminate()

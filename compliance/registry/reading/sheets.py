@@ -9,7 +9,6 @@ import itertools
 import re
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -111,14 +110,18 @@ def _workbook(path: Path) -> Iterator[tuple[str, Iterator[Row]]]:
         if unpacked > min(MOST_UNPACKED, MOST_RATIO * path.stat().st_size):
             most = f"{MOST_UNPACKED:,}, and {MOST_RATIO} times its size"
             raise ImportRefused(f"{path.name} unfolds to {unpacked:,} bytes; allowed are {most}")
-        results = openpyxl.load_workbook(path, read_only=True, data_only=True)
-        formulas = openpyxl.load_workbook(path, read_only=True, data_only=False)
-        pairs = [(sheet, formulas[sheet.title]) for sheet in results.worksheets if sheet.sheet_state == "visible"]
+        file = path.open("rb")  # openpyxl leaves its own open when a workbook is damaged
     except ImportRefused:
         raise
     except Exception as error:
         raise ImportRefused(f"{path.name} is no XLSX workbook that can be read") from error
-    with closing(results), closing(formulas):
+    with file:
+        try:
+            results = openpyxl.load_workbook(file, read_only=True, data_only=True)
+            formulas = openpyxl.load_workbook(file, read_only=True, data_only=False)
+            pairs = [(sheet, formulas[sheet.title]) for sheet in results.worksheets if sheet.sheet_state == "visible"]
+        except Exception as error:
+            raise ImportRefused(f"{path.name} is no XLSX workbook that can be read") from error
         for sheet, written in pairs:
             yield sheet.title, _sheet_rows(path, sheet, written)
 
