@@ -13,7 +13,6 @@ from typing import Any
 
 from flask import Response, abort, render_template, request
 from flask.typing import ResponseReturnValue
-from ulid import ULID
 
 from compliance.access.users import Role
 from compliance.coverage import acts, lines, sheet, standing
@@ -23,6 +22,7 @@ from compliance.errors import BadInput, FieldError, ImportRefused
 from compliance.gate import Asker
 from compliance.registry.reading.sheets import sheets
 from compliance.web import desk, language
+from compliance.web.audit import looked
 from compliance.web.fields import FORM, Field
 from compliance.web.pages import _, pages
 from compliance.web.visitors import EVERYBODY, allow, me
@@ -38,8 +38,11 @@ def word(fact: str, code: str | None) -> str:
     return _(choices[code]) if code in choices else code or ""
 
 
-def _asked() -> dict[str, Any]:
-    """What the address asks for: one's own region, a day that has come, and all that was known there then."""
+def _asked(kind: str = "") -> dict[str, Any]:
+    """What the address asks for: one's own region, a day that has come, and all that was known there then.
+
+    An auditor's look, and an export by anybody, is an entry first.
+    """
     here, regions = deployment(), me().regions or abort(403)
     if (region := request.args.get("daerah") or regions[0]) not in regions:
         abort(404)
@@ -50,6 +53,8 @@ def _asked() -> dict[str, Any]:
         day = date.max
     if day > today:
         day, wrong = today, _("Isi tanggal yang sudah tiba, misalnya %(day)s.", day=today.isoformat())
+    if kind == "export" or (kind and me().role == Role.AUDITOR):
+        looked("coverage", kind, region=region, as_of=day.isoformat())
     with db.engine.connect() as connection:
         rows = standing.known(connection, region, day)
     told = {"regions": regions, "region": region, "day": day, "today": today, "wrong": wrong, "rows": rows}
@@ -60,7 +65,7 @@ def _asked() -> dict[str, Any]:
 @allow(*EVERYBODY)
 def coverage() -> ResponseReturnValue:
     """The sentence, and the institutions behind it or behind one of its numbers."""
-    told, wanted = _asked(), {name: request.args[name] for name in standing.ABOUT if name in request.args}
+    told, wanted = _asked("looked"), {name: request.args[name] for name in standing.ABOUT if name in request.args}
     found = [one for one in told["those"] if all(one.about[name] == wanted[name] for name in wanted)]
     page = max(request.args.get("halaman", 1, type=int), 1)
     told |= {"wanted": wanted, "found": found, "page": page, "per_page": PER_PAGE, "kinds": FORM["choices"]["kind"]}
@@ -71,12 +76,8 @@ def coverage() -> ResponseReturnValue:
 @allow(*EVERYBODY)
 def coverage_export() -> ResponseReturnValue:
     """The workbook for the coordination meeting; that it was taken is in the log."""
-    told, here = _asked(), deployment()
+    told = _asked("export")
     made = sheet.workbook(render_template("coverage/workbook.txt", **told, kinds=FORM["choices"]["kind"]))
-    about = {"region": told["region"], "as_of": told["day"].isoformat()}
-    here.log.append(
-        "access.export", {"what": "coverage", "by": me().id, **about}, entry_id=str(ULID()), private={}, at=here.clock()
-    )
     headers = {"Content-Disposition": f'attachment; filename="cakupan-{told["region"]}-{told["day"]}.xlsx"'}
     return Response(made, mimetype=sheet.XLSX, headers=headers)
 
@@ -105,6 +106,8 @@ def _institution(one: str) -> ResponseReturnValue:
     known = next((each for each in told["those"] if each.id == one), None)
     if one and not known:
         abort(404)
+    if me().role == Role.AUDITOR:
+        looked("institution", region=told["region"], institution=one)
     region, today = told["region"], told["today"]
 
     def show(boxes: list[Field], others: list[str]) -> str:

@@ -76,6 +76,8 @@ def test_one_region_sees_nothing_of_another_by_any_door(app: Flask, clock: Clock
         ("/audit/laporan", "access.looked", "report"),
         ("/audit/log", "access.looked", "log"),
         ("/audit/sampel", "access.looked", "samples"),
+        ("/cakupan", "access.looked", "coverage"),
+        ("/cakupan/rapat.xlsx", "access.export", "coverage"),
     ],
 )
 def test_every_look_is_an_entry_and_a_name_that_was_typed_is_in_it_only_salted(
@@ -98,7 +100,8 @@ def test_without_the_entry_there_is_no_look(
         raise LogUnavailable("disk full")
 
     monkeypatch.setattr(app.extensions["compliance"].log, "append", full)
-    for address in ("/audit", f"/audit/periksa/{refused}", "/audit/ekspor.csv", "/audit/laporan", "/audit/sampel"):
+    pages = ("/audit", "/audit/ekspor.csv", "/audit/laporan", "/audit/sampel", "/cakupan")
+    for address in (*pages, f"/audit/periksa/{refused}"):
         answer = auditor.get(address)
         assert answer.status_code == 503
         assert refused not in answer.get_data(as_text=True)

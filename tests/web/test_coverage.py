@@ -149,6 +149,19 @@ def test_a_clerk_sees_and_changes_nothing(here: Deployment, clerk: Visit) -> Non
     assert here.log.head()[0] == size
 
 
+def test_an_auditors_look_at_coverage_is_in_the_log_and_a_clerks_is_not(
+    app: Flask, here: Deployment, visit: Visit, clerk: Visit, clock: Clock
+) -> None:
+    one, size = f"/cakupan/lembaga/{(key := take(here)['Sinar Laut'])}", here.log.head()[0]
+    assert [clerk.get(path).status_code for path in ("/cakupan", one)] == [200, 200]
+    assert here.log.head()[0] == size
+    enter(app, visit, Role.AUDITOR, clock)
+    assert [visit.get(path).status_code for path in ("/cakupan?per=2026-11-01", one)] == [200, 200]
+    there, then = [entry.body for entry in here.log.entries(kinds=("access.looked",))][-2:]
+    assert (there["what"], there["region"], there["as_of"]) == ("coverage", "73.09", "2026-11-01")
+    assert (then["what"], then["region"], then["institution"]) == ("institution", "73.09", key)
+
+
 def test_one_is_changed_added_asked_and_taken_off_each_in_the_log(here: Deployment, supervisor: Visit) -> None:
     ids = take(here)
     one = f"/cakupan/lembaga/{ids['Sinar Laut']}"
