@@ -19,6 +19,7 @@ from compliance.errors import RegistryError
 from compliance.law.facts import Ask, Evidence, Identity, Subject
 from compliance.registry.port import Entry, Log, Purpose, Source
 from compliance.registry.snapshot import Position
+from compliance.registry.turns import aside
 
 RECENT = 30  # distinct businesses
 HISTORY = timedelta(days=90)
@@ -107,7 +108,7 @@ class Brake:
     def doubtful(self, region: str, identity: Identity, evidence: Evidence, purpose: Purpose, now: datetime) -> bool:
         """Whether a refusal that is due must wait for an officer. Opens and closes the brake. Raises LogUnavailable."""
         arrived, missing = time.monotonic(), evidence.found_by is None
-        with self._locks[region]:
+        with aside(), self._locks[region]:  # in this order: who holds the lock must never wait for a turn
             state = self._state(region)
             opened = bool(state and state.opened)
             if not evidence.complete or evidence.cached:

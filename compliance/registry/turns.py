@@ -39,12 +39,14 @@ class Turns:
 
 @contextmanager
 def aside() -> Iterator[None]:
-    """While this thread waits inside, its turn is another's."""
-    turns = getattr(_mine, "turns", None)
-    if turns:
-        turns.release()
+    """While this thread waits inside, its turn is another's; once it has none, a second call changes nothing."""
+    if not (turns := getattr(_mine, "turns", None)):
+        yield
+        return
+    _mine.turns = None
+    turns.release()
     try:
         yield
     finally:
-        if turns:
-            turns.acquire()
+        turns.acquire()
+        _mine.turns = turns

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import random
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
@@ -34,6 +36,7 @@ from compliance.law.facts import (
 )
 from compliance.registry.brake import RECENT, SIGHTINGS, at_least
 from compliance.registry.port import Purpose
+from compliance.registry.turns import AT_ONCE, HERD, Turns, aside
 from config import Settings
 from tests.conftest import Clock
 
@@ -339,3 +342,30 @@ def test_the_entry_says_that_the_answers_were_doubted(
         check(gate, f"82{n:011}")
     last = entries(gate, "check")[-1]
     assert last["facts"]["doubtful"] is True  # type: ignore[index]
+
+
+@only_sentinel
+def test_refusals_that_wait_for_the_sentinel_hold_no_turn(
+    gate: Deployment, agency: Agency, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who asks the sentinel gave his turn away, and gets it back although all others wait for his word."""
+    plain, verdicts = agency.ask, list[str]()
+
+    def slowly(ask: Ask, purpose: Purpose) -> Answer:
+        with aside():
+            time.sleep(0.3)
+            return plain(ask, purpose)
+
+    def served(environ: dict[str, str], start_response: object) -> list[bytes]:
+        verdicts.append(check(gate, environ["nib"]))
+        return []
+
+    monkeypatch.setattr(agency, "ask", slowly)
+    turns, asked = Turns(served), {"REQUEST_METHOD": "POST", "PATH_INFO": min(HERD), "CONTENT_LENGTH": "0"}
+    environs = [asked | {"nib": f"9{n:012}", "wsgi.input": io.BytesIO()} for n in range(3 * AT_ONCE)]
+    threads = [threading.Thread(target=turns, args=(each, None), daemon=True) for each in environs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert verdicts == ["NOT_MET"] * len(threads)
