@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from contextlib import suppress
@@ -153,6 +154,18 @@ def test_an_address_without_a_good_key_is_limited_and_good_keys_behind_it_are_no
     elsewhere = {"REMOTE_ADDR": "10.0.0.2"}
     assert http.get("/api/v1/log/checkpoint", environ_overrides=elsewhere).status_code == 200
     assert read("check.refused") == []
+    with app.app_context():
+        db.engine.dispose()
+
+
+def test_workers_of_one_host_share_the_limit(settings: Settings, clock: Clock) -> None:
+    app = create_app(replace(settings, rate_limit=3), source=Agency(), clock=clock)
+    asked = [app.test_client().get("/api/v1/nothing").status_code]
+    if not (child := os.fork()):  # as gunicorn makes its workers
+        asked = [app.test_client().get("/api/v1/nothing").status_code for _ in range(2)]
+        os._exit(asked != [404, 404])
+    assert os.waitpid(child, 0)[1] == 0
+    assert [*asked, app.test_client().get("/api/v1/nothing").status_code] == [404, 429]
     with app.app_context():
         db.engine.dispose()
 
