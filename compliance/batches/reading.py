@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
@@ -13,7 +14,7 @@ from compliance.deployment import Deployment
 from compliance.errors import BadInput, FieldError, ForeignRegion, TooMuch
 from compliance.gate import Asker, Question
 from compliance.intake import read_question
-from compliance.intake.documents import DOCUMENTS, Document, say
+from compliance.intake.documents import DOCUMENTS, Document, escaped, say
 
 MOST, MOST_BYTES = 100_000, 20 * 1024 * 1024
 SHOWN = 1_000  # wrong fields that are named; more are counted
@@ -43,13 +44,14 @@ def read_csv(raw: bytes, language: str = "en") -> Iterator[Row]:
         raise BadInput(_wrong("", language, "table_text")) from error
     first = text.partition("\n")[0]
     table = csv.reader(io.StringIO(text, newline=""), delimiter=";" if first.count(";") > first.count(",") else ",")
-    header = [cell.strip() for cell in next(table, [])]
-    odd = [name[:100] for name in header if name not in TYPES or header.count(name) > 1]
-    if not header:
-        raise BadInput(_wrong("", language, "table_header", "reference,permit_type,business.nib"))
-    if odd:
-        raise BadInput(*(_wrong("", language, "table_column", name=repr(name)) for name in odd[:SHOWN]))
     try:
+        header = [cell.strip() for cell in next(table, [])]
+        times = Counter(header)
+        odd = [name[:100] for name in header if name not in TYPES or times[name] > 1]
+        if not header:
+            raise BadInput(_wrong("", language, "table_header", "reference,permit_type,business.nib"))
+        if odd:
+            raise BadInput(*(_wrong("", language, "table_column", name=repr(name)) for name in odd[:SHOWN]))
         for line, cells in enumerate(table, 1):
             if any(cell.strip() for cell in cells):
                 yield line, _stated(header, cells) if len(cells) == len(header) else (len(cells), len(header))
@@ -73,7 +75,10 @@ def _stated(header: list[str], cells: list[str]) -> dict[str, Any]:
 
 def read_document(document: Any) -> Iterator[Row]:
     """The same of `{"checks": […]}`. Raises BadInput."""
-    if not isinstance(document, Mapping) or set(document) != {"checks"} or not isinstance(document["checks"], list):
+    odd = [name for name in document if name != "checks"] if isinstance(document, Mapping) else []
+    if odd:
+        raise BadInput(*(_wrong(f"/{escaped(name)}", "en", "unknown") for name in odd[:SHOWN]))
+    if not isinstance(document, Mapping) or not isinstance(document.get("checks"), list):
         raise BadInput(_wrong("/checks", "en", "list", '{"checks": [{…}]}'))
     yield from enumerate(document["checks"], 1)
 

@@ -177,6 +177,25 @@ def test_each_broken_body_gets_a_problem_and_an_entry(
     assert logged == [(status, len(body), hashlib.sha256(body).hexdigest()) for _, body, _, status in BROKEN]
 
 
+ONE = {"reference": "503/1", "permit_type": "SIP", "business": {"nib": "8120001234567"}}
+LISTS: list[tuple[str, bytes, str, str]] = [
+    ("a cell longer than any reader takes in the header", b"x" * 200_000 + b"\n1\n", "text/csv", ""),
+    ("a column 400,000 times", b"reference," * 400_000 + b"\n", "text/csv", ""),
+    ("a field beside the list", json.dumps({"checks": [ONE], "a/b": 1}).encode(), "application/json", "/a~1b"),
+    ("no list", b"{}", "application/json", "/checks"),
+    ("an unknown field", json.dumps({"checks": [ONE | {"x": 1}]}).encode(), "application/json", "/checks/0/x"),
+]
+
+
+@pytest.mark.parametrize(("body", "kind", "pointer"), [row[1:] for row in LISTS], ids=[row[0] for row in LISTS])
+def test_a_broken_list_names_what_is_wrong(
+    http: FlaskClient, headers: dict[str, str], body: bytes, kind: str, pointer: str
+) -> None:
+    answer = http.post("/api/v1/batches", data=body, headers={**headers, "Content-Type": kind})
+    assert answer.status_code == 422, answer.text[:500]
+    assert {error["pointer"] for error in answer.get_json()["errors"]} == {pointer}
+
+
 def test_a_chunked_body_is_bounded_too(http: FlaskClient, headers: dict[str, str]) -> None:
     from io import BytesIO
 
