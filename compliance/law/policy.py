@@ -62,7 +62,7 @@ class Policy:
                 name = f"regions/{parse(text, str(path)).get('region')}.toml"
             if name in sources and not sources[name].shipped:
                 raise BadPolicy(str(path), f"says the same as {sources[name].where}")
-            sources[name] = _Source(text, str(path), shipped=False)
+            sources[name] = _Source(text, str(path), shipped=DATA in path.resolve().parents)
         return cls(sources)
 
     @classmethod

@@ -199,3 +199,11 @@ def test_explain_goes_rule_by_rule_with_the_law_of_the_day(run: Run, checked: li
     whole = json.loads(run("explain", checked[0], "--json").output)
     assert whole["decision"]["verdict"] == "MET"
     assert run("explain", "nothing").exit_code == 2
+
+
+def test_what_is_shipped_can_be_compared_and_checked_where_it_lies(run: Run, tmp_path: Path) -> None:
+    assert run("diff", SHIPPED.parent, SHIPPED.parent).exit_code == 0
+    assert "REFUSED" not in run("check", SHIPPED.parent).output
+    copy = tmp_path / SHIPPED.name
+    copy.write_bytes(SHIPPED.read_bytes())
+    assert "certainty example is only for files shipped" in run("check", copy).output
