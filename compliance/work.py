@@ -19,7 +19,7 @@ from ulid import ULID
 
 from compliance.audit import erasure, witnesses
 from compliance.audit.entry import Entry
-from compliance.audit.projection import projects
+from compliance.audit.projection import catch_up, projects
 from compliance.audit.replays import replay_checks
 from compliance.coverage import acts as coverage
 from compliance.database import Moment, db
@@ -37,6 +37,7 @@ RETRY, LONGEST = timedelta(minutes=5), timedelta(hours=1)
 SPREAD = 120  # seconds over which what waited for the agency is asked again
 REASKED_FOR = timedelta(hours=24)
 SENTINEL_EVERY = timedelta(minutes=10)
+FOR_EVER = ("batch", "tables", "sentinel", "heads", "replay", "promises", "coverage", "retention")  # never done
 FEW = 5  # institutions asked about in one turn
 log = logging.getLogger(__name__)
 
@@ -88,13 +89,15 @@ def do_due(here: Deployment) -> int:
     rows = claim(here.log.engine, here.clock())
     for row in rows:
         try:
-            again = _handlers[row.kind](here, row)
+            again, change = _handlers[row.kind](here, row), {"tries": 0} if row.kind in FOR_EVER else {}
         except Exception as error:
             log.warning("%s %s: %s", row.kind, row.key, error, exc_info=not isinstance(error, GateError))
-            again = _later(here.clock(), row)
+            again, change = _later(here.clock(), row), {}
         this = WORK.c.id == f"{row.kind}:{row.key}"
         with here.log.engine.begin() as connection:
-            connection.execute(update(WORK).where(this).values(due_at=again) if again else delete(WORK).where(this))
+            connection.execute(
+                update(WORK).where(this).values(due_at=again, **change) if again else delete(WORK).where(this)
+            )
     return len(rows)
 
 
@@ -123,8 +126,15 @@ def _spread(key: str) -> timedelta:
 def standing(here: Deployment) -> None:
     """Rows that are always there."""
     with here.log.engine.begin() as connection:
-        for kind in ("sentinel", "heads", "replay", "promises", "coverage", "retention"):
+        for kind in FOR_EVER[1:]:
             add(connection, kind, "all", here.clock())
+
+
+@handles("tables")
+def complete_tables(here: Deployment, row: Row) -> datetime:
+    """Every minute: an entry whose projection failed, or was killed, waits for no restart."""
+    catch_up(here.log)
+    return here.clock() + timedelta(minutes=1)
 
 
 @handles("sentinel")

@@ -16,11 +16,13 @@ from flask import Flask
 from sqlalchemy import select
 
 from compliance import create_app, work
+from compliance.audit import projection
 from compliance.database import db
 from compliance.deployment import Deployment, deployment
 from compliance.errors import RegistryMisunderstood, RegistryUnavailable
 from compliance.gate import Asker, Officer, Question
 from compliance.law.facts import Answer, Application, Ask, Identity, Scale
+from compliance.registry.brake import brake_states
 from compliance.registry.port import Purpose
 from config import Settings
 from tests.conftest import Clock
@@ -274,8 +276,8 @@ def test_the_command_does_what_is_due_and_ends(app: Flask, here: Deployment, age
     invoke: Callable[..., object] = app.test_cli_runner().invoke
     with app.app_context():
         result = invoke(args=["work"])
-    assert "7 dikerjakan" in result.output  # type: ignore[attr-defined]
-    always = ("coverage", "heads", "promises", "replay", "retention", "sentinel")
+    assert "8 dikerjakan" in result.output  # type: ignore[attr-defined]
+    always = ("coverage", "heads", "promises", "replay", "retention", "sentinel", "tables")
     assert rows(here) == [f"{kind}:all" for kind in always]
 
 
@@ -295,3 +297,49 @@ def test_every_night_the_last_day_is_judged_again_and_every_hour_a_head_is_kept(
     assert due["heads:all"] == clock() + timedelta(hours=1)
     assert due["replay:all"].astimezone(here.policy.regions["73.09"].zone).hour == 1
     assert timedelta(0) < due["replay:all"] - clock() <= timedelta(days=1)
+
+
+def test_what_is_always_there_is_tried_again_soon_however_often_it_went_well(
+    here: Deployment, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, done = False, list[int]()
+
+    def handler(deployment: Deployment, row: work.Row) -> object:
+        done.append(row.tries)
+        if out:
+            raise RuntimeError("the database was away for a second")
+        return deployment.clock() + timedelta(seconds=5)
+
+    monkeypatch.setitem(work._handlers, "batch", handler)
+    with here.log.engine.begin() as connection:
+        work.add(connection, "batch", "1", clock())
+    for _ in range(20):
+        work.do_due(here)
+        clock.tick(seconds=5)
+    out = True
+    work.do_due(here)
+    out = False
+    clock.tick(minutes=8)
+    work.do_due(here)
+    assert len(done) == 22
+
+
+def test_what_the_tables_missed_is_made_good_while_everybody_goes_on(
+    here: Deployment, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A projection that failed, or whose process was killed after the commit, waits for no restart."""
+
+    def fails(connection: object, entry: object) -> None:
+        raise ValueError("the database was busy")
+
+    body = {"region": "73.09", "opened": True, "reason": "share"}
+    with monkeypatch.context() as broken:
+        broken.setitem(projection._projectors, "registry.brake_opened", [fails])
+        here.log.append("registry.brake_opened", body, entry_id="brake.1", private={}, at=clock())
+    with here.log.engine.connect() as connection:
+        assert not brake_states(connection)
+    work.standing(here)
+    while work.do_due(here):
+        pass
+    with here.log.engine.connect() as connection:
+        assert brake_states(connection)["73.09"].opened
