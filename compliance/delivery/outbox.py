@@ -82,7 +82,7 @@ def set_hook(log: Log, known: Hook | None, client: Client, url: str, *, by: str,
     if url:
         try:
             url = reach.checked_url(url, "the address")
-        except (Misconfigured, ValueError) as error:
+        except Misconfigured as error:
             raise BadInput(FieldError("/url", f"{error}, e.g. https://perizinan.example/gate")) from error
     if len(url) > 500 or not url.isascii() or not url.isprintable():
         raise BadInput(FieldError("/url", "must be at most 500 printable ASCII characters"))

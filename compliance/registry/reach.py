@@ -28,6 +28,7 @@ from compliance.errors import Misconfigured
 
 PORTS = {"http": 80, "https": 443}
 NAME_KEPT = 60.0  # seconds
+UNICAST = ipaddress.ip_network("2000::/3")
 _budget = threading.local()
 
 
@@ -155,8 +156,12 @@ class Client:
 
     def _permits(self, host: str, address: str) -> bool:
         ip = ipaddress.ip_address(address.partition("%")[0])
+        ip = getattr(ip, "ipv4_mapped", None) or ip
+        public = ip.is_global and not ip.is_multicast
+        if isinstance(ip, ipaddress.IPv6Address):  # what leads to an address of IPv4 may lead to a private one
+            public = public and ip in UNICAST and not ip.sixtofour
         listed = host.lower() in self._names or any(ip in network for network in self._networks)
-        return ip.is_global or listed or (ip.is_loopback and is_loopback(host))
+        return public or listed or (ip.is_loopback and is_loopback(host))
 
     def _resolve(self, host: str, port: int) -> list[Any]:
         """Look a name up in a thread of its own, once for all who wait: the resolver knows no deadline."""
@@ -198,9 +203,15 @@ def _close(kept: dict[tuple[str, str, int], list[HTTPConnection]]) -> None:
 
 def checked_url(url: str, name: str) -> str:
     """`url` if it is https, or http to this machine. Raises Misconfigured naming the setting `name`."""
-    parts = urlsplit(url)
-    secure = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
-    if not parts.hostname or not secure or parts.username or parts.query or parts.fragment:
+    try:
+        parts = urlsplit(url)
+        secure = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
+        right = (
+            secure and parts.hostname and parts.port != 0 and not ("@" in parts.netloc or parts.query or parts.fragment)
+        )
+    except ValueError:  # brackets that do not close, a port that is none
+        right = False
+    if not right:
         raise Misconfigured(f"{name} must be an https address without user or query (http only to this machine)")
     return url.rstrip("/")
 

@@ -186,6 +186,7 @@ WRONG = (
     *("http://perizinan.example/x", "https://user:pw@perizinan.example/", "https://perizinan.example/?token=1"),
     *("ftp://perizinan.example", "https://", "perizinan.example", "https://perizinan.example/" + "x" * 500),
     *("https://perizinan.example/\n", "https://[::1", "https://perizinan.example/é"),
+    *("https://perizinan.example:99999/x", "https://:pw@perizinan.example/"),
 )
 
 

@@ -180,6 +180,10 @@ def test_a_file_that_is_no_certificate_stops_the_start(setting: str, connect: Co
         "https://agency.example/?a=b",
         "https://agency.example/#x",
         "http://[::2]",
+        "https://:secret@agency.example",
+        "https://agency.example:99999",
+        "https://agency.example:x",
+        "https://[::1",
     ],
 )
 def test_an_address_that_is_not_https_stops_the_start(url: str, connect: Connect) -> None:
@@ -205,6 +209,12 @@ PRIVATE = [
     "[fd00::1]",
     "[::ffff:10.0.0.1]",
     "[fe80::1]",
+    "[fec0::1]",
+    "[::10.0.0.1]",
+    "[64:ff9b::a00:1]",
+    "[2002:a00:1::1]",
+    "[ff02::1]",
+    "224.0.0.1",
 ]
 
 
