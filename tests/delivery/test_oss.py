@@ -156,3 +156,16 @@ def test_off_means_that_nothing_is_kept_and_nothing_told(
     with pytest.raises(BadInput):
         tell(off, "93")
     assert (entries("oss.received"), oss.permits(off, ("73.09",))) == ([], [])
+
+
+def test_a_check_of_another_region_says_nothing_of_this_ones_permit(
+    sent: Callable[[], Any], here: Deployment, http: FlaskClient, new_key: Callable[..., str]
+) -> None:
+    mine, key = sent(), new_key(regions=("76.05",))
+    asked = {"reference": ID_IZIN, "permit_type": "RESTORAN", "business": {"nib": NIB}}
+    answer = http.post("/api/v1/checks", json=asked, headers={"Authorization": f"Bearer {key}"}).get_json()
+    assert (answer["region"], answer["action"]) == ("76.05", "PROCEED")
+    ((_, shown),) = oss.permits(here, ("73.09",))
+    assert (shown.id, shown.region) == (mine["id"], "73.09")
+    with pytest.raises(BadInput):
+        tell(here, "45")
