@@ -31,7 +31,6 @@ from compliance.law import explain as law_explain
 from compliance.law import replay as law_replay
 from compliance.law.codec import from_json, to_json
 from compliance.law.facts import Facts
-from compliance.proof.note import b64
 
 PATH = "/api/v1/checks"
 LONGEST_KEY = 128
@@ -136,13 +135,7 @@ def read(check_id: str) -> Response:
 @blueprint.response(200, ANSWER["Proof"])
 def proof(check_id: str) -> Response:
     """The entry as it was hashed, and the proof that it is in the log."""
-    entry, log = _entry(check_id), deployment().log
-    size = log.head()[0]
-    found: dict[str, Any] = {"body": b64(entry.raw), "index": entry.position, "leaf_hash": b64(entry.leaf_hash)}
-    found["proof"] = [b64(step) for step in log.inclusion(entry.position, size)]
-    found["checkpoint"] = log.keyring.head(size, log.root_at(size))
-    found["disclosures"] = log.disclosures([check_id]).get(check_id, [])
-    return _json(found)
+    return _json(deployment().log.package(_entry(check_id).id))
 
 
 @blueprint.get("/<check_id>/explain")

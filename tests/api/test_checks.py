@@ -301,3 +301,15 @@ def test_every_path_of_the_api_answers_errors_as_problems(http: FlaskClient, hea
     assert "POST" in answer.headers["Allow"]
     insane = http.get("/api/v1/none", headers={"X-Request-ID": "a b\x7f"})
     assert insane.get_json()["request_id"] == insane.headers["X-Request-ID"] != "a b\x7f"
+
+
+def test_a_proof_names_no_head_that_a_crash_may_take_back(
+    app: Flask, http: FlaskClient, headers: dict[str, str], monkeypatch: Any
+) -> None:
+    asked = http.post(PATH, json=question(), headers=headers).get_json()
+
+    def away() -> None:
+        raise LogUnavailable("the disk does not answer")
+
+    monkeypatch.setattr(app.extensions["compliance"].log.turns, "durable", away)
+    assert http.get(f"{PATH}/{asked['id']}/proof", headers=headers).status_code == 503
