@@ -57,7 +57,7 @@ def prove(here: Deployment, cosigners: Sequence[VerifierKey], *, by: str, most: 
         again = list(connection.scalars(lost.order_by(_once.c.expires_at.desc()).limit(most)))
         heads = connection.execute(select(_heads).order_by(_heads.c.size.desc()).limit(24)).all()
     broken = {name: _broken(here, positions, looks[name][1]) for name, positions in wanted.items()}
-    broken["entry"] += [check_id for check_id in again if log.entry(check_id) is None]
+    broken["entry"] += [one for one in again if not (log.entry(one) or log.entry(f"batch.{one}.started"))]
     looked_at = {name: len(positions) for name, positions in wanted.items()} | {"witness": len(heads)}
     broken["witness"], witnesses = _unwitnessed(here, heads, keys, cosigners)
     told = {name: {"looked_at": looked_at[name], "kept": not bad, "broken": bad[:20]} for name, bad in broken.items()}

@@ -28,6 +28,7 @@ from compliance.batches.table import BATCH, LINE
 from compliance.deployment import Deployment, deployment
 from compliance.errors import LogUnavailable
 from compliance.registry import resilient
+from compliance.reports import promises
 from config import Settings
 from tests.api.conftest import NIB, UNKNOWN_NIB, Agency, question
 from tests.conftest import Clock
@@ -441,3 +442,8 @@ def test_a_list_from_the_shell(app: Flask, here: Deployment, tmp_path: Path, ent
     assert done.exit_code == 0, done.output
     rows = list(csv.DictReader((tmp_path / "out.csv").read_text(encoding="utf-8").splitlines()))
     assert [row["verdict"] for row in rows] == ["MET", "NOT_MET"]
+
+
+def test_a_batch_with_a_key_breaks_no_promise(post: Callable[..., Any], here: Deployment) -> None:
+    assert post(table(line()), **{"Idempotency-Key": "k"}).status_code == 202
+    assert promises.prove(here, [], by="test", most=100)["promises"]["entry"]["kept"]
