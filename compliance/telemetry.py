@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from compliance.registry.port import Purpose, Source
 
 TRACE = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}", re.ASCII)
+METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}  # others are anybody's words, without end
 log = structlog.stdlib.get_logger("compliance.request")
 
 REQUESTS = Counter("gate_http_requests", "Requests by route and status", ["method", "route", "status"])
@@ -163,7 +164,7 @@ def register(app: Flask, here: Deployment) -> None:
     def end(response: Response) -> Response:
         route = request.url_rule.rule if request.url_rule else "none"
         took = time.monotonic() - g.get("began", time.monotonic())
-        REQUESTS.labels(request.method, route, response.status_code).inc()
+        REQUESTS.labels(request.method if request.method in METHODS else "other", route, response.status_code).inc()
         SECONDS.labels(route).observe(took)
         who = g.caller.client.id if "caller" in g else None
         log.info(

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 import requests
 from flask import Flask
+from prometheus_client import REGISTRY
 
 from compliance import create_app, work
 from compliance.access.clients import Clients, Scope
@@ -158,6 +159,17 @@ def test_the_trace_goes_on_to_the_agency_with_a_span_of_our_own(tmp_path: Path, 
     sent = {name.lower(): value for name, value in agency.requests[0].headers.items()}["traceparent"]
     assert sent.startswith(f"00-{TRACE}-")
     assert "00f067aa0ba902b7" not in sent
+
+
+def test_a_word_that_is_no_method_makes_no_counter_of_its_own(settings: Settings, clock: Clock) -> None:
+    app = create_app(settings, clock=clock)
+    for number in range(3):
+        app.test_client().open("/api/v1/checks", method=f"ZQ{number}")
+    labels = [sample.labels for family in REGISTRY.collect() for sample in family.samples]
+    assert "other" in {each.get("method") for each in labels}
+    assert "ZQ" not in str(labels)
+    with app.app_context():
+        db.engine.dispose()
 
 
 def test_readyz_says_that_nobody_does_what_is_due(settings: Settings, clock: Clock) -> None:
