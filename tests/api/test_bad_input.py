@@ -196,6 +196,14 @@ def test_a_broken_list_names_what_is_wrong(
     assert {error["pointer"] for error in answer.get_json()["errors"]} == {pointer}
 
 
+def test_an_id_that_no_check_can_have_is_not_found(http: FlaskClient, headers: dict[str, str]) -> None:
+    for odd in ("%00", "x%00y", "%ff", "x" * 500):
+        for path in ("checks/{}", "checks/{}/proof", "checks/{}/explain", "batches/{}", "batches/{}/results.csv"):
+            answer = http.get(f"/api/v1/{path.format(odd)}", headers=headers)
+            assert (answer.status_code, answer.get_json()["code"]) == (404, "not_found"), (path, odd)
+        assert http.get(f"/r/{odd}").status_code == 404, odd
+
+
 def test_a_chunked_body_is_bounded_too(http: FlaskClient, headers: dict[str, str]) -> None:
     from io import BytesIO
 

@@ -293,9 +293,9 @@ def test_the_projection_may_be_rebuilt_and_old_rows_are_swept(
 
 def judged(app: Flask, runner: FlaskCliRunner, sample: str) -> dict[str, tuple[str, list[str]]]:
     """Verdict and codes by permit code, of what OSS sends."""
-    created = runner.invoke(
-        args=["client", "create", "OSS", "--region", "73.09", "--region", "76.05", "--scopes", "check,read"]
-    )
+    args = ["client", "create", "OSS", "--region", "73.09", "--region", "76.05", "--scopes", "check,read"]
+    with app.app_context():
+        created = runner.invoke(args=args)
     key = created.output.strip().splitlines()[-1]
     answer = app.test_client().post(
         "/api/v1/oss/receive-nib",

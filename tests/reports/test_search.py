@@ -8,8 +8,9 @@ from datetime import date
 from statistics import quantiles
 from typing import Any
 
+import psycopg
 import pytest
-from sqlalchemy import Engine, event, text
+from sqlalchemy import Engine, event
 
 from compliance.audit import projection
 from compliance.deployment import Deployment
@@ -105,12 +106,17 @@ QUERIES: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("wanted", QUERIES, ids=range(len(QUERIES)))
-def test_every_search_goes_through_an_index_and_sorts_nothing(here: Deployment, wanted: dict[str, Any]) -> None:
+def test_every_search_goes_through_an_index_and_sorts_nothing(
+    here: Deployment, wanted: dict[str, Any], request: pytest.FixtureRequest
+) -> None:
     fill(here.log.engine, 3_000)
+    if here.log.engine.dialect.name != "sqlite":  # only the tables' owner may gather what the planner goes by
+        with psycopg.connect(request.getfixturevalue("postgres_admin_url"), autocommit=True) as owner:
+            owner.execute("ANALYZE report_check, report_finding")
     said = plan(here.log.engine, Wanted(MAROS, **wanted))
     assert not re.search(r"SCAN report_|Seq Scan", said), said
     index = next((name for name in ("nib", "reference") if name in wanted), "(?!day)" if wanted.keys() & FEW else "")
-    leads = "PRIMARY KEY|_pkey" if "among" in wanted else f"ix_report_(check|finding)_{index}"
+    leads = "PRIMARY KEY|pk_report_check" if "among" in wanted else f"ix_report_(check|finding)_{index}"
     assert re.search(leads, said), said
     assert "among" in wanted or not re.search(r"TEMP B-TREE|Sort Key", said), said
 
@@ -126,9 +132,8 @@ def plan(engine: Engine, wanted: Wanted) -> str:
             said.extend(str(row) for row in cursor.fetchall())
 
     if engine.dialect.name != "sqlite":
-        with engine.begin() as connection:
-            connection.execute(text("ANALYZE report_check, report_finding"))
-        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("SET LOCAL enable_seqscan = off"))
+        shunned = "".join(f"SET LOCAL enable_{way} = off;" for way in ("seqscan", "sort", "bitmapscan", "hashjoin"))
+        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(shunned))
     event.listen(engine, "before_cursor_execute", explain)
     search(engine, wanted, 26)
     return "\n".join(said)

@@ -10,6 +10,7 @@ import subprocess
 from datetime import timedelta
 from pathlib import Path
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 from babel.messages.mofile import read_mo
@@ -306,9 +307,12 @@ def test_a_full_disk_is_told_in_words_and_changes_nothing(app: Flask, clerk: Vis
     clock.tick(minutes=2)  # so that the session's idle end would be moved
 
     def full(*_: object) -> None:
-        raise sqlite3.OperationalError("database or disk is full")
+        if is_sqlite:
+            raise sqlite3.OperationalError("database or disk is full")
+        raise psycopg.errors.DiskFull("could not extend file: No space left on device")
 
     with app.app_context():
+        is_sqlite = db.engine.dialect.name == "sqlite"
         sa.event.listen(db.engine, "before_cursor_execute", full)
     for answer in (clerk.get("/riwayat"), clerk.get("/periksa"), clerk.get("/akun")):
         assert answer.status_code == 503
