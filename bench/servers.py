@@ -25,23 +25,27 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def gunicorn(target: str, env: dict[str, str], *options: str) -> Iterator[int]:
-    """Serve `target` with gunicorn.conf.py until the block ends; yields the port once it answers."""
+    """Serve `target` with gunicorn.conf.py until the block ends; yields the port once it answers.
+
+    It writes its lines, one a request, into a file, as it does in earnest.
+    """
     port = free_port()
     full = os.environ | env | {"BIND": f"127.0.0.1:{port}"}
     command = [BIN / "gunicorn", "-c", HERE / "gunicorn.conf.py", *options, target]
-    server = subprocess.Popen(command, cwd=HERE, env=full)
-    try:
-        _wait(port, server)
-        yield port
-    finally:
-        server.terminate()
-        server.wait(timeout=60)
+    with tempfile.NamedTemporaryFile(prefix="gate-lines-") as lines:
+        server = subprocess.Popen(command, cwd=HERE, env=full, stderr=lines)
+        try:
+            _wait(port, server, Path(lines.name))
+            yield port
+        finally:
+            server.terminate()
+            server.wait(timeout=60)
 
 
-def _wait(port: int, server: subprocess.Popen[bytes]) -> None:
+def _wait(port: int, server: subprocess.Popen[bytes], lines: Path) -> None:
     for _ in range(600):
         if server.poll() is not None:
-            raise SystemExit("the server ended while starting")
+            raise SystemExit(f"the server ended while starting: {lines.read_text(errors='replace')[-500:]}")
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
             return
         time.sleep(0.05)

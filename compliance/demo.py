@@ -83,11 +83,13 @@ def _environment() -> dict[str, str]:
         "LOG_SIGNING_KEY": str(FOLDER / "log.key"),
         "LOG_ORIGIN": "demo.gate.example/log",
         "PUBLIC_URL": BASE,
+        "REGION": CHECK["region"],
         "BIND": f"{HOST}:{PORT}",
         "AGENCY_PORT": agency,
         "REGISTRY_URL": f"http://{HOST}:{agency}",
     }
-    return {"DATABASE_URL": f"sqlite:///{FOLDER / 'gate.db'}", "REGISTRY": "sandbox"} | os.environ | fixed
+    own = {"DATABASE_URL": f"sqlite:///{FOLDER / 'gate.db'}", "REGISTRY": "sandbox", "LOG_LEVEL": "WARNING"}
+    return own | os.environ | fixed
 
 
 def _kept(name: str, make: Any) -> str:
