@@ -65,14 +65,21 @@ class Once:
         self._lease = timedelta(seconds=timeout) + BEYOND_TIMEOUT
 
     def run(
-        self, key: OnceKey, body: Any, ask: Ask, *, wait: float = 0.0, patient: bool = True
+        self,
+        key: OnceKey,
+        body: Any,
+        ask: Ask,
+        *,
+        wait: float = 0.0,
+        patient: bool = True,
+        pause: Callable[[float], None] = time.sleep,
     ) -> tuple[Recorded, bool]:
         """Ask under this key, or give the answer that it already has (then True).
 
         `ask` gets the id that the check must carry and the id of the check that it replaces. An UNDETERMINED answer
         holds until its `retry_after`; with `patient` False it is asked again at once. While another request works on
-        the key, this one waits up to `wait` seconds. Raises AskedInProgress, AskedOtherwise, and what `ask` raises;
-        then the key is free again.
+        the key, this one waits up to `wait` seconds, by `pause`s. Raises AskedInProgress, AskedOtherwise, and what
+        `ask` raises; then the key is free again.
         """
         mac, ends = hmac.new(self._secret, canonical(body), hashlib.sha256).hexdigest(), time.monotonic() + wait
         while True:
@@ -83,7 +90,7 @@ class Once:
                 return self._ask(key, claimed, ask), False
             if time.monotonic() >= ends:
                 raise AskedInProgress("the same key is being worked on; ask again in a few seconds")
-            time.sleep(0.05)
+            pause(0.05)
 
     def _ask(self, key: OnceKey, row: dict[str, Any], ask: Ask) -> Recorded:
         mine = key.where() & (ONCE.c.check_id == row["check_id"])
@@ -128,9 +135,7 @@ class Once:
         return recorded or _take(key, row, new)
 
 
-def check_once(
-    key: OnceKey, body: Any, question: Question, *, wait: float = 0.0, patient: bool = True
-) -> tuple[Recorded, bool]:
+def check_once(key: OnceKey, body: Any, question: Question, **waiting: Any) -> tuple[Recorded, bool]:
     """Check a question once under this key, as Once.run says."""
     running = deployment()
 
@@ -142,7 +147,7 @@ def check_once(
         return running.gate.check(replace(question, id=check_id, replaces=replaces))
 
     once = Once(find, running.clock, running.settings.secret_key.encode(), running.settings.registry_timeout)
-    return once.run(key, body, ask, wait=wait, patient=patient)
+    return once.run(key, body, ask, **waiting)
 
 
 def _take(key: OnceKey, row: sa.Row[Any], new: dict[str, Any]) -> dict[str, Any] | None:

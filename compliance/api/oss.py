@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 from flask import Response, g, request
@@ -24,6 +25,7 @@ from compliance.errors import BadInput
 from compliance.gate import Question
 from compliance.intake import oss
 from compliance.intake.documents import DOCUMENTS
+from compliance.registry.turns import aside
 
 LIMIT = 1024 * 1024
 FAILED_WITH = {400, 401, 403, 503}
@@ -96,5 +98,11 @@ def _check(question: Question) -> Any:
     """The same NIB and permit on the same day get the same answer, unless it was UNDETERMINED."""
     day = question.application.as_at.isoformat()
     key = OnceKey(question.asker.id, "receive-nib", f"{question.identity.nib}:{question.reference}:{day}")
-    wait = deployment().settings.registry_timeout
-    return json.loads(shown(check_once(key, question.reference, question, wait=wait, patient=False)[0].document))
+    waiting = {"wait": deployment().settings.registry_timeout, "patient": False, "pause": _pause}
+    return json.loads(shown(check_once(key, question.reference, question, **waiting)[0].document))
+
+
+def _pause(seconds: float) -> None:
+    """Whoever waits for the same message's answer leaves the turn to the one that asks."""
+    with aside():
+        time.sleep(seconds)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
+import time
 from collections.abc import Callable
 from datetime import date
 from typing import Any
@@ -17,6 +19,7 @@ from compliance.access.oss import OssCallers
 from compliance.deployment import deployment
 from compliance.errors import LogUnavailable
 from compliance.law.facts import Ask, Employer, Programme, Scale, Subject
+from compliance.registry.turns import AT_ONCE, aside
 from tests.api.conftest import Agency, account
 from tests.conftest import SAMPLES, Clock
 
@@ -124,6 +127,34 @@ def test_the_same_permit_on_the_same_day_gets_the_same_answer(
     clock.tick(days=1)
     assert http.post(PATH, json=RESTAURANT, headers=oss).data != first.data
     assert len(entries("check")) == 2
+
+
+def test_a_message_that_is_sent_many_times_at_once_waits_without_a_turn(
+    app: Flask, oss: dict[str, str], agency: Agency, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the one that asks cannot go on: those who wait for its answer have all the turns."""
+    plain, told = agency.ask, list[bytes]()
+
+    def slowly(ask: Ask, purpose: Any) -> Any:
+        with aside():
+            time.sleep(0.5)
+            return plain(ask, purpose)
+
+    def send() -> None:
+        answer = app.test_client().post(PATH, json=RESTAURANT, headers=oss)
+        told.append(answer.data if answer.status_code == 200 else b"")
+
+    monkeypatch.setattr(agency, "ask", slowly)
+    threads = [threading.Thread(target=send) for _ in range(3 * AT_ONCE)]
+    began = time.monotonic()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert len(told) == len(threads)
+    assert set(told) != {b""}
+    assert len(set(told)) == 1
+    assert time.monotonic() - began < app.extensions["compliance"].settings.registry_timeout
 
 
 def test_an_undetermined_permit_is_asked_again(http: FlaskClient, oss: dict[str, str], agency: Agency) -> None:
