@@ -193,7 +193,7 @@ def _read(
         if not (good or (field.endswith("?") and not text)) or missing:
             wrong.append(FieldError(f"/{name}", rule["wrong"]))
     one_of = told.get("one_of", "").split()
-    if one_of and not wrong and not said.keys() & set(one_of):
+    if one_of and not said.keys() & set(one_of):
         wrong.append(FieldError(f"/{one_of[0]}", TOLD["field"][one_of[0]]["wrong"]))
     if wrong:
         raise BadInput(*wrong)

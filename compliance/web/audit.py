@@ -30,6 +30,7 @@ from compliance.proof.receipt import read_code
 from compliance.reports.export import FORMS, export
 from compliance.reports.search import Wanted, search
 from compliance.web import language, permits, records
+from compliance.web.fields import FORM
 from compliance.web.pages import _, pages
 from compliance.web.visitors import allow, me, sign_ins
 
@@ -100,13 +101,13 @@ def people() -> dict[str, str]:
 
 def choices() -> dict[str, dict[str, str]]:
     """What the filter offers, by field."""
-    law, mine = permits.law(me().regions[0]), set(me().regions)
+    law, mine, findings = permits.law(me().regions[0]), set(me().regions), FORM["choices"]["finding"]
     offices = {user.office for user in sign_ins().users.all() if mine & set(user.regions)} - {""}
     return {
         "verdict": {verdict: words[language.current()] for verdict, words in law.labels.items()},
         "region": permits.my_regions() if len(mine) > 1 else {},
         "permit_type": dict(permits.offered(me().regions[0])),
-        "finding": {code: code for code in law.findings},
+        "finding": {code: _(findings[code]) for code in law.findings},
         "office": {office: office for office in sorted(offices)},
         "asker": people(),
     }
@@ -152,7 +153,7 @@ def audit_check(check_id: str) -> ResponseReturnValue:
     history = log.entries_at(row.pos for row in search(log.engine, case, HISTORY))
     same_case = (ACT.c.reference == body["reference"], ACT.c.permit_type == permit_type)
     told = {"explained": explain(facts, law), "files": json.loads(law.texts[law.sha256])["files"], "again": again}
-    told |= {"history": history, "acts": acts(deployment(), (region,), *same_case), "size": log.head()[0]}
+    told |= {"law": law, "history": history, "acts": acts(deployment(), (region,), *same_case), "size": log.head()[0]}
     return render_template("audit/check.html", shown=shown, body=body, people=people(), **told)
 
 

@@ -96,7 +96,8 @@ def audit_report() -> ResponseReturnValue:
     try:
         span = wanted(typed)
         if not timedelta(0) <= (span.until or today) - (span.since or today) <= LONGEST:
-            raise BadInput(FieldError("/since", _("Pilih masa paling lama 400 hari.")))
+            span_told = _("Hari pertama tidak sesudah hari terakhir, dan masanya paling lama 400 hari.")
+            raise BadInput(FieldError("/since", span_told))
     except BadInput as wrong:
         error, typed = wrong.errors[0].detail, {"since": str(today - MONTH), "until": str(today)}
         span = wanted(typed)
@@ -155,10 +156,15 @@ def audit_samples() -> ResponseReturnValue:
 
 def _period(typed: dict[str, str]) -> tuple[date, date]:
     """Wholly to come, so that nobody knows yet what will be drawn from it."""
-    try:
-        since, until = (date.fromisoformat(typed[name]) for name in ("since", "until"))
-    except ValueError as error:
-        raise BadInput(FieldError("/since", _("Tulis tanggal seperti 2026-11-20."))) from error
+    days, wrong = dict[str, date](), list[FieldError]()
+    for name in ("since", "until"):
+        try:
+            days[name] = date.fromisoformat(typed[name])
+        except ValueError:
+            wrong.append(FieldError(f"/{name}", _("Tulis tanggal seperti 2026-11-20.")))
+    if wrong:
+        raise BadInput(*wrong)
+    since, until = days["since"], days["until"]
     if since <= max(permits.today(region) for region in me().regions):
         raise BadInput(FieldError("/since", _("Masa sampel harus dimulai paling cepat besok.")))
     if not since <= until <= since + LONGEST:

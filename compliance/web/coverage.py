@@ -124,6 +124,8 @@ def _institution(one: str) -> ResponseReturnValue:
             return desk.done(_("Dikeluarkan dari daftar mulai hari ini."), "coverage", daerah=region)
         else:
             typed |= {name: known.facts[name] for name in ("kind", "name")} if known else {}
+            if missing := [name for name in ("kind", "name") if not typed[name]]:
+                raise BadInput(*(FieldError(f"/{name}", _("wajib diisi")) for name in missing))
             [facts] = lines.read([("", list(typed)), ("", list(typed.values()))], today, language.current())
             if not known and (key := lines.identity(facts)) in {each.id for each in told["those"]}:
                 raise BadInput(FieldError("/name", _("Lembaga ini sudah ada di daftar; ubahlah di halamannya.")))

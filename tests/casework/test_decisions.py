@@ -194,6 +194,7 @@ def test_the_same_proposal_twice_is_one(here: Deployment, check: Checks) -> None
         (Act.VERIFY, {"effect": "BLOCKED"}, ["/effect"]),
         (Act.VERIFY, {"certificate": "x" * 201, "ground": "ya"}, ["/certificate", "/ground"]),
         (Act.IMPOSE, {"nib": "", "npwp": "", "npp": ""}, ["/nib"]),
+        (Act.IMPOSE, {"letter": "", "nib": "", "npwp": "", "npp": ""}, ["/letter", "/nib"]),
         (Act.IMPOSE, {"npwp": "7309054403880002"}, ["/npwp"]),
         (Act.RECALL, {"sha256": ""}, ["/nib"]),
         (Act.RECALL, {"since": "2026-11-02", "to": "2026-11-01"}, ["/to"]),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import zipfile
+from datetime import date
 from hashlib import sha256
 from typing import Any
 
@@ -15,6 +16,7 @@ from sqlalchemy import text
 
 from compliance.access.users import Role
 from compliance.errors import LogUnavailable
+from compliance.web.fields import FORM
 from tests.conftest import Clock
 from tests.web.conftest import Visit, add_user
 
@@ -64,6 +66,18 @@ def test_one_region_sees_nothing_of_another_by_any_door(app: Flask, clock: Clock
     assert "NOT_MET" not in page(other, "/audit/laporan").split("<h2>")[1]
     add_user(app, "ani", regions=("73.08",))
     assert "Ibu ani" not in page(auditor, "/audit")
+
+
+def test_an_auditor_reads_words_where_the_log_has_codes(app: Flask, auditor: Visit, clerk: Visit, refused: str) -> None:
+    report = page(auditor, "/audit/laporan")
+    assert "<td>Program belum lengkap</td>" in report
+    assert "<td>Kabupaten Maros</td>" in report
+    assert "Hari pertama tidak sesudah" in page(auditor, "/audit/laporan?since=2026-11-20&until=2026-11-01")
+    ungated = clerk.check(permit_type="SIP").headers["Location"].rsplit("/", 1)[1]
+    unasked = page(auditor, f"/audit/periksa/{ungated}").split("Tidak sampai ditanyakan:")[1]
+    assert "<li>Apakah NIB dibekukan atau dicabut?</li>" in unasked
+    named = set(app.extensions["compliance"].policy.on(date(2026, 11, 20), "73.09").findings)
+    assert named == set(FORM["choices"]["finding"])
 
 
 @pytest.mark.parametrize(

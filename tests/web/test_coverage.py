@@ -149,6 +149,13 @@ def test_a_clerk_sees_and_changes_nothing(here: Deployment, clerk: Visit) -> Non
     assert here.log.head()[0] == size
 
 
+def test_a_new_one_without_a_name_says_so_at_its_field(supervisor: Visit) -> None:
+    page = supervisor.post("/cakupan/baru", {"kind": "", "name": ""}, page="/cakupan/baru").get_data(as_text=True)
+    assert "Jenis: wajib diisi" in page
+    assert "Nama lembaga atau kelompok: wajib diisi" in page
+    assert "berkas" not in page.split("<h1>")[0]
+
+
 def test_an_auditors_look_at_coverage_is_in_the_log_and_a_clerks_is_not(
     app: Flask, here: Deployment, visit: Visit, clerk: Visit, clock: Clock
 ) -> None:
