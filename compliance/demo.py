@@ -83,7 +83,7 @@ def _environment() -> dict[str, str]:
         "LOG_SIGNING_KEY": str(FOLDER / "log.key"),
         "LOG_ORIGIN": "demo.gate.example/log",
         "PUBLIC_URL": BASE,
-        "REGION": CHECK["region"],
+        "REGION": "73.09",
         "BIND": f"{HOST}:{PORT}",
         "AGENCY_PORT": agency,
         "REGISTRY_URL": f"http://{HOST}:{agency}",
