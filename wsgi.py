@@ -2,6 +2,8 @@
 
 import sys
 
+import click
+
 from compliance import create_app
 from compliance.errors import BadPolicy, Misconfigured
 from compliance.telemetry import configure_logging
@@ -13,4 +15,4 @@ try:
     app = create_app(settings)
 except (Misconfigured, BadPolicy) as error:
     print(f"The gate does not start: {error}", file=sys.stderr)
-    sys.exit(3)
+    sys.exit(2 if click.get_current_context(silent=True) else 3)  # 3: gunicorn does not try again

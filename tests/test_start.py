@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -9,7 +12,7 @@ from flask import request
 
 from compliance import create_app
 from compliance.errors import Misconfigured
-from config import Settings
+from config import HERE, Settings
 
 
 @pytest.mark.parametrize(("proxies", "seen"), [(0, "127.0.0.1"), (1, "203.0.113.9")])
@@ -48,3 +51,23 @@ def test_enough_settings_start_and_show_no_secret() -> None:
     settings = Settings.from_environment(ENOUGH)
     assert settings.registry == "sandbox"
     assert ENOUGH["SECRET_KEY"] not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("command", "wrong", "says"),
+    [
+        (["client", "list"], {"SECRET_KEY": ""}, "SECRET_KEY is missing"),
+        (["client", "list"], {"DATABASE_URL": "sqlite:////nowhere/at/all.db"}, "DATABASE_URL"),
+        (["work"], {"LOG_SIGNING_KEY": "/nowhere/at/all.key"}, "LOG_SIGNING_KEY"),
+    ],
+)
+def test_a_command_that_cannot_work_ends_with_2_and_no_trace(
+    sqlite_url: str, base_settings: Settings, command: list[str], wrong: dict[str, str], says: str
+) -> None:
+    env = {"DATABASE_URL": sqlite_url, "LOG_SIGNING_KEY": str(base_settings.log_signing_key), "DEMO": "1"}
+    env |= {"PATH": os.environ["PATH"]} | ENOUGH | wrong
+    flask = [sys.executable, "-m", "flask", "--app", "wsgi", *command]
+    done = subprocess.run(flask, cwd=HERE, env=env, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 2, done.stderr
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr

@@ -6,11 +6,17 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
+from functools import cache, wraps
 from pathlib import Path
 from typing import Any
 
+import click
 from flask import Flask
 from jinja2 import Environment, FileSystemLoader
+from sqlalchemy.exc import OperationalError
+
+from compliance.errors import GateError, Misconfigured
 
 NOUNS = (
     "policy",
@@ -34,6 +40,33 @@ def register(app: Flask) -> None:
     """Add every command group: each module of NOUNS that has `register(app)`."""
     for noun in NOUNS:
         importlib.import_module(f"compliance.cli.{noun}").register(app)
+    for command in app.cli.commands.values():
+        _in_one_line(command)
+
+
+@cache  # commands are made once, applications more often
+def _in_one_line(command: click.Command) -> None:
+    """What no command can help ends it with one line and no trace; a setting or database to be put right with 2."""
+    for inner in command.commands.values() if isinstance(command, click.Group) else ():
+        _in_one_line(inner)
+    if command.callback and not isinstance(command, click.Group):
+        command.callback = _foreseeing(command.callback)
+
+
+def _foreseeing(callback: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(callback)
+    def run(*given: Any, **named: Any) -> Any:
+        try:
+            return callback(*given, **named)
+        except Misconfigured as error:
+            raise click.UsageError(str(error)) from error
+        except OperationalError as error:
+            told = f"DATABASE_URL: {str(error.orig).splitlines()[0]}; is it there, and migrated by flask db upgrade?"
+            raise click.UsageError(told) from error
+        except GateError as error:
+            raise click.ClickException(str(error)) from error
+
+    return run
 
 
 def told(template: str, **values: Any) -> str:
