@@ -202,12 +202,15 @@ def incident(reason: str, head: Path | None, by: str) -> None:
 
 
 @receipt.command("verify")
-@click.argument("path", type=click.Path(exists=True, path_type=Path, allow_dash=True))
+@click.argument("path", type=click.Path(exists=True, dir_okay=False, path_type=Path, allow_dash=True))
 @key_option
 def verify_receipt(path: Path, given: tuple[str, ...]) -> None:
     """Verify a receipt offline: the JSON answer of a check, or its JWS alone; `-` reads from standard input."""
-    text = sys.stdin.read() if str(path) == "-" else path.read_text()
     with _verifying():
-        answer = text.lstrip().startswith("{")
-        claims = verify_answer(json.loads(text), _trusted(given)) if answer else verify_claims(text, _trusted(given))
+        try:
+            text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
+            answer = json.loads(text) if text.lstrip().startswith("{") else None
+        except (ValueError, RecursionError) as error:
+            raise LogBroken("not the answer of a check") from error
+        claims = verify_answer(answer, _trusted(given)) if answer else verify_claims(text, _trusted(given))
     click.echo(json.dumps(claims, indent=1, ensure_ascii=False))

@@ -117,7 +117,7 @@ def verify_answer(answer: Mapping[str, Any], keys: Sequence[VerifierKey]) -> dic
         index, head = verify_proof(answer["receipt"]["proof"], unb64(claims["leaf_hash"]), keys)
         said = {**answer, **answer["log"], "jti": answer["id"], "code": answer["receipt"]["code"], "iss": head.origin}
         wrong = [name for name, value in claims.items() if name != "iat" and said[name] != value]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise LogBroken("not the answer of a check") from error
     if wrong or index != claims["index"]:
         raise LogBroken(f"the answer says something else than its receipt: {', '.join(wrong) or 'index'}")

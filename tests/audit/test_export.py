@@ -154,6 +154,10 @@ class TestShell:
         (tmp_path / "a").write_text(json.dumps({**answer, "verdict": "MET"}))
         code, said = run("receipt", "verify", str(tmp_path / "a"))
         assert (code, "verdict" in said) == (1, True)
+        for damaged in (b"{", b"\xff", b"{}", b"[" * 5000, b'{"receipt": [1]}', b'{"receipt": {"jws": 1}}', b""):
+            (tmp_path / "a").write_bytes(damaged)
+            code, said = run("receipt", "verify", str(tmp_path / "a"))
+            assert (code, said[:6]) == (1, "BROKEN"), damaged
         forger.overwrite(admin_log, 1, body=b'{"at":"2026-11-20T08:00:00Z"}')
         code, said = run("log", "verify")
         assert code == 1
