@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from flask import Flask, Response, g, request
 from flask_smorest import Api
 from ulid import ULID
+from werkzeug.exceptions import NotFound
 
 from compliance.api import caller, problems
 from compliance.api.body import seen
@@ -58,6 +59,8 @@ def register(app: Flask) -> None:
     def begin() -> None:
         stated = request.headers.get("X-Request-ID", "")
         g.request_id = stated if SANE_ID.fullmatch(stated) else str(ULID())
+        if "\0" in request.path:  # no id holds one, and PostgreSQL takes none
+            raise NotFound
         if request.path.startswith(OURS) and request.endpoint not in locked:
             caller.count_address()
 
