@@ -387,3 +387,14 @@ def test_reading_is_lazy(tmp_path: Path) -> None:
     assert first.place == "4"
     assert next(lines).done < 0.1
     assert sheets.HEAD < 1000
+
+
+def test_a_few_rows_that_reach_to_the_last_column_are_not_unfolded(tmp_path: Path) -> None:
+    """40 bytes of a file become 16,384 cells, so that a small file is the whole memory of who collects them."""
+    path = workbook(tmp_path, Data=[*TOP, row()])
+    wide = b"".join(b'<row r="%d"><c r="XFD%d"><v>1</v></c></row>' % (n, n) for n in range(9, 20_000))
+    rewrite(path, "xl/worksheets/sheet1.xml", b"</sheetData>", wide + b"</sheetData>")
+    assert path.stat().st_size < 200_000
+    for _name, rows in sheets.sheets(path, len):
+        with pytest.raises(ImportRefused, match="cells"):
+            assert sum(1 for _row in rows) < 5_000

@@ -19,7 +19,7 @@ from compliance.errors import ImportRefused
 from compliance.registry.reading.values import Cell
 
 MOST_UNPACKED, MOST_RATIO = 20 * 1024 * 1024, 100
-MOST_ROWS = 1_048_576
+MOST_ROWS, MOST_CELLS = 1_048_576, 30_000_000  # cells to the left of a written one are unfolded too
 LONGEST_RECORD = 5  # lines; more is a quotation mark that nobody closed
 BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 HEAD = 60  # rows among which a header is looked for
@@ -128,7 +128,7 @@ def _workbook(path: Path) -> Iterator[tuple[str, Iterator[Row]]]:
 
 def _sheet_rows(path: Path, sheet: Any, written: Any) -> Iterator[Row]:
     """A formula's stored result is what the branch saw; without one the cell says nothing, which is not a blank."""
-    total = max(sheet.max_row or 1, 1)
+    total, unfolded = max(sheet.max_row or 1, 1), 0
     try:
         with zipfile.ZipFile(path) as archive:
             has_formulas = re.search(rb"[<:]f[ />]", archive.read(sheet._worksheet_path))
@@ -136,6 +136,9 @@ def _sheet_rows(path: Path, sheet: Any, written: Any) -> Iterator[Row]:
             each.reset_dimensions()  # what the file says of its own size may be wrong
         second: Iterator[Any] = written.iter_rows(values_only=True) if has_formulas else itertools.repeat(())
         for number, (cells, typed) in enumerate(zip(sheet.iter_rows(values_only=True), second, strict=False), 1):
+            unfolded += len(cells)
+            if unfolded > MOST_CELLS:
+                raise ImportRefused(f"sheet {sheet.title} has more than {MOST_CELLS:,} cells; delete the empty columns")
             if number > MOST_ROWS:
                 raise ImportRefused(f"sheet {sheet.title} has more rows than a sheet can have")
             if has_formulas:
