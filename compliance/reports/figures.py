@@ -49,7 +49,7 @@ def outages(connection: Connection, wanted: Wanted) -> list[dict[str, Any]]:
     """Of the agency, the newest hundred that touch the period; `hours` None: it goes on."""
     query, c = select(_outages).order_by(_outages.c.since.desc()).limit(100), _outages.c
     if wanted.until:
-        query = query.where(c.since < datetime.combine(wanted.until + timedelta(days=1), time.min, UTC))
+        query = query.where(c.since <= datetime.combine(wanted.until, time.max, UTC))
     if wanted.since:
         query = query.where(c.ended_at.is_(None) | (c.ended_at > datetime.combine(wanted.since, time.min, UTC)))
     return [

@@ -49,3 +49,10 @@ def test_the_figures_of_a_week(app: Flask, here: Deployment, ask: Ask, clock: Cl
     ran = app.test_cli_runner().invoke(args=["report", "figures", "verdicts", "cured", "--region", "73.08"])
     assert json.loads(ran.output)["verdicts"] == [["MET", 1]]
     assert app.test_cli_runner().invoke(args=["report", "figures", "--since", "kemarin"]).exit_code == 2
+
+
+def test_a_period_to_the_last_day_that_there_is_is_counted(here: Deployment, ask: Ask) -> None:
+    ask("A", nib=OUT)
+    with here.log.engine.connect() as connection:
+        found = summary(connection, Wanted(("73.09",), date.min, date.max))
+    assert len(found["outages"]) == 1
