@@ -63,7 +63,9 @@ def _foreseeing(callback: Callable[..., Any]) -> Callable[..., Any]:
         except OperationalError as error:
             told = f"DATABASE_URL: {str(error.orig).splitlines()[0]}; is it there, and migrated by flask db upgrade?"
             raise click.UsageError(told) from error
-        except GateError as error:
+        except BrokenPipeError:
+            raise
+        except (GateError, OSError, UnicodeDecodeError) as error:  # of files: which one, or that it is not UTF-8
             raise click.ClickException(str(error)) from error
 
     return run

@@ -56,7 +56,10 @@ class Policy:
         if extra and not extra.exists():
             raise BadPolicy(str(extra), "is no folder and no file")
         for path in sorted(extra.rglob("*.toml") if extra.is_dir() else [extra]) if extra else ():
-            text = path.read_text(encoding="utf-8")
+            try:
+                text = path.read_text(encoding="utf-8")
+            except UnicodeDecodeError as error:
+                raise BadPolicy(str(path), "is not UTF-8") from error
             name = f"holidays/{path.name}"
             if path.parent.name != "holidays":
                 name = f"regions/{parse(text, str(path)).get('region')}.toml"

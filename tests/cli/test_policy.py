@@ -207,3 +207,15 @@ def test_what_is_shipped_can_be_compared_and_checked_where_it_lies(run: Run, tmp
     copy = tmp_path / SHIPPED.name
     copy.write_bytes(SHIPPED.read_bytes())
     assert "certainty example is only for files shipped" in run("check", copy).output
+
+
+def test_a_file_that_is_no_text_is_refused_and_one_that_cannot_be_written_named(
+    app: Flask, run: Run, tmp_path: Path
+) -> None:
+    bad = tmp_path / "bad.toml"
+    bad.write_bytes(b"\xff\xfe")
+    refused = run("check", bad)
+    assert (refused.exit_code, refused.output) == (1, f"REFUSED: {bad}: is not UTF-8\n")
+    for words in (["verify", "--head", str(bad)], ["export", f"{bad}/below", "--by", "u1"]):
+        told = app.test_cli_runner().invoke(args=["log", *words])
+        assert (told.exit_code, told.output.count("\n"), told.output[:7]) == (1, 1, "Error: "), told.output
