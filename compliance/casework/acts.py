@@ -105,6 +105,8 @@ def propose(here: Deployment, person: Person, act: Act, stated: Mapping[str, Any
     said = _read(here, act, body["region"], stated, offered or ())
     same = (ACT.c.act == act, ACT.c.state == "proposed", (ACT.c.check_id == about) | (ACT.c.about == about))
     if about and (waiting := acts(here, (body["region"],), *same)):
+        if waiting[0].by != person.id:
+            raise NotAllowed("a colleague has proposed this already: it must be decided first")
         return str(waiting[0].id)
     body |= {"proposal": str(ULID()), "act": act, "by": person.id, "proposed_at": moment(here.clock())}
     body |= {"said": {name: value for name, value in said.items() if name not in PRIVATE}}

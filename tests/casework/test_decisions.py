@@ -180,6 +180,14 @@ def test_the_same_proposal_twice_is_one(here: Deployment, check: Checks) -> None
     assert first == second
 
 
+def test_a_colleagues_words_are_not_lost_behind_the_proposal_that_waits(here: Deployment, check: Checks) -> None:
+    held = check(declared=30)
+    typed = stated(Act.VERIFY, codes=["HEADCOUNT_DIFFERS"])
+    acts.propose(here, CLERK, Act.VERIFY, typed, held["id"])
+    with pytest.raises(NotAllowed, match="a colleague has proposed this already"):
+        acts.propose(here, replace(CLERK, id="another"), Act.VERIFY, typed, held["id"])
+
+
 @pytest.mark.parametrize(
     ("act", "changes", "pointers"),
     [
