@@ -136,5 +136,5 @@ def database_url(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def settings(base_settings: Settings, database_url: str, tmp_path: Path) -> Settings:
     """With a signer of this test's own: what it remembers of other tests' logs would be another history."""
-    key = Path(shutil.copy(base_settings.log_signing_key, tmp_path / "own.key"))
+    key = Path(shutil.copy(base_settings.log_signing_key, tmp_path / "signer.key"))
     return replace(base_settings, database_url=database_url, log_signing_key=key)
