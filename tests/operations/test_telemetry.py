@@ -62,6 +62,7 @@ class Gate:
                 if requests.get(f"{self.base}/healthz", timeout=5).ok:
                     return
             time.sleep(0.1)
+        self.process.kill()
         raise AssertionError(self.lines.read_text())
 
     def metrics(self) -> dict[str, float]:
