@@ -196,9 +196,8 @@ def test_nothing_foreseen_is_swallowed_without_a_word() -> None:
     assert silent == []
 
 
-# The limit is 9,000 lines (`make lint` prints both). The program is above it, a debt that README names. The number rose
-# once, when casework, batches, coverage, reports and the pages came in; from here it is only lowered.
-SO_FAR = 16_450
+# The limit is 9,000 lines (`make lint` prints both). The program is above it, a debt that README names: lower this.
+SO_FAR = 12_700
 
 
 def test_the_program_only_shrinks_until_it_is_below_its_limit() -> None:

@@ -87,7 +87,7 @@ def test_each_failure_is_what_its_table_says(row: dict[str, str], source: Source
             assert source.ask(ask, purpose(6)).record
             continue
         with pytest.raises(RegistryUnavailable if row["prefix"] in UNAVAILABLE else RegistryMisunderstood):
-            source.ask(ask, purpose(0.5 if "manner" in row else 5))  # of the others, some take long to be made
+            source.ask(ask, purpose(0.5))
 
 
 @pytest.mark.parametrize("row", WORLD["person"], ids=lambda row: row["prefix"])
