@@ -1,7 +1,5 @@
 """The database handle, and the one column type for moments. Rooms that store import this; nobody else touches SQL."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 from typing import Any
 

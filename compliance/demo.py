@@ -4,8 +4,6 @@ Keys and passwords are random, made at the first start and kept under instance/d
 that a second start shows the same ones. Nothing here runs unless DEMO=1, which only this program sets.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

@@ -1,7 +1,5 @@
 """The one tree of errors, in the domain's words; no HTTP status, no library type."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import date, datetime
 

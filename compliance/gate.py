@@ -4,8 +4,6 @@ Knows no Flask, SQL or HTTP. It declares what it needs of the log and of the off
 No record, no answer. No registry, no refusal.
 """
 
-from __future__ import annotations
-
 import hashlib
 import hmac
 import threading

@@ -1,7 +1,5 @@
 """Which entries of the registry become which tables (that room does not know the log), and which become work."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from sqlalchemy import Engine

@@ -4,8 +4,6 @@ To add a kind of work: a function with `@handles(kind)`, and `add` rows of it. I
 twice, so the ids of the entries it writes are made from the row.
 """
 
-from __future__ import annotations
-
 import hashlib
 import logging
 from collections.abc import Callable

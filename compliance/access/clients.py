@@ -4,8 +4,6 @@ A change is an entry of the log first; `access_client` is a projection of those 
 tables of their own, which no entry holds. A key is shown once; of its 256 random bits only the SHA-256 is kept.
 """
 
-from __future__ import annotations
-
 import hashlib
 import hmac
 import secrets

@@ -4,8 +4,6 @@ A row says who works on a key until when, and under which id the check will stan
 that died: if its entry was written, the entry is the answer; if not, the next request asks under a new id.
 """
 
-from __future__ import annotations
-
 import hashlib
 import hmac
 import json

@@ -3,8 +3,6 @@
 The password must be readable to compute that, so it is kept sealed with a key made from SECRET_KEY, never in the log.
 """
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import hmac

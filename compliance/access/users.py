@@ -4,8 +4,6 @@ A change is an entry of the log first; `access_user` is a projection of those en
 factor) are in `access_user_secret`, which no entry holds: after a rebuild a person needs a new password.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime

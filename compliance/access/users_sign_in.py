@@ -1,7 +1,5 @@
 """Signing in: password, second factor with once-only codes, recovery codes, and sessions that really end."""
 
-from __future__ import annotations
-
 import hashlib
 import hmac
 import secrets

@@ -1,7 +1,5 @@
 """Speaks JSON over HTTP and decides nothing."""
 
-from __future__ import annotations
-
 import importlib
 import re
 from typing import Any, ClassVar

@@ -1,7 +1,5 @@
 """Batches: many checks at once, judged as a whole before any is asked."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from flask import Response, g, request

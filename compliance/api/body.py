@@ -1,7 +1,5 @@
 """Reads a JSON body: bounded, strictly JSON, no key twice, no NaN, no deep nesting."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from typing import Any, NamedTuple, NoReturn

@@ -1,7 +1,5 @@
 """Who calls: the key, its scope, its rate; in this order, before a body is read or anything is logged."""
 
-from __future__ import annotations
-
 import hashlib
 import mmap
 import secrets

@@ -1,7 +1,5 @@
 """The checks: ask, read, list, prove, explain, replay."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import asdict
 from datetime import UTC, datetime, time, timedelta

@@ -1,7 +1,5 @@
 """The log for auditors and witnesses: heads, tiles and proofs are public hashes; entries are for auditors alone."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """OSS's own call, receiveNIB: every permit in the checklist becomes a check (contract §2, domain.md §6)."""
 
-from __future__ import annotations
-
 import json
 import time
 from typing import Any

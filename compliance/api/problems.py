@@ -1,7 +1,5 @@
 """Errors as problem details (RFC 9457). The API's own paths only; the pages answer for theirs."""
 
-from __future__ import annotations
-
 import json
 import tomllib
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """The documents that the API answers with, from answers.toml, in OpenAPI's words."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

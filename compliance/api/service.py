@@ -1,7 +1,5 @@
 """What everybody may ask of the service itself: alive, ready, its keys, its description."""
 
-from __future__ import annotations
-
 import hmac
 import json
 from datetime import timedelta

@@ -1,7 +1,5 @@
 """The append: take the turn → last row → fold → insert → commit; then project; then durable. One for both databases."""
 
-from __future__ import annotations
-
 import logging
 import threading
 from collections import deque

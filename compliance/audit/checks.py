@@ -1,7 +1,5 @@
 """Reading checks from their projection: one by id or code, many by filter, newest first."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime

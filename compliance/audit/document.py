@@ -1,7 +1,5 @@
 """The answer of the API (contract §2), built from an entry; and what of it a caller may see."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from datetime import datetime

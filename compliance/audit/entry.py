@@ -1,7 +1,5 @@
 """An entry: one canonical JSON document (RFC 8785), with personal values only as salted commitments (RFC 9901)."""
 
-from __future__ import annotations
-
 import json
 import secrets
 from collections.abc import Mapping
@@ -37,7 +35,7 @@ class Entry:
         found: dict[str, Any] = json.loads(self.raw)
         return found
 
-    def answered(self, document: str) -> Entry:
+    def answered(self, document: str) -> "Entry":
         """The same entry with its answer."""
         entry = replace(self, document=document)
         entry.__dict__["body"] = self.body  # spares reading the JSON again

@@ -1,7 +1,5 @@
 """Reading the log: entries, heads and proofs; every proof comes from a few rows by primary key."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any

@@ -1,7 +1,5 @@
 """The log's tables. `audit_entry` is append-only; `audit_disclosure` alone may lose rows; the rest are projections."""
 
-from __future__ import annotations
-
 from sqlalchemy import BigInteger, Boolean, Column, Date, Index, Integer, LargeBinary, String, Table, Text
 
 from compliance.database import Moment, db

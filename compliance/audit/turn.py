@@ -1,7 +1,5 @@
 """Which database it is: its options, whether it lies where the log's guards hold, whose turn it is to write."""
 
-from __future__ import annotations
-
 import fcntl
 import os
 import re

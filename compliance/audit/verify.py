@@ -1,7 +1,5 @@
 """Verify the database's log: from bodies to roots, every row against every other, naming the first bad position."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Mapping
 

@@ -1,7 +1,5 @@
 """The words of business names, so that a check is found by how any of them begins. Emptied by erasure."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from sqlalchemy import Column, Connection, Index, Select, String, Table, false, select

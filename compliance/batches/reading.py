@@ -1,7 +1,5 @@
 """Reads a list of questions, CSV or JSON, and judges every line of it before anything is asked."""
 
-from __future__ import annotations
-
 import csv
 import io
 import json

@@ -4,8 +4,6 @@ A line's check id is made from batch, line and try, so a worker that was killed 
 finds the check in the log. While the agency is out, lines wait; an UNDETERMINED one is asked again for 24 hours.
 """
 
-from __future__ import annotations
-
 import base64
 import csv
 import hashlib

@@ -1,7 +1,5 @@
 """The tables of batches. What was stated of a line is sealed, and gone as soon as its answer is final (UU 27/2022)."""
 
-from __future__ import annotations
-
 import sqlalchemy as sa
 
 from compliance.database import Moment, db

@@ -1,7 +1,5 @@
 """What one officer proposes and a second one decides: each act is an entry of the log, and nobody decides alone."""
 
-from __future__ import annotations
-
 import re
 import tomllib
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """What the office decided, as the gate and the API read it; implements the gate's `Office`."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import date
 from typing import Any

@@ -1,7 +1,5 @@
 """The two projections of casework: acts (proposals, letters, granted permits), and items that somebody must see to."""
 
-from __future__ import annotations
-
 from sqlalchemy import JSON, BigInteger, Column, Date, Index, Integer, String, Table
 
 from compliance.database import Moment, db

@@ -1,7 +1,5 @@
 """What follows from an act: asking again, recalls, undertakings that fall due, and the watch over granted permits."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import date, datetime, timedelta

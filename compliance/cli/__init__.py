@@ -3,8 +3,6 @@
 0 done · 1 a finding (something is wrong with what was looked at) · 2 wrong usage.
 """
 
-from __future__ import annotations
-
 import importlib
 from collections.abc import Callable
 from functools import cache, wraps

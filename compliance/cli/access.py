@@ -1,7 +1,5 @@
 """`flask client …`: the software that may ask. `flask user …`: the people who sign in. `flask demo-accounts`: both."""
 
-from __future__ import annotations
-
 import json
 import secrets
 from collections.abc import Callable

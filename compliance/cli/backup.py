@@ -1,7 +1,5 @@
 """`flask backup FOLDER`: a copy of the whole database taken while the gate works, and the head that it must contain."""
 
-from __future__ import annotations
-
 import hashlib
 import subprocess
 import tempfile

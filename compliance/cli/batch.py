@@ -1,7 +1,5 @@
 """`flask batch FILE`: many checks from a table or JSON file, asked here and now at the agency's pace."""
 
-from __future__ import annotations
-
 import json
 import sys
 import time

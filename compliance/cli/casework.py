@@ -1,7 +1,5 @@
 """`flask recall`: ask for a recall of checks that used wrong data, and list who must be told."""
 
-from __future__ import annotations
-
 import click
 from flask import Flask
 from flask.cli import AppGroup

@@ -1,7 +1,5 @@
 """`flask check`: one check from the shell, with the same rules, log entry and receipt as over HTTP."""
 
-from __future__ import annotations
-
 import json
 from typing import IO, Any
 

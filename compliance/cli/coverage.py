@@ -1,7 +1,5 @@
 """`flask coverage import FILE` takes a list of institutions; `flask coverage show` says who is covered."""
 
-from __future__ import annotations
-
 import hashlib
 from datetime import datetime
 from pathlib import Path

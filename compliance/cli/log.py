@@ -1,7 +1,5 @@
 """`flask log …` and `flask receipt verify`: the log from the shell. Exit status 0, 1 (broken), 2 (wrong usage)."""
 
-from __future__ import annotations
-
 import json
 import sys
 from collections.abc import Iterator

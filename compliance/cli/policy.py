@@ -1,7 +1,5 @@
 """`flask policy …`: lint, show, compare the law, draft holidays, try a draft, explain; `flask log replay`."""
 
-from __future__ import annotations
-
 import json
 import sys
 from collections import Counter

@@ -1,7 +1,5 @@
 """`flask registry`: the agency seen from the shell: one question, a branch office's report, what waits."""
 
-from __future__ import annotations
-
 import json
 import sys
 import tempfile

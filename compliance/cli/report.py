@@ -1,7 +1,5 @@
 """`flask report …`: an auditor's figures, the promises, and a sample drawn again from an export of the log. JSON."""
 
-from __future__ import annotations
-
 import json
 from datetime import datetime
 from pathlib import Path

@@ -1,7 +1,5 @@
 """`flask client webhook CLIENT URL`: where a client is told of final answers, ends of batches and watched permits."""
 
-from __future__ import annotations
-
 import click
 from flask import Flask
 

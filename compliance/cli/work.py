@@ -1,7 +1,5 @@
 """`flask work`: do what is due, once or for ever."""
 
-from __future__ import annotations
-
 import logging
 import signal
 import threading

@@ -1,7 +1,5 @@
 """What is done with lists of institutions: take one, change one line, ask the agency. Each is an entry of the log."""
 
-from __future__ import annotations
-
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence

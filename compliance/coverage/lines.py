@@ -1,7 +1,5 @@
 """Reads lists of institutions and groups: every line is right, or each wrong one is named and nothing is taken."""
 
-from __future__ import annotations
-
 import hashlib
 import re
 import tomllib

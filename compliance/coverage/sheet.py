@@ -1,7 +1,5 @@
 """Tables as an XLSX workbook that no spreadsheet program can mistake for formulas."""
 
-from __future__ import annotations
-
 import io
 import re
 

@@ -1,7 +1,5 @@
 """What is known of each institution on a day: its list's own statement, or the agency's answer, with its source."""
 
-from __future__ import annotations
-
 import itertools
 from collections import Counter
 from collections.abc import Iterable, Sequence

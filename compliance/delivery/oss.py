@@ -3,8 +3,6 @@
 Off unless OSS_URL is set. Nothing is told by itself, least of all a refusal: every state is a supervisor's act.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Mapping
 from datetime import datetime

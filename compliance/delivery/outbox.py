@@ -3,8 +3,6 @@
 Nothing is told from here that the client could not read over the API, and only to the address that an operator set.
 """
 
-from __future__ import annotations
-
 import hashlib
 import hmac
 import json

@@ -1,7 +1,5 @@
 """What a caller stated becomes a Question, or every wrong field is named. For the API, the pages and the commands."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from datetime import datetime

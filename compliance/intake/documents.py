@@ -1,7 +1,5 @@
 """The documents of documents.toml and the like: each is read, and described for OpenAPI, from the same line."""
 
-from __future__ import annotations
-
 import re
 import tomllib
 from collections.abc import Callable, Mapping

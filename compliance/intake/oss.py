@@ -1,7 +1,5 @@
 """What OSS-RBA writes of a NIB (`dataNIB`, domain.md §6), read as the questions that it asks. Pure."""
 
-from __future__ import annotations
-
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass

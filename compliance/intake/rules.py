@@ -1,7 +1,5 @@
 """The rules of a question that look at more than one field, or at the calendar."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any

@@ -3,8 +3,6 @@
 `python -m compliance.proof.export FOLDER PUBLIC-KEY` verifies one without a database or the rest of the program.
 """
 
-from __future__ import annotations
-
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

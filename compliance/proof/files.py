@@ -1,7 +1,5 @@
 """Files of which more depends than their text: written whole and durable, or not at all."""
 
-from __future__ import annotations
-
 import os
 import threading
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The tree of RFC 6962: hashing, growing, proving, verifying. Pure; knows no storage."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 from hashlib import sha256
 

@@ -1,7 +1,5 @@
 """Signed notes and log heads (C2SP signed-note, tlog-checkpoint, tlog-cosignature), with Ed25519."""
 
-from __future__ import annotations
-
 import base64
 import re
 from collections.abc import Sequence
@@ -53,7 +51,7 @@ class VerifierKey:
     public: bytes
 
     @classmethod
-    def parse(cls, text: str) -> VerifierKey:
+    def parse(cls, text: str) -> "VerifierKey":
         """Raises LogBroken when the text is not a key, or its key id is not the key's."""
         name, stated, data = [*text.strip().split("+", 2), "", ""][:3]
         key = cls(name, *_read_key(name, data))
@@ -96,11 +94,11 @@ class Signer:
         )
 
     @classmethod
-    def generate(cls, name: str, kind: int = LOG_KEY) -> Signer:
+    def generate(cls, name: str, kind: int = LOG_KEY) -> "Signer":
         return cls(name, Ed25519PrivateKey.generate().private_bytes_raw(), kind)
 
     @classmethod
-    def parse(cls, line: str) -> Signer:
+    def parse(cls, line: str) -> "Signer":
         """Read `PRIVATE+KEY+name+keyid+base64(kind ‖ seed)`. Raises LogBroken, without repeating the line."""
         parts = line.strip().split("+", 4)
         if len(parts) < 5 or parts[:2] != ["PRIVATE", "KEY"]:
@@ -174,7 +172,7 @@ class Head:
         return f"{self.origin}\n{self.size}\n{b64(self.root)}\n"
 
     @classmethod
-    def parse(cls, text: str) -> Head:
+    def parse(cls, text: str) -> "Head":
         """Extension lines after the root are allowed and passed over. Raises LogBroken."""
         lines = text.split("\n")
         if len(lines) < 4 or lines[-1] or not lines[0] or not _SIZE.fullmatch(lines[1]):

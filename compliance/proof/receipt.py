@@ -4,8 +4,6 @@ And the package of one entry with its proof, as the API and `flask log proof` gi
 public key alone.
 """
 
-from __future__ import annotations
-
 import base64
 import json
 import re

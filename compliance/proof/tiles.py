@@ -1,7 +1,5 @@
 """How a log is laid out for publication (C2SP tlog-tiles): hash tiles of 256 and bundles of entries."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Sequence
 

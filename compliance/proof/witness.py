@@ -3,8 +3,6 @@
 Run by the inspectorate, on a machine that the operator does not own: `python -m compliance.proof.witness --help`.
 """
 
-from __future__ import annotations
-
 import argparse
 import re
 import threading

@@ -1,7 +1,5 @@
 """How the gate proves to the agency who it is: chosen by REGISTRY_AUTH."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import hmac

@@ -1,7 +1,5 @@
 """The mass-refusal brake: a wrong or emptied database at the agency must not refuse a whole region."""
 
-from __future__ import annotations
-
 import logging
 import math
 import threading

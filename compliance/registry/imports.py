@@ -3,8 +3,6 @@
 Rows are written in short transactions, so that checks go on; they count only once an entry of the log names them.
 """
 
-from __future__ import annotations
-
 import hashlib
 import itertools
 import json

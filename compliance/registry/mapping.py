@@ -4,8 +4,6 @@ Another agreement's wire format is a TOML file (REGISTRY_PROFILE), not code; doc
 Whatever it yields passes the same closed parser as our own format, so a mapping cannot loosen what is understood.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import tomllib

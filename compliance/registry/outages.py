@@ -1,7 +1,5 @@
 """Outages of the agency as facts: since when, which tries, until when. Built from what every question met."""
 
-from __future__ import annotations
-
 import threading
 import time
 from dataclasses import replace

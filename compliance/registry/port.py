@@ -1,7 +1,5 @@
 """The one port through which the gate asks the agency, and what those who watch its answers need and tell."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field

@@ -4,8 +4,6 @@ A socket's time-out counts from byte to byte, so a server that drips can hold a 
 connection, handshake, each read and write) gets what is left of the thread's budget.
 """
 
-from __future__ import annotations
-
 import ipaddress
 import itertools
 import select

@@ -1,7 +1,5 @@
 """Spares an agency that does not answer: one circuit breaker per upstream, shared by all processes of this host."""
 
-from __future__ import annotations
-
 import fcntl
 import logging
 import os

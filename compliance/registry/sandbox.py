@@ -5,8 +5,6 @@ A program of its own: `python -m compliance.registry.sandbox --port N`, or gunic
 `compliance.registry.sandbox:app`. `/` shows the table.
 """
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import errno

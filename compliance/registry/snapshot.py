@@ -1,7 +1,5 @@
 """The agency's membership report as a source: it proves what it contains, never what it lacks (contract §4)."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Which source the settings name. To add one: a class with `name` and `ask`, a line here, a word in config.SOURCES."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 from collections.abc import Callable

@@ -3,8 +3,6 @@
 Python lets one thread run, and a request that comes among a hundred runnable ones waits a round for each of its steps.
 """
 
-from __future__ import annotations
-
 import io
 import threading
 from collections.abc import Iterable, Iterator

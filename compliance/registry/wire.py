@@ -3,8 +3,6 @@
 wire.toml says which fields an answer has; the table below, what a value of each kind must be.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import tomllib

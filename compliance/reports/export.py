@@ -4,8 +4,6 @@
 is one for `flask log verify`: both need the public key alone.
 """
 
-from __future__ import annotations
-
 import codecs
 import csv
 import io

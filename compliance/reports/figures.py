@@ -1,7 +1,5 @@
 """Counting: how many, why, how fast. From the narrow tables alone, for the checks that a `Wanted` names."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from statistics import median

@@ -1,7 +1,5 @@
 """The gate's promises held against its log: what was looked at, whether each was kept, and what shows it."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Sequence
 from datetime import timedelta

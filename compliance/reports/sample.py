@@ -4,8 +4,6 @@ The rule, for another machine: of every office (`office_of`) take the `per_offic
 SHA-256(seed ‖ entry id), both as UTF-8; an office that has no more than so many gives all of them.
 """
 
-from __future__ import annotations
-
 import heapq
 import math
 from collections.abc import Iterable, Mapping

@@ -1,7 +1,5 @@
 """Finding checks by what an auditor knows of them, newest day first: narrow tables, fast with a million rows."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date

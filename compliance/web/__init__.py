@@ -1,7 +1,5 @@
 """The pages: for clerks and applicants, rendered here, without script. They decide nothing."""
 
-from __future__ import annotations
-
 from importlib import import_module
 from pathlib import Path
 

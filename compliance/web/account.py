@@ -1,7 +1,5 @@
 """Signing in and out, the second factor, and a person's own account."""
 
-from __future__ import annotations
-
 import base64
 import hmac
 

@@ -1,7 +1,5 @@
 """Administrators' pages: people who sign in, and software that asks with keys. Every change is an entry of the log."""
 
-from __future__ import annotations
-
 import secrets
 from datetime import date, datetime, time, timedelta
 from typing import Any

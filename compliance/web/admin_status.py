@@ -1,7 +1,5 @@
 """How the agency answers, and the law in force and to come; for administrators, the law for supervisors too."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 from typing import Any
 

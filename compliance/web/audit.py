@@ -1,7 +1,5 @@
 """The auditor's search, and one check as it must be shown to be lawful. Every look is an entry before it is a page."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from dataclasses import replace

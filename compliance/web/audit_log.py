@@ -1,7 +1,5 @@
 """For auditors: the whole log verified while one watches, fair samples, figures; and for everybody the promises."""
 
-from __future__ import annotations
-
 import itertools
 import operator
 import queue

@@ -1,7 +1,5 @@
 """Many applications in one file: upload, a report of every wrong line, progress, results."""
 
-from __future__ import annotations
-
 import hashlib
 
 from flask import Response, abort, redirect, render_template, request, url_for

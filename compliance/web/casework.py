@@ -1,7 +1,5 @@
 """Casework in pages: an officer proposes, another one decides; the register of letters; what somebody must see to."""
 
-from __future__ import annotations
-
 from itertools import islice
 from typing import Any
 

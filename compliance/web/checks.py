@@ -1,7 +1,5 @@
 """The clerk's work: ask, see the result, find earlier checks, see what waits."""
 
-from __future__ import annotations
-
 import hashlib
 import secrets
 from dataclasses import replace

@@ -3,8 +3,6 @@
 All roles of a region see it; its supervisors and administrators change lists and ask the agency.
 """
 
-from __future__ import annotations
-
 import hashlib
 import tempfile
 from datetime import date

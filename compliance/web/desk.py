@@ -1,7 +1,5 @@
 """Simple pages in one way: a form of form.toml (`[[form.NAME]]`), and acts that end in a message or in named errors."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any
 

@@ -3,8 +3,6 @@
 A field is named as in the API's document with dots (`business.nib`), so that an error's pointer finds its field.
 """
 
-from __future__ import annotations
-
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """Indonesian by default, English by a switch; days and moments as they are written in each."""
 
-from __future__ import annotations
-
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 

@@ -1,7 +1,5 @@
 """Filling the form from what OSS wrote of a NIB: pasted or uploaded, read, and forgotten."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

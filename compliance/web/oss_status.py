@@ -1,7 +1,5 @@
 """What OSS is told of its permits: a supervisor says each state."""
 
-from __future__ import annotations
-
 from flask import abort, render_template, request
 from flask.typing import ResponseReturnValue
 from ulid import ULID

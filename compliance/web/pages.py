@@ -1,7 +1,5 @@
 """The blueprint of the pages: static files, what every answer says to the browser, and errors in words."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable
 from functools import cache

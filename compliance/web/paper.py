@@ -1,7 +1,5 @@
 """The result on one sheet of A4: PDF with selectable text, and the QR code of its receipt."""
 
-from __future__ import annotations
-
 import io
 from datetime import datetime
 from pathlib import Path

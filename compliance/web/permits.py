@@ -1,7 +1,5 @@
 """Permit types, their everyday names, what a rule looks at; and the public page of what a permit will need."""
 
-from __future__ import annotations
-
 from datetime import date
 from itertools import chain
 from typing import Any

@@ -1,7 +1,5 @@
 """The public page of a receipt: what was found, whether it still holds; nothing about people."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 from functools import partial
 

@@ -1,7 +1,5 @@
 """A recorded check as people see it: its document in their language, and who and what it is about."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass

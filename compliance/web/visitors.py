@@ -1,7 +1,5 @@
 """Who is asking, and who may: every view says so, and one place enforces it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 

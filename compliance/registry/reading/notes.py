@@ -1,7 +1,5 @@
 """A member as a line of the report states it, and what is said of the line, in Indonesian and English (notes.toml)."""
 
-from __future__ import annotations
-
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """A whole report, line by line: each line becomes a member or a reason why not, with every doubt said aloud."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress

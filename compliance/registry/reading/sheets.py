@@ -1,7 +1,5 @@
 """Opens a file as rows of cells: CSV in any usual encoding and delimiter, or XLSX; memory does not grow."""
 
-from __future__ import annotations
-
 import codecs
 import csv
 import io

@@ -3,8 +3,6 @@
 Each function returns None for a blank and raises Unclear for what it cannot read; it never guesses.
 """
 
-from __future__ import annotations
-
 import re
 import tomllib
 import unicodedata
