@@ -9,27 +9,17 @@ import hmac
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import KW_ONLY, asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Protocol
 
 from ulid import ULID
 
 from compliance.errors import RegistryError, RegistryUnavailable
+from compliance.law import facts as fact
 from compliance.law.codec import to_json
 from compliance.law.decide import decide
-from compliance.law.facts import (
-    Application,
-    Decision,
-    Evidence,
-    Facts,
-    Failure,
-    Identity,
-    OfficerDecision,
-    Sanction,
-    Undertaking,
-    Verdict,
-)
+from compliance.law.facts import Application, Evidence, Facts, Identity, Verdict
 from compliance.law.identifiers import npwp_is_personal
 from compliance.law.inquiry import inquire, question_text
 from compliance.law.policy import Law, Policy
@@ -95,11 +85,11 @@ class Log(Protocol):
 
 
 class Standing(NamedTuple):
-    """What the office's own people decided about an application and its employer."""
+    """What the office's own people decided about an application and its employer: these fields of Facts."""
 
-    sanctions: tuple[Sanction, ...] = ()
-    undertakings: tuple[Undertaking, ...] = ()
-    decision: OfficerDecision | None = None
+    register: tuple[fact.Sanction, ...] = ()
+    undertakings: tuple[fact.Undertaking, ...] = ()
+    decision: fact.OfficerDecision | None = None
 
 
 class Office(Protocol):
@@ -108,13 +98,7 @@ class Office(Protocol):
     def standing(self, application: Application, reference: str, identity: Identity) -> Standing: ...
 
 
-class EmptyOffice:
-    """An office that has decided nothing yet."""
-
-    def standing(self, application: Application, reference: str, identity: Identity) -> Standing:
-        return Standing()
-
-
+@dataclass(eq=False, repr=False)
 class Gate:
     """Joins law, registry and log.
 
@@ -122,24 +106,20 @@ class Gate:
     names of questions, so that they reveal nothing. `timeout` and `cache_ttl` are seconds. Thread-safe.
     """
 
-    def __init__(
-        self,
-        policy: Policy,
-        source: Source,
-        log: Log,
-        office: Office,
-        *,
-        clock: Callable[[], datetime],
-        secret: bytes,
-        timeout: float = 8.0,
-        cache_ttl: int = 0,
-        standby: Source | None = None,
-        outages: Outages | None = None,
-        brake: Brake | None = None,
-    ) -> None:
-        self.policy, self.source, self.log, self.office = policy, source, log, office
-        self.clock, self.timeout, self.cache_ttl, self.standby = clock, timeout, cache_ttl, standby
-        self._secret, self.outages, self.brake = secret, outages, brake
+    policy: Policy
+    source: Source
+    log: Log
+    office: Office
+    _: KW_ONLY
+    clock: Callable[[], datetime]
+    secret: bytes
+    timeout: float = 8.0
+    cache_ttl: int = 0
+    standby: Source | None = None
+    outages: Outages | None = None
+    brake: Brake | None = None
+
+    def __post_init__(self) -> None:
         self._stored_laws: set[str] = set()
         self._storing = threading.Lock()
 
@@ -153,44 +133,38 @@ class Gate:
         try:
             law = self.policy.on(question.application.as_at, question.application.region)
             key = self.key(question, law)
-            facts, decision = self._judge(question, law, key, now)
-            body = _body(question, law, facts, decision)
+            body, private = _entry(question, law, *self._judge(question, law, key, now))
             self._store(law, now)
         except Exception as error:
             failed = {"check": question.id, "reference": question.reference, "error": type(error).__name__}
             self.log.append("check.failed", failed, entry_id=str(ULID()), private={}, at=now)
             raise
-        private = _private(question) | {"question": key}
-        return self.log.append("check", body, entry_id=question.id, private=private, at=now)
+        return self.log.append("check", body, entry_id=question.id, private=private | {"question": key}, at=now)
 
     def _store(self, law: Law, now: datetime) -> None:
         """The texts of a policy go into the log once, before the first decision that names them; ids make it so."""
         if law.sha256 in self._stored_laws:
             return
         with self._storing:  # one thread writes them; hundreds may come at once after a start
-            if law.sha256 in self._stored_laws:
-                return
-            for name, text in law.texts.items():
+            for name, text in law.texts.items() if law.sha256 not in self._stored_laws else ():
                 body = {"sha256": name, "text": text}
                 self.log.append("policy.text", body, entry_id=f"policy.text.{name}", private={}, at=now)
             self._stored_laws.add(law.sha256)
 
-    def _judge(self, question: Question, law: Law, key: str, now: datetime) -> tuple[Facts, Decision]:
+    def _judge(self, question: Question, law: Law, key: str, now: datetime) -> tuple[Facts, fact.Decision]:
         application, started = question.application, time.monotonic()
         standing = self.office.standing(application, question.reference, question.identity)
-        facts = Facts(
-            application=application,
-            today=self.policy.today(application.region, now),
-            register=standing.sanctions,
-            undertakings=standing.undertakings,
-            decision=standing.decision,
-        )
+        facts = Facts(application, self.policy.today(application.region, now), *standing)
         if law.asks(facts):
             facts = replace(facts, evidence=self.evidence(question, law, key, now))
-        decision = decide(facts, law)
-        if decision.verdict is Verdict.UNDETERMINED and facts.evidence and _may_stand_in(facts.evidence.failure):
-            return self._stand_in(question, law, key, now, facts) or (facts, decision)
-        if decision.verdict is Verdict.NOT_MET and self.doubtful(question, facts, started, now):
+        decision, failure = decide(facts, law), facts.evidence and facts.evidence.failure
+        if decision.verdict is Verdict.UNDETERMINED and failure and failure.kind == "unavailable":
+            if stored := self._stored(question, law, key, now):
+                aged = replace(facts, evidence=stored)
+                by_stored = decide(aged, law)
+                if by_stored.verdict in GOOD:
+                    return aged, by_stored
+        elif decision.verdict is Verdict.NOT_MET and self.doubtful(question, facts, started, now):
             facts = replace(facts, doubtful=True)
             decision = decide(facts, law)
         return facts, decision
@@ -204,10 +178,8 @@ class Gate:
 
     def evidence(self, question: Question, law: Law, key: str, now: datetime) -> Evidence:
         """What the agency says, an outage included, without judgement or entry. `key` is `self.key` of the question."""
-        if self.cache_ttl:
-            stored = self.log.last_evidence(key, now - timedelta(seconds=self.cache_ttl))
-            if stored:
-                return replace(stored, cached=True)
+        if self.cache_ttl and (stored := self.log.last_evidence(key, now - timedelta(seconds=self.cache_ttl))):
+            return replace(stored, cached=True)
         evidence = self._ask(self.source, law.snapshot_age, question, law, now)
         return self.outages.saw(evidence, now) if self.outages else evidence
 
@@ -221,9 +193,8 @@ class Gate:
                 try:
                     answer = source.ask(step, purpose)
                     if not answer.complete and now - answer.as_of > oldest:
-                        raise RegistryUnavailable(
-                            f"the imported report is from {answer.as_of:%Y-%m-%d}, too old to use"
-                        )
+                        told = f"the imported report is from {answer.as_of:%Y-%m-%d}, too old to use"
+                        raise RegistryUnavailable(told)
                 except RegistryUnavailable as error:
                     step = steps.throw(RegistryUnavailable(error.detail, error.retry_at or now + RETRY_AFTER))
                 except RegistryError as error:
@@ -234,37 +205,35 @@ class Gate:
             evidence: Evidence = done.value
             return evidence
 
-    def _stand_in(
-        self, question: Question, law: Law, key: str, now: datetime, facts: Facts
-    ) -> tuple[Facts, Decision] | None:
-        """Judge by the last understood answer, or the standby's; only a good verdict counts."""
+    def _stored(self, question: Question, law: Law, key: str, now: datetime) -> Evidence | None:
+        """What stands in for an agency that is silent, with its age: the last understood answer, or the standby's."""
         stored = self.log.last_evidence(key, now - law.stored_answer_age)
-        since, cached = (stored.received_at, True) if stored else (None, False)
+        since, cached = stored and stored.received_at, stored is not None
         if not stored and self.standby:
             stored = self._ask(self.standby, law.stored_answer_age, question, law, now)
             since = stored.as_of
         if not stored or stored.failure or not since:
             return None
-        age = int((now - since).total_seconds() // 3600)
-        aged = replace(facts, evidence=replace(stored, cached=cached, age_hours=max(age, 0)))
-        decision = decide(aged, law)
-        return (aged, decision) if decision.verdict in GOOD else None
+        return replace(stored, cached=cached, age_hours=max(int((now - since).total_seconds() // 3600), 0))
 
     def key(self, question: Question, law: Law) -> str:
+        """The question's name in the log: the same for all that shape the asking, and telling nothing of them."""
         text = question_text(question.application, question.identity, law)
-        return hmac.new(self._secret, text.encode(), hashlib.sha256).hexdigest()
+        return hmac.new(self.secret, text.encode(), hashlib.sha256).hexdigest()
 
 
-def _may_stand_in(failure: Failure | None) -> bool:
-    return failure is not None and failure.kind == "unavailable"
-
-
-def _body(question: Question, law: Law, facts: Facts, decision: Decision) -> dict[str, Any]:
-    """The entry's public part: everything a replay needs, no name and no number of a person."""
-    identity, legal_form = question.identity, question.application.legal_form
+def _entry(
+    question: Question, law: Law, facts: Facts, decision: fact.Decision
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The public part: everything a replay needs, no name and no number of a person. And what may be erased one day: in
+    the entry only as salted commitments."""
+    identity, officer = question.identity, question.officer or Officer()
+    private = {name: getattr(identity, name) for name in ("name", "owner_name", "nik")}
+    private |= {"officer_nip": officer.nip, "officer_name": officer.name}
     numbers = {"nib": identity.nib, "npp": identity.npp}
-    if identity.npwp and not npwp_is_personal(identity.npwp, legal_form):
-        numbers["npwp"] = identity.npwp
+    if identity.npwp:
+        personal = npwp_is_personal(identity.npwp, question.application.legal_form)
+        (private if personal else numbers)["npwp"] = identity.npwp
     body = {
         "reference": question.reference,
         "request_id": question.request_id,
@@ -275,19 +244,5 @@ def _body(question: Question, law: Law, facts: Facts, decision: Decision) -> dic
         "decision": to_json(decision),
         "policy": {"region": law.region, "version": law.version, "sha256": law.sha256},
     }
-    return body | ({"replaces": question.replaces} if question.replaces else {})
-
-
-def _private(question: Question) -> dict[str, Any]:
-    """What may be erased one day: in the entry only as salted commitments."""
-    identity, officer = question.identity, question.officer or Officer()
-    stated = {
-        "name": identity.name,
-        "owner_name": identity.owner_name,
-        "nik": identity.nik,
-        "officer_nip": officer.nip,
-        "officer_name": officer.name,
-    }
-    if identity.npwp and npwp_is_personal(identity.npwp, question.application.legal_form):
-        stated["npwp"] = identity.npwp
-    return {name: value for name, value in stated.items() if value}
+    body |= {"replaces": question.replaces} if question.replaces else {}
+    return body, {name: value for name, value in private.items() if value}

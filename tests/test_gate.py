@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from compliance.errors import LawNotInForce, LogUnavailable, RegistryError, RegistryMisunderstood, RegistryUnavailable
-from compliance.gate import RETRY_AFTER, Asker, EmptyOffice, Gate, Officer, Question, Recorded
+from compliance.gate import RETRY_AFTER, Asker, Gate, Officer, Question, Recorded, Standing
 from compliance.law.codec import from_json
 from compliance.law.facts import (
     Account,
@@ -90,6 +90,13 @@ class Agency:
         if self.accounts is not None and ask.by == "nib":
             record = Employer("SUMBER REJEKI, CV", IDENTITY.nib, IDENTITY.npwp, self.accounts)
         return Answer(record, self.name, self.as_of or self.clock(), "BPJSTK-1", self.complete)
+
+
+class EmptyOffice:
+    """An office that has decided nothing yet."""
+
+    def standing(self, application: Application, reference: str, identity: Identity) -> Standing:
+        return Standing()
 
 
 class House:

@@ -20,7 +20,7 @@ QUESTION = "5f" * 32
 
 
 def check_body(**changes: Any) -> dict[str, Any]:
-    """What gate._body writes for a check that is not met."""
+    """What gate._entry writes for a check that is not met."""
     decision = {
         "verdict": "NOT_MET",
         "action": "STOP",
