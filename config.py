@@ -106,7 +106,7 @@ def _secret(env: Mapping[str, str], name: str) -> str:
 
 
 def _credentials(env: Mapping[str, str]) -> dict[str, str]:
-    """Every REGISTRY_AUTH_x (or REGISTRY_AUTH_x_FILE) as x in lower case; registry/auth says which are needed."""
+    """Every REGISTRY_AUTH_x (or REGISTRY_AUTH_x_FILE) as x in lower case; registry/http says which are needed."""
     prefix = "REGISTRY_AUTH_"
     names = {name.removesuffix("_FILE") for name in env if name.startswith(prefix)}
     return {name.removeprefix(prefix).lower(): _secret(env, name) for name in sorted(names)}

@@ -38,8 +38,8 @@ def create_app(
     from compliance.deployment import Deployment
     from compliance.gate import Gate
     from compliance.law.policy import Policy
+    from compliance.registry.port import Turns
     from compliance.registry.sources import build
-    from compliance.registry.turns import Turns
 
     app = Flask(__name__, static_folder=None, template_folder=None)
     app.config.update(

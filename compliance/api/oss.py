@@ -23,7 +23,7 @@ from compliance.errors import BadInput
 from compliance.gate import Question
 from compliance.intake import oss
 from compliance.intake.documents import DOCUMENTS
-from compliance.registry.turns import aside
+from compliance.registry.port import aside
 
 LIMIT = 1024 * 1024
 FAILED_WITH = {400, 401, 403, 503}

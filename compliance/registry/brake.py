@@ -15,9 +15,8 @@ from sqlalchemy.dialects.postgresql import insert
 from compliance.database import Moment, db
 from compliance.errors import RegistryError
 from compliance.law.facts import Ask, Evidence, Identity, Subject
-from compliance.registry.port import Entry, Log, Purpose, Source
+from compliance.registry.port import Entry, Log, Purpose, Source, aside
 from compliance.registry.snapshot import Position
-from compliance.registry.turns import aside
 
 RECENT = 30  # distinct businesses
 HISTORY = timedelta(days=90)

@@ -1,6 +1,5 @@
-"""In which words the agency is asked, and how its answer becomes the shape of contract §4.
+"""Another agreement's wire format as a TOML file (REGISTRY_PROFILE), not code; docs/agency.md explains it.
 
-Another agreement's wire format is a TOML file (REGISTRY_PROFILE), not code; docs/agency.md explains it.
 Whatever it yields passes the same closed parser as our own format, so a mapping cannot loosen what is understood.
 """
 
@@ -18,25 +17,11 @@ from jmespath.exceptions import JMESPathError
 
 from compliance.errors import Misconfigured, RegistryMisunderstood
 from compliance.law.facts import Ask
-from compliance.registry.wire import SHAPES, Record, Unclear, asked_by
+from compliance.registry.wire import SHAPES, Agreed, Call, Record, Unclear, asked_by
 
-Call = tuple[str, str, dict[str, str]]  # method, path, parameters
-
-
-class Agreed:
-    """Contract §4 itself. `statuses` are those of answers that are read. A value in the shape may be an Unclear."""
-
-    statuses = frozenset({200})
-    _paths = {"employer": "/v1/badan-usaha", "participant": "/v1/peserta", "project": "/v1/proyek"}  # noqa: RUF012
-
-    def call(self, ask: Ask, reference: str) -> Call:
-        """One call; `reference` is the permit application's number. Parameters of a POST go as a JSON body."""
-        query = {asked_by(ask): ask.value, "keperluan": reference}
-        return "GET", self._paths[ask.subject], query | ({"kd_daerah": ask.region} if ask.region else {})
-
-    def shape(self, ask: Ask, document: Record) -> Record:
-        """The answer in the shape of contract §4."""
-        return document
+_AROUND = {"at", "each", "none"}  # what a table of rules says of itself
+_PLACES = {"value": "0", "region": "73.09", "region_digits": "7309", "reference": "x"}
+_NO_CODE = Unclear("a code that is not in the table")  # an error, never a default
 
 
 def _shape(kind: str) -> dict[str, Any]:
@@ -46,8 +31,6 @@ def _shape(kind: str) -> dict[str, Any]:
 
 
 _SHAPES = {subject: _shape("head") | _shape(subject) for subject in ("employer", "participant", "project")}
-_AROUND = {"at", "each", "none"}  # what a table of rules says of itself
-_PLACES = {"value": "0", "region": "73.09", "region_digits": "7309", "reference": "x"}
 
 
 def unread(ask: Ask, document: Record) -> list[str]:
@@ -85,10 +68,25 @@ class Profile(Agreed):
                 for text in (section["path"], *(text for ask in section["ask"].values() for text in ask.values())):
                     text.format(**_PLACES)
             except (KeyError, ValueError, AttributeError, TypeError) as error:
-                raise self._wrong(
-                    f"{name}.path or {name}.ask", f"is missing or has an unknown place {error}"
-                ) from error
+                where = f"{name}.path or {name}.ask"
+                raise self._wrong(where, f"is missing or has an unknown place {error}") from error
             self._answers[name] = self._compiled(section.get("answer", {}), _SHAPES[name], f"{name}.answer")
+
+    def _wrong(self, where: str, what: str) -> Misconfigured:
+        return Misconfigured(f"REGISTRY_PROFILE {self._path.name}: {where} {what}")
+
+    def _compiled(self, rules: dict[str, Any], shape: dict[str, Any], where: str) -> dict[str, Any]:
+        """The rules with their expressions compiled: exactly the fields of the shape, so nothing is left to chance."""
+        if odd := sorted((set(rules) - _AROUND) ^ set(shape)):
+            raise self._wrong(where, f"must name every field of the shape and no other; look at: {', '.join(odd)}")
+        made: dict[str, Any] = {}
+        for key, rule in rules.items():
+            try:
+                inner = isinstance(shape.get(key), dict) and isinstance(rule, dict)
+                made[key] = self._compiled(rule, shape[key], f"{where}.{key}") if inner else jmespath.compile(rule)
+            except (JMESPathError, TypeError, AttributeError) as error:
+                raise self._wrong(f"{where}.{key}", "is no JMESPath expression") from error
+        return made
 
     def call(self, ask: Ask, reference: str) -> Call:
         section = self._data.get(ask.subject, {})
@@ -102,21 +100,6 @@ class Profile(Agreed):
 
     def shape(self, ask: Ask, document: Record) -> Record:
         return self._built(self._answers[ask.subject], document, self._data[ask.subject])
-
-    def _compiled(self, rules: dict[str, Any], shape: dict[str, Any], where: str) -> dict[str, Any]:
-        """The rules with their expressions compiled: exactly the fields of the shape, so nothing is left to chance."""
-        if odd := sorted((set(rules) - _AROUND) ^ set(shape)):
-            raise self._wrong(where, f"must name every field of the shape and no other; look at: {', '.join(odd)}")
-        made: dict[str, Any] = {}
-        for key, rule in rules.items():
-            if isinstance(shape.get(key), dict) and isinstance(rule, dict):
-                made[key] = self._compiled(rule, shape[key], f"{where}.{key}")
-                continue
-            try:
-                made[key] = jmespath.compile(rule)
-            except (JMESPathError, TypeError, AttributeError) as error:
-                raise self._wrong(f"{where}.{key}", "is no JMESPath expression") from error
-        return made
 
     def _built(self, rules: dict[str, Any], data: Any, section: Record, parent: str = "") -> dict[str, Any]:
         made: dict[str, Any] = {}
@@ -155,13 +138,6 @@ class Profile(Agreed):
         if name == "per_tanggal":
             return (moment if moment.tzinfo else moment.replace(tzinfo=self._zone)).isoformat()
         return moment.strftime("%Y-%m" if name.endswith("lunas_sampai") else "%Y-%m-%d")
-
-    def _wrong(self, where: str, what: str) -> Misconfigured:
-        return Misconfigured(f"REGISTRY_PROFILE {self._path.name}: {where} {what}")
-
-
-# A code that is not in the table is an error, never a default.
-_NO_CODE = Unclear("a code that is not in the table")
 
 
 def _found(expression: Any, data: Any) -> Any:

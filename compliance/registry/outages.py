@@ -11,8 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from compliance.database import Moment, db
 from compliance.law.codec import moment
 from compliance.law.facts import Evidence
-from compliance.registry.port import Entry, Log
-from compliance.registry.resilient import SPARED
+from compliance.registry.port import SPARED, Entry, Log
 from compliance.registry.snapshot import Position
 
 LOOK_AGAIN = 5.0  # seconds that a process may believe what it last read of an outage

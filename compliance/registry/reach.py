@@ -5,17 +5,15 @@ connection, handshake, each read and write) gets what is left of the thread's bu
 """
 
 import ipaddress
-import itertools
 import select
 import socket
 import ssl
 import threading
 import time
-import weakref
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,7 +23,6 @@ import certifi
 from compliance.errors import Misconfigured
 
 PORTS = {"http": 80, "https": 443}
-NAME_KEPT = 60.0  # seconds
 UNICAST = ipaddress.ip_network("2000::/3")
 _budget = threading.local()
 
@@ -78,12 +75,11 @@ class Client:
     """
 
     def __init__(self, allowed: tuple[str, ...], ca: str = "", certificate: str = "", key: str = "") -> None:
+        self._kept: dict[tuple[str, str, int], list[HTTPConnection]] = defaultdict(list)
         self._names = {entry.lower() for entry in allowed}
         self._networks = [network for network in map(_network, allowed) if network]
-        self._known: dict[tuple[str, int], tuple[float, Future[list[Any]]]] = {}
-        self._kept: dict[tuple[str, str, int], list[HTTPConnection]] = defaultdict(list)
+        self._looked_up: dict[tuple[str, int], Future[list[Any]]] = {}
         self._lock = threading.Lock()
-        weakref.finalize(self, _close, self._kept)
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         self._context.minimum_version = ssl.TLSVersion.TLSv1_2
         self._context.sslsocket_class = _TLSSocket
@@ -94,45 +90,44 @@ class Client:
         except (OSError, ssl.SSLError) as error:
             raise Misconfigured(f"REGISTRY_AUTH_CA, _CERT or _CERT_KEY cannot be loaded: {error}") from error
 
+    def __del__(self) -> None:
+        for connections in self._kept.values():
+            for connection in connections:
+                connection.close()
+
     @contextmanager
     def call(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None
     ) -> Iterator[HTTPResponse]:
         """One answer, its body not yet read; kept is the connection of a whole one. Raises OSError, HTTPException."""
-        parts = urlsplit(url)
+        parts, whole = urlsplit(url), False
         place = parts.scheme, parts.hostname or "", parts.port or PORTS[parts.scheme]
-        connection = self._kept_connection(place) or self._connect(*place)
+        connection = self._connection(*place)
         try:
             target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
             connection.request(method, target, body, dict(headers))
             with connection.getresponse() as response:
                 yield response
                 whole = response.length == 0 or response.isclosed()
-        except BaseException:
-            connection.close()
-            raise
-        if whole and connection.sock:
-            self._kept[place].append(connection)
-        else:
-            connection.close()
+        finally:
+            if whole and connection.sock:
+                self._kept[place].append(connection)
+            else:
+                connection.close()
 
-    def _kept_connection(self, place: tuple[str, str, int]) -> HTTPConnection | None:
-        """One that waits in silence: what can be read already is its end, or an answer that nobody asked for."""
-        while True:
-            try:
-                connection = self._kept[place].pop()
-            except IndexError:
-                return None
-            heard = select.poll()
-            heard.register(connection.sock, select.POLLIN)
-            if not heard.poll(0):
-                return connection
-            connection.close()
-
-    def _connect(self, scheme: str, host: str, port: int) -> HTTPConnection:
+    def _connection(self, scheme: str, host: str, port: int) -> HTTPConnection:
+        """A kept one that waits in silence, else a new one."""
+        with suppress(IndexError):
+            while True:
+                connection = self._kept[scheme, host, port].pop()
+                heard = select.poll()
+                heard.register(connection.sock, select.POLLIN)
+                if not heard.poll(0):
+                    return connection
+                connection.close()  # what can be read already is its end, or an answer that nobody asked for
         connection = HTTPConnection(host, port)
         connection.auto_open, connection.default_port = 0, PORTS[scheme]
-        sock: socket.socket = self.connect(host, port)
+        sock = self.connect(host, port)
         connection.sock = self._context.wrap_socket(sock, server_hostname=host) if scheme == "https" else sock
         return connection
 
@@ -164,10 +159,9 @@ class Client:
     def _resolve(self, host: str, port: int) -> list[Any]:
         """Look a name up in a thread of its own, once for all who wait: the resolver knows no deadline."""
         with self._lock:
-            since, future = self._known.get((host, port), (0.0, None))
-            if future is None or (future.done() and (future.exception() or time.monotonic() - since > NAME_KEPT)):
-                future = Future()
-                self._known[(host, port)] = (time.monotonic(), future)
+            future = self._looked_up.get((host, port))
+            if future is None or future.done():
+                future = self._looked_up[host, port] = Future()
                 threading.Thread(target=_look_up, args=(host, port, future), daemon=True).start()
         return future.result(left())
 
@@ -181,12 +175,9 @@ def _look_up(host: str, port: int, future: Future[list[Any]]) -> None:
 
 def send(client: Client, url: str, body: bytes, headers: Mapping[str, str], most: int) -> tuple[int, bytes]:
     """POST a JSON body within 10 seconds: the status (0: no answer came) and at most so many bytes of the answer."""
-    answer = b""
+    answer, sent = b"", {"Content-Type": "application/json"} | dict(headers)
     try:
-        with (
-            deadline(time.monotonic() + 10),
-            client.call("POST", url, {"Content-Type": "application/json"} | dict(headers), body) as response,
-        ):
+        with deadline(time.monotonic() + 10), client.call("POST", url, sent, body) as response:
             while len(answer) < most and (piece := response.read1(most - len(answer))):
                 answer += piece
             return response.status, answer
@@ -194,19 +185,13 @@ def send(client: Client, url: str, body: bytes, headers: Mapping[str, str], most
         return 0, b""
 
 
-def _close(kept: dict[tuple[str, str, int], list[HTTPConnection]]) -> None:
-    for connection in itertools.chain.from_iterable(kept.values()):
-        connection.close()
-
-
 def checked_url(url: str, name: str) -> str:
     """`url` if it is https, or http to this machine. Raises Misconfigured naming the setting `name`."""
     try:
         parts = urlsplit(url)
         secure = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
-        right = (
-            secure and parts.hostname and parts.port != 0 and not ("@" in parts.netloc or parts.query or parts.fragment)
-        )
+        bare = parts.port != 0 and not ("@" in parts.netloc or parts.query or parts.fragment)
+        right = secure and parts.hostname and bare
     except ValueError:  # brackets that do not close, a port that is none
         right = False
     if not right:
@@ -220,7 +205,6 @@ def is_loopback(host: str) -> bool:
 
 
 def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
-    try:
+    with suppress(ValueError):
         return ipaddress.ip_network(text.strip("[]"), strict=False)
-    except ValueError:
-        return None
+    return None

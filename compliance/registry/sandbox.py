@@ -32,9 +32,8 @@ from jinja2 import Template
 from compliance.errors import RegistryUnavailable
 from compliance.law.facts import Answer, Ask
 from compliance.registry.http import decode, judge
-from compliance.registry.mapping import Agreed
 from compliance.registry.port import Purpose
-from compliance.registry.wire import read_document, understand
+from compliance.registry.wire import Agreed, read_document, understand
 
 Json = dict[str, Any]
 HERE = Path(__file__)
@@ -149,7 +148,7 @@ class InProcess:
         got = reply(path, query, now)
         if got.manner not in ("answer", "slow"):
             raise RegistryUnavailable(f"sandbox: {got.manner}")
-        judge(got.status, got.headers.get("Retry-After", ""), Agreed.statuses, self.clock)
+        judge(got.status, got.headers.get("Retry-After", ""), Agreed.statuses, now)
         return understand(ask, read_document(decode(got.headers.get("Content-Encoding", ""), got.body)), now, self.name)
 
 

@@ -7,6 +7,7 @@ import json
 import re
 import tomllib
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -17,6 +18,7 @@ from compliance.law import facts, identifiers
 from compliance.law.facts import Answer, Ask, Employer, Programme, Project
 
 Record = Mapping[str, Any]
+Call = tuple[str, str, dict[str, str]]  # method, path, parameters
 MAX_BYTES, MAX_LEVELS, MAX_TEXT = 1024 * 1024, 32, 500
 MAX_ACCOUNTS, MAX_DIFFERENT = 800, 60  # in more than number and workers; an entry of the log holds 65,535 bytes
 COUNTS = range(10_000_001)
@@ -50,6 +52,27 @@ _MADE: dict[str, Callable[..., Any]] = {"account": facts.Account, "warning": fac
 _MADE |= {"head": dict, "employer": Employer, "participant": facts.Participant, "project": Project, "pds": dict}
 # A closed account and a waged worker need not state what an active account and a self-employed one must.
 _VARIANTS = {("account", "status", "NONAKTIF"): "closed", ("participant", "segmen", "PU"): "waged"}
+_EACH: dict[str, Any] = {"npp": "", "active_workers": None}
+
+
+class Unclear(str):
+    """Why a value of another wire is not understood, in its place."""
+
+
+class Agreed:
+    """The questions of contract §4. `statuses` are those of answers that are read."""
+
+    statuses = frozenset({200})
+    _paths = {"employer": "/v1/badan-usaha", "participant": "/v1/peserta", "project": "/v1/proyek"}  # noqa: RUF012
+
+    def call(self, ask: Ask, reference: str) -> Call:
+        """One call; `reference` is the permit application's number. Parameters of a POST go as a JSON body."""
+        query = {asked_by(ask): ask.value, "keperluan": reference}
+        return "GET", self._paths[ask.subject], query | ({"kd_daerah": ask.region} if ask.region else {})
+
+    def shape(self, ask: Ask, document: Record) -> Record:
+        """The answer in the shape of contract §4; a value may be an Unclear."""
+        return document
 
 
 def read_document(body: bytes) -> dict[str, Any]:
@@ -58,6 +81,8 @@ def read_document(body: bytes) -> dict[str, Any]:
         raise RegistryMisunderstood("the answer is larger than 1 MiB")
     try:
         document = json.loads(body.decode("utf-8"), object_pairs_hook=_once, parse_constant=_no_constant)
+        if _deeper(document, MAX_LEVELS):
+            raise RecursionError
     except RecursionError:
         raise RegistryMisunderstood(f"the answer is deeper than {MAX_LEVELS} levels") from None
     except ValueError as error:  # `from None`: the decoder's error holds the whole answer
@@ -66,8 +91,6 @@ def read_document(body: bytes) -> dict[str, Any]:
         raise RegistryMisunderstood(f"the answer is not JSON in UTF-8 ({place})") from None
     if not isinstance(document, dict):
         raise RegistryMisunderstood("the answer is not a JSON object")
-    if _deeper(document, MAX_LEVELS):
-        raise RegistryMisunderstood(f"the answer is deeper than {MAX_LEVELS} levels")
     return document
 
 
@@ -82,37 +105,22 @@ def _no_constant(word: str) -> NoReturn:
 
 
 def _deeper(value: Any, levels: int) -> bool:
-    if not isinstance(value, dict | list):
-        return False
-    inner = value.values() if isinstance(value, dict) else value
-    return levels == 0 or any(_deeper(item, levels - 1) for item in inner)
-
-
-class Unclear(str):
-    """Why a value of another wire is not understood, in its place."""
-
-
-class _Wrong(ValueError):
-    """What is not as agreed: why, by field; "" is the value itself."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    return inner is not None and (levels == 0 or any(_deeper(item, levels - 1) for item in inner))
 
 
 def understand(ask: Ask, document: Record, now: datetime, source: str) -> Answer:
     """The facts in an answer to `ask`; `now` is the gate's clock. Raises RegistryMisunderstood naming all fields."""
-    read: dict[str, Any] = {}
     wrong: dict[str, str] = {}
-    for kind in ("head", ask.subject) if document.get("ditemukan") is True else ("head",):
-        try:
-            read[kind] = _read(kind, document)
-        except _Wrong as error:
-            wrong |= error.args[0]
-    if "head" in read and read["head"]["as_of"] > now + CLOCK_SKEW:
+    head = _read("head", document, "", wrong)
+    record = _read(ask.subject, document, "", wrong) if document.get("ditemukan") is True else None
+    if head and head["as_of"] > now + CLOCK_SKEW:
         wrong["per_tanggal"] = "lies in the future"
     if wrong:
         raise RegistryMisunderstood("; ".join(f"{place}: {why}" for place, why in wrong.items()))
-    record = read.get(ask.subject)
     if not _about(ask, document, record):
         raise RegistryMisunderstood(f"the answer is not about the {asked_by(ask).upper()} that was asked for")
-    return Answer(record, source, read["head"]["as_of"], read["head"]["reference"])
+    return Answer(record, source, head["as_of"], head["reference"])
 
 
 def asked_by(ask: Ask) -> str:
@@ -132,63 +140,46 @@ def _about(ask: Ask, document: Record, record: Any) -> bool:
         return record is None or key == "nik"
     if key == "nik":  # a masked one proves nothing
         return isinstance(stated, str) and (stated == ask.value or not re.fullmatch(r"[0-9]{16}", stated))
-    try:
-        given = _read(key if key in _VALUES else "project_number", stated)
-    except _Wrong:
-        return False
+    given = _read(key if key in _VALUES else "project_number", stated, "", {})
     if key == "npwp":  # a person's old number against his NIK says nothing yet: the law knows the legal form
-        return identifiers.same_npwp(ask.value, given, identifiers.INDIVIDUAL) is not False
+        return bool(given) and identifiers.same_npwp(ask.value, given, identifiers.INDIVIDUAL) is not False
     return bool(given == ask.value.upper())
 
 
-def _read(kind: str, value: Any) -> Any:
-    """One value, an object, or with "*" a list of them; raises _Wrong."""
+def _read(kind: str, value: Any, place: str, wrong: dict[str, str]) -> Any:
+    """One value, an object, or with "*" a list of them; what is not as agreed is named in `wrong` by its place."""
     if isinstance(value, Unclear):
-        raise _Wrong({"": str(value)})
-    if kind in _VALUES:
+        wrong[place] = str(value)
+    elif kind in _VALUES:
         of, notation, parse, why = _VALUES[kind]
-        try:
-            if type(value) is not of or (notation and not re.fullmatch(notation, str(value))):
-                raise ValueError
-            return parse(value)
-        except (ValueError, OverflowError, BadIdentifier):
-            raise _Wrong({"": why}) from None
-    if not kind.endswith("*"):
-        return _MADE[kind](**_fields(kind, _read("object", value)))
-    items: list[Any] = []
-    wrong: dict[str, str] = {}
-    for item in _read("list", value):
-        try:
-            items.append(_read(kind[:-1], item))
-        except _Wrong as error:
-            wrong |= error.args[0]
-    different = {replace(item, npp="", active_workers=None) for item in items}
-    if wrong or len(items) > MAX_ACCOUNTS or len(different) > MAX_DIFFERENT:
-        raise _Wrong(wrong or {"": f"more than {MAX_ACCOUNTS}, or more than {MAX_DIFFERENT} that differ"})
-    return tuple(items)
+        with suppress(ValueError, OverflowError, BadIdentifier):
+            if type(value) is of and (not notation or re.fullmatch(notation, str(value))):
+                return parse(value)
+        wrong[place] = why
+    elif kind.endswith("*"):
+        items = [_read(kind[:-1], item, place, wrong) for item in _read("list", value, place, wrong) or ()]
+        if not wrong and (len(items) > MAX_ACCOUNTS or len({replace(item, **_EACH) for item in items}) > MAX_DIFFERENT):
+            wrong[place] = f"more than {MAX_ACCOUNTS}, or more than {MAX_DIFFERENT} that differ"
+        return tuple(items)
+    elif _read("object", value, place, wrong) is not None:
+        return _object(kind, value, place, wrong)
+    return None
 
 
-def _fields(kind: str, document: Record) -> dict[str, Any]:
+def _object(kind: str, document: Record, place: str, wrong: dict[str, str]) -> Any:
     """What an object says, under our names."""
     variants = (shape for (of, key, word), shape in _VARIANTS.items() if of == kind and document.get(key) == word)
-    shape = next(variants, kind)
     read: dict[str, Any] = {}
-    wrong: dict[str, str] = {}
-    for key, rule in SHAPES[shape].items():
+    for key, rule in SHAPES[next(variants, kind)].items():
         name, inside, *may = rule.split()
+        where = f"{place}.{key}".lstrip(".")
         if key not in document and "absent" not in may:
-            wrong[key] = "missing"
-        elif document.get(key) is None and may:
-            read[name] = None
+            wrong[where] = "missing"
         else:
-            try:
-                read[name] = _read(inside, document[key])
-            except _Wrong as error:
-                wrong |= {f"{key}.{place}".rstrip("."): why for place, why in error.args[0].items()}
-    if read.get("first_payment") and read.get("paid_through", "") is None:
-        wrong["lunas_sampai"] = "null although the first contribution is paid"
-    if wrong:
-        raise _Wrong(wrong)
+            given = document.get(key)
+            read[name] = None if given is None and may else _read(inside, given, where, wrong)
+            if key == "lunas_sampai" and given is None and read.get("first_payment"):
+                wrong[where] = "null although the first contribution is paid"
     read.pop("_", None)
-    pds: dict[str, Any] = read.pop("pds", {})
-    return read | pds
+    read |= read.pop("pds", None) or {}
+    return None if wrong else _MADE[kind](**read)

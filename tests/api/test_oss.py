@@ -19,7 +19,7 @@ from compliance.access.oss import OssCallers
 from compliance.deployment import deployment
 from compliance.errors import LogUnavailable
 from compliance.law.facts import Ask, Employer, Programme, Scale, Subject
-from compliance.registry.turns import AT_ONCE, aside
+from compliance.registry.port import AT_ONCE, aside
 from tests.api.conftest import Agency, account
 from tests.conftest import SAMPLES, Clock
 

@@ -27,7 +27,7 @@ from compliance.batches import reading, run
 from compliance.batches.table import BATCH, LINE
 from compliance.deployment import Deployment, deployment
 from compliance.errors import LogUnavailable
-from compliance.registry import resilient
+from compliance.registry import sources
 from compliance.reports import promises
 from config import Settings
 from tests.api.conftest import NIB, UNKNOWN_NIB, Agency, question
@@ -403,8 +403,8 @@ def test_while_the_breaker_is_open_lines_wait_and_one_looks(
     post: Callable[..., Any], here: Deployment, agency: Agency, clock: Clock, entries: Callable[..., Any],
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    breaker = resilient.Breaker(tmp_path / "breaker")
-    monkeypatch.setattr(here.gate, "source", resilient.Resilient(agency, breaker, clock))
+    breaker = sources.Breaker(tmp_path / "breaker")
+    monkeypatch.setattr(here.gate, "source", sources.Resilient(agency, breaker, clock))
 
     def eleven_seconds_pass() -> None:
         breaker._change(lambda state: state._replace(probed=state.probed - 11))

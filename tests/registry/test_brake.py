@@ -35,8 +35,7 @@ from compliance.law.facts import (
     Subject,
 )
 from compliance.registry.brake import RECENT, SIGHTINGS, at_least
-from compliance.registry.port import Purpose
-from compliance.registry.turns import AT_ONCE, HERD, Turns, aside
+from compliance.registry.port import AT_ONCE, HERD, Purpose, Turns, aside
 from config import Settings
 from tests.conftest import Clock
 

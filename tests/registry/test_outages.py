@@ -18,8 +18,7 @@ from compliance.errors import RegistryMisunderstood, RegistryUnavailable
 from compliance.gate import Asker, Question
 from compliance.law.facts import Answer, Application, Ask, Identity, Scale
 from compliance.registry.outages import FAILURES, OUTAGES, SHOWN, Outages, record_outage
-from compliance.registry.port import Purpose
-from compliance.registry.resilient import SPARED
+from compliance.registry.port import SPARED, Purpose
 from config import Settings
 from tests.conftest import Clock
 

@@ -13,10 +13,9 @@ import pytest
 
 from compliance.errors import RegistryMisunderstood, RegistryUnavailable
 from compliance.law.facts import Answer, Ask
-from compliance.registry import resilient
+from compliance.registry import sources
 from compliance.registry.port import Purpose, Source
-from compliance.registry.resilient import OPENS_AFTER, Breaker, Resilient
-from compliance.registry.sources import breaker_state, build
+from compliance.registry.sources import OPENS_AFTER, Breaker, Resilient, breaker_state, build
 from config import HERE, Settings
 from tests.registry.agency import Agency, says, slow
 from tests.registry.answers import BY_NIB, employer
@@ -85,7 +84,7 @@ def test_while_open_the_agency_is_left_alone_and_callers_learn_when_it_is_asked_
 
 
 def test_one_caller_every_ten_seconds_is_the_probe(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resilient, "PROBE_EVERY", 0.3)
+    monkeypatch.setattr(sources, "PROBE_EVERY", 0.3)
     inner = Scripted("uuuuu" + "u" + "m" + "g")
     source = Resilient(inner, Breaker(file), now)
     assert play(source, 6) == "uuuuu-"
@@ -96,7 +95,7 @@ def test_one_caller_every_ten_seconds_is_the_probe(file: Path, monkeypatch: pyte
 
 
 def test_of_many_threads_one_is_the_probe(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resilient, "PROBE_EVERY", 0.3)
+    monkeypatch.setattr(sources, "PROBE_EVERY", 0.3)
     inner = Scripted("u" * 100)
     source = Resilient(inner, Breaker(file), now)
     play(source, 5)
@@ -112,7 +111,7 @@ def test_of_many_threads_one_is_the_probe(file: Path, monkeypatch: pytest.Monkey
 OTHER_PROCESS = """
 import sys
 from pathlib import Path
-from compliance.registry.resilient import Breaker
+from compliance.registry.sources import Breaker
 breaker = Breaker(Path(sys.argv[1]))
 print("ready", flush=True)
 sys.stdin.readline()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from compliance.registry.turns import AT_ONCE, HERD, Turns, aside
+from compliance.registry.port import AT_ONCE, HERD, Turns, aside
 
 
 class Desk:
