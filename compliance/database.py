@@ -3,8 +3,8 @@
 from datetime import UTC, datetime
 from typing import Any
 
+import sqlalchemy as sa
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import DateTime, MetaData
 from sqlalchemy.types import TypeDecorator
 
 NAMES = {
@@ -14,13 +14,13 @@ NAMES = {
     "fk": "fk_%(table_name)s_%(column_0_N_name)s",
     "pk": "pk_%(table_name)s",
 }
-db = SQLAlchemy(metadata=MetaData(naming_convention=NAMES))
+db = SQLAlchemy(metadata=sa.MetaData(naming_convention=NAMES))
 
 
 class Moment(TypeDecorator[datetime]):
     """An aware moment, stored in UTC, returned aware on every database. A naive value raises ValueError."""
 
-    impl = DateTime(timezone=True)
+    impl = sa.DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Any) -> datetime | None:
@@ -34,3 +34,20 @@ class Moment(TypeDecorator[datetime]):
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+TYPES: dict[str, Any] = {
+    **{"moment": Moment, "day": sa.Date, "int": sa.Integer, "float": sa.Float, "bool": sa.Boolean, "json": sa.JSON},
+    **{"bytes": sa.LargeBinary, "big": sa.BigInteger, "pos": sa.BigInteger().with_variant(sa.Integer, "sqlite")},
+}
+
+
+def table(name: str, columns: str, *more: sa.schema.SchemaItem) -> sa.Table:
+    """A table of columns as `name:type`: a number is a text of so many characters, else a word of TYPES. After it
+    `!` stands for the key or a part of it, `?` may be null, `+` has an index."""
+    made: list[sa.schema.SchemaItem] = []
+    for called, _, told in (column.partition(":") for column in columns.split()):
+        kind, flags = told.rstrip("!?+"), {"primary_key": "!" in told, "nullable": "?" in told, "index": "+" in told}
+        type_ = sa.String(int(kind)) if kind.isdigit() else TYPES[kind]
+        made.append(sa.Column(called, type_, autoincrement=False, **flags))
+    return sa.Table(name, db.metadata, *made, *more)
