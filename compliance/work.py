@@ -6,13 +6,15 @@ twice, so the ids of the entries it writes are made from the row.
 
 import hashlib
 import logging
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Column, Connection, Engine, Integer, String, Table, delete, func, select, update
+import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import SQLAlchemyError
 from ulid import ULID
 
 from compliance.audit import erasure, witnesses
@@ -34,17 +36,21 @@ BATCH = 20
 RETRY, LONGEST = timedelta(minutes=5), timedelta(hours=1)
 SPREAD = 120  # seconds over which what waited for the agency is asked again
 REASKED_FOR = timedelta(hours=24)
-SENTINEL_EVERY = timedelta(minutes=10)
-FOR_EVER = ("batch", "tables", "sentinel", "heads", "replay", "promises", "coverage", "retention")  # never done
+PAUSE = 5.0  # seconds between two looks at what is due
 FEW = 5  # institutions asked about in one turn
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+# Never done: when what went well is due again, unless it says otherwise. Rows of a batch come with the first one.
+EVERY = {"tables": timedelta(minutes=1), "sentinel": timedelta(minutes=10), "heads": HOUR, "coverage": HOUR}
+EVERY |= {"replay": DAY, "promises": DAY, "retention": DAY}
+FOR_EVER = ("batch", *EVERY)
 log = logging.getLogger(__name__)
 
-WORK = Table(
+WORK = sa.Table(
     "work_due",
     db.metadata,
-    Column("id", String(160), primary_key=True),  # kind:key
-    Column("due_at", Moment, nullable=False, index=True),
-    Column("tries", Integer, nullable=False, default=0),
+    sa.Column("id", sa.String(160), primary_key=True),  # kind:key
+    sa.Column("due_at", Moment, nullable=False, index=True),
+    sa.Column("tries", sa.Integer, nullable=False, default=0),
 )
 
 
@@ -66,48 +72,76 @@ def handles(kind: str) -> Callable[[Handler], Handler]:
     return lambda handler: _handlers.setdefault(kind, handler)
 
 
-def add(connection: Connection, kind: str, key: str, due_at: datetime) -> None:
+def add(connection: sa.Connection, kind: str, key: str, due_at: datetime) -> None:
     """Make a row, unless it is there."""
     row = insert(WORK).values(id=f"{kind}:{key}", due_at=due_at, tries=0)
     connection.execute(row.on_conflict_do_nothing(index_elements=["id"]))
 
 
-def claim(engine: Engine, now: datetime, limit: int = BATCH) -> list[Row]:
+def claim(engine: sa.Engine, now: datetime, limit: int = BATCH) -> list[Row]:
     """Take rows that are due, for the time of a lease; no two workers get the same one."""
     c = WORK.c
-    due = select(c.id).where(c.due_at <= now).order_by(c.due_at).limit(limit).with_for_update(skip_locked=True)
-    taken = update(WORK).where(c.id.in_(due)).values(due_at=now + LEASE, tries=c.tries + 1).returning(c.id, c.tries)
+    due = sa.select(c.id).where(c.due_at <= now).order_by(c.due_at).limit(limit).with_for_update(skip_locked=True)
+    taken = sa.update(WORK).where(c.id.in_(due)).values(due_at=now + LEASE, tries=c.tries + 1).returning(c.id, c.tries)
     with engine.begin() as connection:
-        rows = [(row.id.split(":", 1), row.tries) for row in connection.execute(taken)]
-    return [Row(kind, key, tries) for (kind, key), tries in rows]
+        rows = [(row.id.partition(":"), row.tries) for row in connection.execute(taken)]
+    return [Row(kind, key, tries) for (kind, _, key), tries in rows]
 
 
 def do_due(here: Deployment) -> int:
     """Do one batch of what is due; returns how many rows. One that fails is tried again, the others go on."""
     rows = claim(here.log.engine, here.clock())
     for row in rows:
+        change: dict[str, Any] = {}
         try:
-            again, change = _handlers[row.kind](here, row), {"tries": 0} if row.kind in FOR_EVER else {}
+            again = _handlers[row.kind](here, row)
+            if row.kind in FOR_EVER:
+                again, change = again or here.clock() + EVERY[row.kind], {"tries": 0}
         except Exception as error:
             log.warning("%s %s: %s", row.kind, row.key, error, exc_info=not isinstance(error, GateError))
-            again, change = _later(here.clock(), row), {}
+            again = _later(here.clock(), row)
         this = WORK.c.id == f"{row.kind}:{row.key}"
+        done = sa.update(WORK).where(this).values(due_at=again, **change) if again else sa.delete(WORK).where(this)
         with here.log.engine.begin() as connection:
-            connection.execute(
-                update(WORK).where(this).values(due_at=again, **change) if again else delete(WORK).where(this)
-            )
+            connection.execute(done)
     return len(rows)
 
 
-def waiting(connection: Connection) -> dict[str, int]:
+def standing(here: Deployment) -> None:
+    """Rows that are always there."""
+    with here.log.engine.begin() as connection:
+        for kind in EVERY:
+            add(connection, kind, "all", here.clock())
+
+
+def run(here: Deployment, stop: threading.Event, *, loop: bool) -> int:
+    """Do what is due until nothing is, or until `stop`; returns how many rows. In a `loop` a database may be away."""
+    done = 0
+    here.log.check_start()
+    while not stop.is_set():
+        try:
+            standing(here)
+            while (batch := do_due(here)) and not stop.is_set():
+                done += batch
+        except (GateError, SQLAlchemyError) as error:
+            if not loop:
+                raise
+            log.error("the database is away (%s); what is due waits", type(error).__name__)
+        if not loop:
+            break
+        stop.wait(PAUSE)
+    return done
+
+
+def waiting(connection: sa.Connection) -> dict[str, int]:
     """How many rows of each kind there are, due or not."""
-    counts = {kind: select(func.count()).where(WORK.c.id.startswith(f"{kind}:")) for kind in _handlers}
+    counts = {kind: sa.select(sa.func.count()).where(WORK.c.id.startswith(f"{kind}:")) for kind in _handlers}
     return {kind: connection.scalar(count) or 0 for kind, count in counts.items()}
 
 
-def late_by(connection: Connection, now: datetime) -> timedelta:
+def late_by(connection: sa.Connection, now: datetime) -> timedelta:
     """How long the oldest due row has waited; more than some minutes means that no `flask work` runs."""
-    oldest = connection.scalar(select(func.min(WORK.c.due_at)))
+    oldest = connection.scalar(sa.select(sa.func.min(WORK.c.due_at)))
     return max(now - oldest, timedelta()) if oldest else timedelta()
 
 
@@ -121,78 +155,63 @@ def _spread(key: str) -> timedelta:
     return timedelta(seconds=int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "big") % SPREAD)
 
 
-def standing(here: Deployment) -> None:
-    """Rows that are always there."""
-    with here.log.engine.begin() as connection:
-        for kind in FOR_EVER[1:]:
-            add(connection, kind, "all", here.clock())
+PLAIN: dict[str, Callable[[Deployment], object]] = {
+    "tables": lambda here: catch_up(here.log),  # an entry whose projection failed, or was killed, waits for no restart
+    "heads": lambda here: witnesses.submit(here.log),  # cosigned, and kept for those who ask
+    "retention": lambda here: erasure.retire(here.log, here.policy, by="retention"),
+}
 
 
-@handles("tables")
-def complete_tables(here: Deployment, row: Row) -> datetime:
-    """Every minute: an entry whose projection failed, or was killed, waits for no restart."""
-    catch_up(here.log)
-    return here.clock() + timedelta(minutes=1)
+def do_plainly(here: Deployment, row: Row) -> None:
+    """What needs no more than the deployment."""
+    PLAIN[row.kind](here)
+
+
+_handlers.update(dict.fromkeys(PLAIN, do_plainly))
 
 
 @handles("sentinel")
-def ask_sentinels(here: Deployment, row: Row) -> datetime:
+def ask_sentinels(here: Deployment, row: Row) -> None:
     if here.gate.brake:
         here.gate.brake.look(here.clock(), Purpose(str(ULID()), "sentinel"))
-    return here.clock() + SENTINEL_EVERY
-
-
-@handles("heads")
-def publish_head(here: Deployment, row: Row) -> datetime:
-    """Every hour the witnesses cosign the newest head, and it is kept for those who ask."""
-    witnesses.submit(here.log)
-    return here.clock() + timedelta(hours=1)
-
-
-@handles("retention")
-def retire_personal(here: Deployment, row: Row) -> datetime:
-    """Every day personal values leave that a region's schedule has outlived; each erasure is an entry of its own."""
-    erasure.retire(here.log, here.policy, by="retention")
-    return here.clock() + timedelta(days=1)
 
 
 @handles("replay")
 def replay_yesterday(here: Deployment, row: Row) -> datetime:
-    """Every night the last 24 hours are judged again from the log alone; the result is an entry of its own."""
+    """Every night at one the last 24 hours are judged again from the log alone; the result is an entry of its own."""
     now = here.clock()
-    checks, differing, _ = replay_checks(here.log, now - timedelta(days=1), now, by="nightly")
+    checks, differing, _ = replay_checks(here.log, now - DAY, now, by="nightly")
     if differing:
-        log.error(
-            "nightly replay: %s of %s checks come out otherwise, first at %s", len(differing), checks, differing[0]
-        )
-    zones = [region.zone for region in here.policy.regions.values()]
-    tonight = (now + timedelta(days=1)).astimezone(zones[0]).replace(hour=1, minute=0, second=0, microsecond=0)
-    return tonight if tonight - now <= timedelta(days=1) else tonight - timedelta(days=1)
+        told = "nightly replay: %s of %s checks come out otherwise, first at %s"
+        log.error(told, len(differing), checks, differing[0])
+    zone = next(iter(here.policy.regions.values())).zone
+    tonight = (now + DAY).astimezone(zone).replace(hour=1, minute=0, second=0, microsecond=0)
+    return tonight if tonight - now <= DAY else tonight - DAY
 
 
 @handles("promises")
-def keep_promises(here: Deployment, row: Row) -> datetime:
-    """Every day each promise is held against the log; one that seems broken again after an hour."""
+def keep_promises(here: Deployment, row: Row) -> datetime | None:
+    """Each promise is held against the log; one that seems broken again after an hour."""
     cosigners = [key for _, key in witnesses.configured(here.settings.log_witnesses)]
     told = promises.prove(here, cosigners, by="nightly")["promises"]
-    kept = all(one["kept"] for one in told.values())
-    if not kept:
-        log.error("promises not kept: %s", {name: one["broken"] for name, one in told.items() if not one["kept"]})
-    return here.clock() + timedelta(hours=24 if kept else 1)
+    broken = {name: one["broken"] for name, one in told.items() if not one["kept"]}
+    if broken:
+        log.error("promises not kept: %s", broken)
+    return here.clock() + HOUR if broken else None
 
 
 @handles("coverage")
-def ask_about_institutions(here: Deployment, row: Row) -> datetime:
+def ask_about_institutions(here: Deployment, row: Row) -> datetime | None:
     """A few institutions a minute, each once a week; while the agency is out, the others wait."""
     waiting = [(region, one) for region in here.policy.regions for one in coverage.due(here, region)]
     for region, one in waiting[:FEW]:
         if coverage.ask(here, region, one, Asker("work", row.kind)) == "unavailable":
             return _later(here.clock(), row)
-    return here.clock() + (timedelta(minutes=1) if len(waiting) > FEW else timedelta(hours=1))
+    return here.clock() + timedelta(minutes=1) if len(waiting) > FEW else None
 
 
 @projects("check")
-def queue(connection: Connection, entry: Entry) -> None:
+def queue(connection: sa.Connection, entry: Entry) -> None:
     """A check that got no answer is due when it said; one that replaces it takes its place. A batch asks its own."""
     body = entry.body
     if body["request_id"].startswith("batch:"):
@@ -202,25 +221,18 @@ def queue(connection: Connection, entry: Entry) -> None:
         retry_at = datetime.fromisoformat(body["decision"]["retry_at"])
         add(connection, "reask", entry.id, retry_at + _spread(entry.id))
     if "replaces" in body:
-        connection.execute(delete(WORK).where(WORK.c.id == f"reask:{body['replaces']}"))
+        connection.execute(sa.delete(WORK).where(WORK.c.id == f"reask:{body['replaces']}"))
 
 
 @handles("reask")
 def reask(here: Deployment, row: Row) -> datetime | None:
-    """Ask again for a check that is UNDETERMINED; the new check replaces it. While the agency is out, only probe."""
+    """Ask again for a check that is UNDETERMINED; the new check replaces it. While the agency is out, only probe.
+
+    The probe is one call of the question itself; what of it was not understood, the check will say.
+    """
     known, entry, now = here.log.check(row.key), here.log.entry(row.key), here.clock()
-    if known is None or entry is None or known.superseded_by or now - entry.at > REASKED_FOR:
+    if not known or not entry or known.superseded_by or now - entry.at > REASKED_FOR or not (question := again(entry)):
         return None
-    if not (question := again(entry)):
-        return None
-    if not answers(here, question):
-        return _later(now, row)
-    here.gate.check(question)
-    return None
-
-
-def answers(here: Deployment, question: Question) -> bool:
-    """Whether the agency answers now, by a call of this question; the check itself will say what was not understood."""
     source, by = here.gate.source, question.application.given[0]
     purpose = Purpose(question.request_id, question.reference)
     try:
@@ -228,10 +240,11 @@ def answers(here: Deployment, question: Question) -> bool:
         if here.gate.outages:
             here.gate.outages.saw(Evidence(source.name, here.clock()), here.clock())
     except RegistryUnavailable:
-        return False
+        return _later(now, row)
     except RegistryError as error:
         log.info("asked again %s: %s", question.replaces, error)
-    return True
+    here.gate.check(question)
+    return None
 
 
 def again(entry: Entry) -> Question | None:
