@@ -6,12 +6,14 @@ import os
 import shutil
 import tempfile
 import uuid
+import weakref
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection, Engine, event
 
 os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.mkdtemp(prefix="gate-run-"))
 
@@ -32,6 +34,21 @@ class Clock:
 
     def tick(self, **delta: float) -> None:
         self.now += timedelta(**delta)
+
+
+@pytest.fixture(autouse=True)
+def _no_connection_outlives_its_test() -> Iterator[None]:
+    """Whatever a test has opened is closed here: the collector would blame it on some later test."""
+    engines: weakref.WeakSet[Engine] = weakref.WeakSet()
+
+    def seen(connection: Connection) -> None:
+        engines.add(connection.engine)
+
+    event.listen(Engine, "engine_connect", seen)
+    yield
+    event.remove(Engine, "engine_connect", seen)
+    for engine in list(engines):
+        engine.dispose()
 
 
 @pytest.fixture

@@ -104,6 +104,7 @@ class Agency:
                 while wire.keep and (request := _read(reader)):
                     self.requests.append(request)
                     self.behaviour(wire, request)
+                    wire.keep = wire.keep and request.headers.get("connection", "").lower() != "close"
 
 
 def _read(reader: Any) -> Request | None:
