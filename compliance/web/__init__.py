@@ -7,11 +7,10 @@ from flask import Flask
 from flask_babel import Babel
 from flask_wtf.csrf import CSRFProtect
 
-from compliance.web import language
-from compliance.web.pages import pages
+from compliance.web import region
+from compliance.web.pages import web
 
-VIEWS = "account checks oss permits receipts casework admin admin_status coverage audit audit_log batches oss_status"
-for name in VIEWS.split():
+for name in ("account", "checks", "records", "batches", "casework", "coverage", "audit", "log"):
     import_module(f"compliance.web.{name}")  # adds their routes
 
 
@@ -28,6 +27,6 @@ def register(app: Flask) -> None:
     )
     CSRFProtect(app)
     folder = str(Path(__file__).with_name("translations"))
-    Babel(app, default_locale="id", default_translation_directories=folder, locale_selector=language.chosen)
+    Babel(app, default_locale="id", default_translation_directories=folder, locale_selector=region.chosen)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    app.register_blueprint(pages)
+    app.register_blueprint(web)

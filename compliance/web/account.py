@@ -1,120 +1,225 @@
-"""Signing in and out, the second factor, and a person's own account."""
+"""Signing in and out, and one's own account; for administrators other people's, and software that asks with keys."""
 
 import base64
 import hmac
+import secrets
+from datetime import date, datetime, time, timedelta
+from typing import Any
 
 import pyotp
-from flask import redirect, render_template, request, session, url_for
+from flask import abort, g, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 
+from compliance.access.clients import Client, Clients
 from compliance.access.users import Role
 from compliance.access.users_sign_in import SignedIn, SignInFailed
 from compliance.deployment import deployment
 from compliance.errors import BadInput
-from compliance.web import checks, visitors
-from compliance.web.pages import pages
-from compliance.web.visitors import CARRIED, CHECKERS, EVERYBODY, allow, me, sign_ins
+from compliance.web import checks, pages, region
+from compliance.web.fields import Form, days, must
+from compliance.web.pages import BOTH, EVERYBODY, POST, _, done, me, ours, page, sign_in_page, sign_ins, web
 
 FIRST = {Role.CLERK: "check_form", Role.SUPERVISOR: "check_form", Role.AUDITOR: "audit", Role.ADMINISTRATOR: "users"}
+SOON = timedelta(days=14)
+OVERLAPS = ("0", "24", "168", "720")  # hours that the old keys still hold beside a new one
 
 
-@pages.route("/")
-@allow()
+@page("/")
 def home() -> ResponseReturnValue:
-    if not visitors.visitor():
-        return render_template("pages/home.html")
-    return redirect(url_for(f"web.{FIRST[me().role]}"))
+    return redirect(url_for(f"web.{FIRST[me().role]}")) if pages.visitor() else render_template("pages/home.html")
 
 
-@pages.route("/masuk", methods=["GET", "POST"])
-@allow()
+def begin(signed_in: SignedIn | None) -> None:
+    """A new session, for who has just proved who he or she is; of the old one only the language stays."""
+    kept = session.get("language")
+    session.clear()
+    session["language"] = kept
+    g.visitor = signed_in
+    if signed_in:
+        session["signed_in"], session["given"] = signed_in.token, sign_ins().must_choose_password(signed_in.user)
+
+
+@page("/masuk", methods=BOTH)
 def sign_in() -> ResponseReturnValue:
-    typed = request.form.get("sign_in", "")
-    carried = {name.removeprefix(CARRIED): text for name, text in request.form.items() if name.startswith(CARRIED)}
+    """To a page of this service that was asked for, or to the first; nobody is sent elsewhere after signing in."""
+    typed, onward = request.form.get("sign_in", ""), request.form.get("next", "")
+    mark, given = pages.CARRIED, request.form.items()
+    carried = {name.removeprefix(mark): text for name, text in given if name.startswith(mark)}
     if "password" not in request.form:
-        return visitors.sign_in_page(typed, carried=carried)
+        return sign_in_page(typed, carried=carried)
     try:
         found = sign_ins().password(typed, request.form["password"], request.remote_addr or "")
     except SignInFailed as failure:
-        return visitors.sign_in_page(typed, failure, carried)
+        return sign_in_page(typed, failure, carried)
     if not found.complete:
         session["pending"] = found.token
         return redirect(url_for("web.second_factor"))
-    visitors.begin(found)
-    if carried and found.user.role in CHECKERS:
+    begin(found)
+    if carried and found.user.role in pages.CHECKERS:
         return checks.form_page(carried)
-    return redirect(_local(request.form.get("next", "")))
-
-
-def _local(onward: str) -> str:
-    """A path of this service, or the first page: nobody is sent elsewhere after signing in."""
     safe = onward.startswith("/") and not onward.startswith(("//", "/\\")) and onward.isprintable()
-    return onward if safe else url_for("web.home")
+    return redirect(onward if safe else url_for("web.home"))
 
 
-def _pending() -> SignedIn | None:
-    return sign_ins().current(session.get("pending", ""), complete=False)
-
-
-@pages.route("/masuk/kode", methods=["GET", "POST"])
-@allow()
-def second_factor() -> ResponseReturnValue:
-    pending, failure = _pending(), None
+@page("/masuk/kode", methods=BOTH, name="second_factor")
+@page("/masuk/telepon", methods=BOTH, name="enrol", defaults={"enrolling": True})
+def second_factor(enrolling: bool = False) -> ResponseReturnValue:
+    """The code of a telephone; or setting one up, with a seed made from this sign-in: it is not stored unconfirmed."""
+    pending, failure = sign_ins().current(session.get("pending", ""), complete=False), None
     if not pending:
         return redirect(url_for("web.sign_in"))
-    if not sign_ins().has_second_factor(pending.user):
-        return redirect(url_for("web.enrol"))
+    if enrolling is sign_ins().has_second_factor(pending.user):
+        return redirect(url_for("web.second_factor" if enrolling else "web.enrol"))
+    digest = hmac.digest(deployment().settings.secret_key.encode(), f"totp|{pending.token}".encode(), "sha256")
+    seed, code = base64.b32encode(digest[:20]).decode(), request.form.get("code", "").strip()
     if request.method == "POST":
         try:
-            visitors.begin(sign_ins().second_factor(pending, request.form.get("code", "")))
+            if enrolling:
+                complete, codes = sign_ins().enrol(pending, seed, code)
+                begin(complete)
+                return render_template("pages/recovery.html", codes=codes)
+            begin(sign_ins().second_factor(pending, code))
             return redirect(url_for("web.home"))
         except SignInFailed as error:
             failure = error
-    return render_template("pages/second_factor.html", failure=failure), 401 if failure else 200
-
-
-@pages.route("/masuk/telepon", methods=["GET", "POST"])
-@allow()
-def enrol() -> ResponseReturnValue:
-    """Set up the telephone. Its seed is made from this sign-in, so that it is not stored before it is confirmed."""
-    pending, failure = _pending(), None
-    if not pending or sign_ins().has_second_factor(pending.user):
-        return redirect(url_for("web.second_factor"))
-    secret = deployment().settings.secret_key.encode()
-    seed = base64.b32encode(hmac.digest(secret, f"totp|{pending.token}".encode(), "sha256")[:20]).decode()
-    if request.method == "POST":
-        try:
-            done, codes = sign_ins().enrol(pending, seed, request.form.get("code", "").strip())
-            visitors.begin(done)
-            return render_template("pages/recovery.html", codes=codes)
-        except SignInFailed as error:
-            failure = error
     address = pyotp.TOTP(seed).provisioning_uri(name=pending.user.sign_in, issuer_name="Pemeriksaan Kepatuhan")
-    return render_template("pages/enrol.html", failure=failure, seed=seed, address=address), 401 if failure else 200
+    told = {"seed": seed, "address": address} if enrolling else {}
+    template = "pages/enrol.html" if enrolling else "pages/second_factor.html"
+    return render_template(template, failure=failure, **told), 401 if failure else 200
 
 
-@pages.route("/keluar", methods=["POST"])
-@allow(*EVERYBODY)
-def sign_out() -> ResponseReturnValue:
-    return visitors.leave("web.home")
+@page("/keluar", *EVERYBODY, methods=POST)
+def sign_out(onward: str = "web.home") -> ResponseReturnValue:
+    """End the session for good, here and in the database."""
+    sign_ins().end(session.get("signed_in", ""))
+    begin(None)
+    return redirect(url_for(onward))
 
 
-@pages.route("/akun/keluar-semua", methods=["POST"])
-@allow(*EVERYBODY)
+@page("/akun/keluar-semua", *EVERYBODY, methods=POST)
 def sign_out_everywhere() -> ResponseReturnValue:
     sign_ins().users.end_sessions(me().id)
-    return visitors.leave("web.sign_in")
+    return sign_out("web.sign_in")
 
 
-@pages.route("/akun", methods=["GET", "POST"])
-@allow(*EVERYBODY)
+@page("/akun", *EVERYBODY, methods=BOTH)
 def account() -> ResponseReturnValue:
-    user, failure = me(), None
+    failure: Exception | None = None
     if request.method == "POST":
         try:
-            sign_ins().confirm(user, request.form.get("password", ""))
-            sign_ins().users.set_password(user, request.form.get("new_password", ""), user.id)
-            return visitors.leave("web.sign_in")
+            sign_ins().confirm(me(), request.form.get("password", ""))
+            sign_ins().users.set_password(me(), request.form.get("new_password", ""), me().id)
+            return sign_out("web.sign_in")
         except (BadInput, SignInFailed) as error:
             failure = error
     return render_template("pages/account.html", failure=failure), 422 if failure else 200
+
+
+def _about(typed: dict[str, str]) -> dict[str, Any]:
+    """What is said of a person. Raises BadInput; the form's own words tell the rule."""
+    regions, active = typed["regions"].split(), typed.get("active", "yes")
+    holds = {name: len(typed[name]) <= 200 and typed[name].isprintable() for name in ("name", "office")}
+    holds |= {"role": typed["role"] in list(Role), "active": active in ("yes", "no"), "regions": ours(regions)}
+    holds["name"] = holds["name"] and typed["name"] != ""
+    must(**{name: (right, name) for name, right in holds.items()})
+    about = {"name": typed["name"], "role": Role(typed["role"]), "regions": tuple(regions), "office": typed["office"]}
+    return about | ({"active": active == "yes"} if "active" in typed else {})
+
+
+@page("/pengguna", Role.ADMINISTRATOR, methods=BOTH)
+def users() -> ResponseReturnValue:
+    """Those who work for no other region than the administrator does."""
+    form = Form("user", {"regions": me().regions[0], "office": me().office})
+    with form as typed:
+        if typed:
+            password, about = secrets.token_urlsafe(12), _about(typed)
+            made = sign_ins().users.create(typed["sign_in"], **about, password=password, by=me().id, given=True)
+            return render_template("pages/secret.html", secret=password, person=made)
+    people = [person for person in sign_ins().users.all() if ours(person.regions)]
+    return form.show("pages/users.html", people=people)
+
+
+@page("/pengguna/<user_id>", Role.ADMINISTRATOR, methods=BOTH)
+def user(user_id: str) -> ResponseReturnValue:
+    """One person; nobody changes himself here, so that it takes two and an administrator is always left."""
+    people, by, act = sign_ins().users, me().id, request.form.get("act")
+    person = people.get(user_id) or abort(404)
+    if not ours(person.regions):
+        abort(404)
+    if request.method == "POST" and person.id == by:
+        abort(403)
+    stated = {"name": person.name, "role": person.role.value, "office": person.office}
+    form = Form("person", stated | {"regions": " ".join(person.regions), "active": "yes" if person.active else "no"})
+    with form as typed:
+        if act == "password":
+            password = secrets.token_urlsafe(12)
+            people.set_password(person, password, by, given=True)
+            return render_template("pages/secret.html", secret=password, person=person)
+        if act == "telephone":
+            people.forget_second_factor(person, by)
+            return done(_("Telepon dilepas: kode kedua dipasang lagi saat masuk."), "user", user_id=person.id)
+        if typed:
+            people.change(person, by, **_about(typed))
+            return done(_("Perubahan disimpan dan langsung berlaku."), "user", user_id=person.id)
+    return form.show("pages/user.html", person=person, telephone=sign_ins().has_second_factor(person))
+
+
+def all_clients() -> Clients:
+    return Clients(deployment().log, deployment().clock)
+
+
+@web.app_template_global()
+def client_state(client: Client) -> str:
+    """revoked, expired, soon (to expire), or alive."""
+    now, ends = deployment().clock(), client.expires_at
+    if not client.alive(now):
+        return "revoked" if client.revoked_at else "expired"
+    return "soon" if ends and ends - now < SOON else "alive"
+
+
+def _end(text: str, code: str) -> datetime | None:
+    """The end of the day that was typed, in the region's zone. Raises BadInput for a day that is past, or none."""
+    if not text:
+        return None
+    day = days({"expires": text}, "expires")["expires"]
+    must(expires=(region.today(code) <= day < date.max, "is past"))
+    return datetime.combine(day + timedelta(days=1), time(), region.zone(code))
+
+
+@page("/aplikasi", Role.ADMINISTRATOR, methods=BOTH)
+def clients() -> ResponseReturnValue:
+    """Those that ask for no other region than the administrator's, the newest first."""
+    form = Form("client", {"regions": me().regions[0], "scopes": "check"})
+    with form as typed:
+        if typed:
+            regions, limits = typed["regions"].split(), {"addresses": typed["addresses"].split()}
+            must(regions=(ours(regions), "must be among yours"))
+            ends, scopes = _end(typed["expires"], me().regions[0]), typed["scopes"].split()
+            made, key = all_clients().create(typed["name"], regions, scopes, by=me().id, expires_at=ends, **limits)
+            return render_template("pages/secret.html", secret=key, client=made)
+    return form.show("pages/clients.html", clients=[one for one in all_clients().all()[::-1] if ours(one.regions)])
+
+
+@page("/aplikasi/<client_id>", Role.ADMINISTRATOR, methods=BOTH)
+def client(client_id: str) -> ResponseReturnValue:
+    known = all_clients().get(client_id) or abort(404)
+    if not ours(known.regions):
+        abort(404)
+    if request.method == "POST" and known.revoked_at:
+        abort(403)
+    code, by, act, hours = known.regions[0], me().id, request.form.get("act"), request.form.get("hours", "")
+    last = known.expires_at and (known.expires_at - timedelta(seconds=1)).astimezone(region.zone(code)).date()
+    form = Form("limits", {"expires": str(last or ""), "addresses": " ".join(known.addresses)})
+    with form as typed:
+        if act == "revoke":
+            all_clients().revoke(known, by)
+            return done(_("Aplikasi dicabut; kuncinya tidak berlaku lagi."), "client", client_id=known.id)
+        if act == "rotate":
+            if hours not in OVERLAPS:
+                abort(400)
+            key = all_clients().rotate(known, by, timedelta(hours=int(hours)))
+            return render_template("pages/secret.html", secret=key, client=known)
+        if typed:
+            all_clients().limit(known, by, _end(typed["expires"], code), typed["addresses"].split())
+            return done(_("Perubahan disimpan dan langsung berlaku."), "client", client_id=known.id)
+    return form.show("pages/client.html", client=known, keys=all_clients().keys(known), region=code)

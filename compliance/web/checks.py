@@ -1,49 +1,46 @@
-"""The clerk's work: ask, see the result, find earlier checks, see what waits."""
+"""The clerk's work: ask (typed, or filled in from OSS), see the result, find earlier checks, see what waits."""
 
 import hashlib
+import json
 import secrets
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
-from flask import Response, g, redirect, render_template, request, session, url_for
+from flask import g, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import refresh
 from flask_wtf.csrf import CSRFError
 
 from compliance.access.once import OnceKey, check_once
-from compliance.audit.checks import CheckFilter, CheckRecord
+from compliance.audit.checks import CheckFilter
 from compliance.database import db
 from compliance.deployment import deployment
-from compliance.errors import AskedInProgress, AskedOtherwise, BadInput, LogUnavailable
+from compliance.errors import AskedInProgress, AskedOtherwise, BadInput, FieldError, LogUnavailable
 from compliance.gate import Asker, Question
-from compliance.intake import read_question, refused
-from compliance.law.law import GateRule
+from compliance.intake import oss, read_question, refused
 from compliance.proof.receipt import read_code
-from compliance.web import fields, language, paper, permits, records
-from compliance.web.pages import _, pages
-from compliance.web.visitors import CHECKERS, allow, me, sign_in_page
+from compliance.web import fields, records, region
+from compliance.web.fields import must
+from compliance.web.pages import BOTH, CHECKERS, _, download, me, page, sign_in_page
 
 MAIN = ("permit_type", "region")
-PER_PAGE, WAITING = 25, 100
+PER_PAGE, WAITING, MIB = 25, 100, 1024 * 1024
 STATUS = {BadInput: 422, AskedInProgress: 409, LogUnavailable: 503, CSRFError: 400}
 
 
 def rescue(signed_out: bool) -> ResponseReturnValue:
     """A form came after its session had ended: nothing that was typed is lost."""
-    if signed_out:
-        return sign_in_page("", "ended", typed_fields())
-    return form_page(typed_fields(), CSRFError())
+    return sign_in_page("", "ended", typed_fields()) if signed_out else form_page(typed_fields(), CSRFError())
 
 
-@pages.route("/periksa", methods=["GET", "POST"])
-@allow(*CHECKERS, rescue=rescue)
+@page("/periksa", *CHECKERS, methods=BOTH, rescue=rescue)
 def check_form() -> ResponseReturnValue:
     if request.method == "GET":
         again = request.args.get("ulang")
         return form_page(records.find(again, me().regions).stated) if again else type_page({"stage": "new"})
     typed, step = typed_fields(), request.form.get("step", "check")
-    if step in language.LANGUAGES:
+    if step in region.LANGUAGES:
         session["language"] = step
         refresh()
         return form_page(typed)
@@ -59,25 +56,26 @@ def typed_fields() -> dict[str, str]:
 
 
 def type_page(typed: dict[str, str], failure: str = "") -> ResponseReturnValue:
-    region, carried = _region(typed), {name: text for name, text in typed.items() if name not in MAIN}
-    told = {"region": region, "carried": carried, "permits": permits.offered(region), "failure": failure}
+    where, carried = _region(typed), {name: text for name, text in typed.items() if name not in MAIN}
+    told = {"region": where, "carried": carried, "permits": region.offered(where), "failure": failure}
     return render_template("pages/check_type.html", **told), 422 if failure else 200
 
 
 def form_page(typed: dict[str, str], failure: Exception | None = None) -> ResponseReturnValue:
     """The form with what was typed; its `once` keeps a repeated click one check. No permit type: the first page."""
-    why, errors = type(failure).__name__ if failure else "", failure.errors if isinstance(failure, BadInput) else ()
+    why = type(failure).__name__ if failure else ""
     if "permit_type" not in typed:
         return type_page(typed, why)
-    rule, asked = _needed(typed)
-    names = {field.name for field in asked}
-    unplaced = [f"{error.pointer}: {error.detail}" for error in errors if fields.field_of(error.pointer) not in names]
-    told = {"boxes": fields.filled(asked, typed, errors), "others": unplaced, "failure": why, "region": _region(typed)}
-    told |= {"permit_type": typed["permit_type"].strip(), "stage": rule.stage if rule else "off"}
-    told["carried"] = {name: text for name, text in typed.items() if name not in names and name not in MAIN}
-    once = request.form.get("once") or secrets.token_urlsafe(18)
-    page = render_template("pages/check_form.html", once=once, parts=fields.FORM["part"], **told)
-    return page, STATUS.get(type(failure), 200)
+    where, permit_type = _region(typed), typed["permit_type"].strip()
+    rule = region.rule(where, permit_type)
+    asked = fields.needed(rule.grounds if rule else ())
+    boxes, others = fields.filled(asked, typed, failure.errors if isinstance(failure, BadInput) else ())
+    shown = {*MAIN, *(field.name for field in asked)}
+    told: dict[str, Any] = {"region": where, "permit_type": permit_type, "stage": rule.stage if rule else "off"}
+    told |= {"failure": why, "others": others}
+    told |= {"carried": {name: text for name, text in typed.items() if name not in shown}, "boxes": boxes}
+    told |= {"once": request.form.get("once") or secrets.token_urlsafe(18), "parts": fields.FORM["part"]}
+    return render_template("pages/check_form.html", **told), STATUS.get(type(failure), 200)
 
 
 def _region(typed: dict[str, str]) -> str:
@@ -86,25 +84,20 @@ def _region(typed: dict[str, str]) -> str:
     return chosen if chosen in regions else regions[0]
 
 
-def _needed(typed: dict[str, str]) -> tuple[GateRule | None, list[fields.Field]]:
-    """The rule for what is applied for, and the fields that it looks at."""
-    rule = permits.rule(_region(typed), typed["permit_type"].strip())
-    return rule, fields.needed(rule.grounds if rule else ())
-
-
 def run(typed: dict[str, str]) -> ResponseReturnValue:
     """Make the check and show its page; a wrong field or a log that fails leaves all that was typed on the form.
 
     One form is one check, however often it is sent; going back and changing something is another question.
     """
-    about = {"permit_type": typed["permit_type"].strip(), "region": _region(typed), "officer": {"name": me().name}}
-    stated, patience = fields.read(typed, _needed(typed)[1]) | about, deployment().settings.registry_timeout + 2
+    where, permit_type = _region(typed), typed["permit_type"].strip()
+    rule, about = region.rule(where, permit_type), {"permit_type": permit_type, "region": where}
+    stated = fields.read(typed, fields.needed(rule.grounds if rule else ())) | about | {"officer": {"name": me().name}}
     key = OnceKey(f"user:{me().id}", "/periksa", request.form.get("once", "")[:100] or secrets.token_urlsafe(18))
     try:
         question = _question(stated)
         db.session.remove()  # no connection is held while the agency is asked
         try:
-            recorded, _again = check_once(key, stated, question, wait=patience)
+            recorded, _again = check_once(key, stated, question, wait=deployment().settings.registry_timeout + 2)
         except AskedOtherwise:
             recorded, _again = check_once(replace(key, key=secrets.token_urlsafe(18)), stated, question)
     except (BadInput, AskedInProgress, LogUnavailable) as error:
@@ -115,7 +108,7 @@ def run(typed: dict[str, str]) -> ResponseReturnValue:
 def _question(stated: dict[str, Any]) -> Question:
     """A refused one leaves an entry: where it was wrong, never what it said (contract §3)."""
     running, asker = deployment(), Asker("user", me().id, me().office)
-    told = {"asker": asker, "request_id": g.request_id, "language": language.current()}
+    told = {"asker": asker, "request_id": g.request_id, "language": region.language()}
     try:
         return read_question(stated, regions=me().regions, policy=running.policy, now=running.clock(), **told)
     except BadInput as error:
@@ -126,45 +119,73 @@ def _question(stated: dict[str, Any]) -> Question:
         raise
 
 
-@pages.route("/periksa/<check_id>")
-@allow(*CHECKERS)
+@page("/periksa/oss", *CHECKERS, methods=BOTH, most=2 * MIB + 10_000)
+def from_oss() -> ResponseReturnValue:
+    """Fill the form from what OSS wrote of a NIB: read, and forgotten.
+
+    One permit of this region goes straight to the form; of several the clerk chooses.
+    """
+    form = fields.Form("oss")
+    with form as typed:
+        if typed:
+            items = oss.read(_document(typed["text"]), region.language())
+            mine = [fields.flat(item.stated) for item in items if item.region in me().regions]
+            must(text=(items, _("Daftar izinnya kosong.")))
+            must(text=(mine, _("Tidak ada izin untuk daerah Anda di dalamnya.")))
+            if len(mine) == 1:
+                return form_page(mine[0])
+            return render_template("pages/oss_choice.html", items=mine, others=len(items) - len(mine))
+    return form.show("pages/oss.html")
+
+
+def _document(text: str) -> Any:
+    """The JSON of the file, else of the text. Raises BadInput that says where it is wrong, not what it said."""
+    sent = request.files.get("file")
+    name, raw = ("file", sent.read()) if sent and sent.filename else ("text", text.encode(errors="replace"))
+    must(text=(raw.strip(), _("Tempel isi pesan OSS, atau pilih berkasnya.")))
+    must(**{name: (len(raw) <= MIB, _("Lebih besar dari 1 MiB. Kirim satu NIB saja."))})
+    try:
+        found = json.loads(raw.decode("utf-8-sig"))
+    except json.JSONDecodeError as error:
+        where = {"line": error.lineno, "column": error.colno}
+        told = _("Bukan JSON yang utuh: berhenti di baris %(line)s, kolom %(column)s. Salin sekali lagi.", **where)
+        raise BadInput(FieldError(f"/{name}", told)) from error
+    except (ValueError, RecursionError) as error:
+        raise BadInput(FieldError(f"/{name}", _("Bukan teks UTF-8, atau terlalu dalam bersarang."))) from error
+    return {"dataNIB": found} if isinstance(found, dict) and "nib" in found else found
+
+
+@page("/periksa/<check_id>", *CHECKERS)
 def result(check_id: str) -> ResponseReturnValue:
     return render_template("pages/result.html", shown=records.find(check_id, me().regions))
 
 
-@pages.route("/periksa/<check_id>/hasil.pdf", endpoint="paper")
-@allow(*CHECKERS)
-def pdf(check_id: str) -> ResponseReturnValue:
+@page("/periksa/<check_id>/hasil.pdf", *CHECKERS)
+def paper(check_id: str) -> ResponseReturnValue:
     shown = records.find(check_id, me().regions)
-    headers = {"Content-Disposition": f'attachment; filename="hasil-{shown.document["receipt"]["code"]}.pdf"'}
-    return Response(paper.draw(shown), mimetype="application/pdf", headers=headers)
+    return download(records.draw(shown), f"hasil-{shown.document['receipt']['code']}.pdf", "application/pdf")
 
 
-@pages.route("/riwayat")
-@allow(*CHECKERS)
+@page("/riwayat", *CHECKERS)
 def earlier() -> ResponseReturnValue:
-    query = request.args.get("q", "").strip()[:100]
-    found = _search(query, request.args.get("sebelum", type=lambda text: int(text[:15])))
-    onward = url_for("web.earlier", q=query or None, sebelum=found[PER_PAGE - 1].pos) if len(found) > PER_PAGE else ""
-    rows = records.show(found[:PER_PAGE])
-    return render_template("pages/list.html", heading=_("Riwayat"), search=True, query=query, rows=rows, onward=onward)
-
-
-def _search(query: str, before: int | None) -> list[CheckRecord]:
-    """By receipt code, NIB or reference if it is one, else by how words of the business's name begin."""
-    log, regions, plain = deployment().log, me().regions, query.replace(" ", "")
+    """By receipt code, NIB or reference if what is typed is one, else by how words of the business's name begin."""
+    log, regions, query = deployment().log, me().regions, request.args.get("q", "").strip()[:100]
+    before, plain = request.args.get("sebelum", type=lambda text: int(text[:15])), query.replace(" ", "")
     if (code := read_code(query)) and (record := log.check_by_code(code)):
-        return [record] if record.region in regions else []
-    wanted = CheckFilter(regions, before=before, name=query or None)
-    if len(plain) == 13 and plain.isdigit():
-        wanted = CheckFilter(regions, before=before, nib=plain)
-    elif query and log.checks(CheckFilter(regions, reference=query), 1):
-        wanted = CheckFilter(regions, before=before, reference=query)
-    return log.checks(wanted, PER_PAGE + 1)
+        found = [record] if record.region in regions else []
+    else:
+        wanted = CheckFilter(regions, name=query or None)
+        if len(plain) == 13 and plain.isdigit():
+            wanted = CheckFilter(regions, nib=plain)
+        elif query and log.checks(CheckFilter(regions, reference=query), 1):
+            wanted = CheckFilter(regions, reference=query)
+        found = log.checks(replace(wanted, before=before), PER_PAGE + 1)
+    onward = url_for("web.earlier", q=query or None, sebelum=found[PER_PAGE - 1].pos) if len(found) > PER_PAGE else ""
+    told: dict[str, Any] = {"rows": records.show(found[:PER_PAGE]), "query": query, "onward": onward}
+    return render_template("pages/list.html", heading=_("Riwayat"), search=True, **told)
 
 
-@pages.route("/tindak-lanjut")
-@allow(*CHECKERS)
+@page("/tindak-lanjut", *CHECKERS)
 def waiting() -> ResponseReturnValue:
     """Held applications that no later check has settled, each once."""
     log, held = deployment().log, []

@@ -9,7 +9,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from flask import Response, abort, render_template, request
+from flask import abort, render_template, request
 from flask.typing import ResponseReturnValue
 
 from compliance.access.users import Role
@@ -19,21 +19,13 @@ from compliance.deployment import deployment
 from compliance.errors import BadInput, FieldError, ImportRefused
 from compliance.gate import Asker
 from compliance.registry.reading.sheets import sheets
-from compliance.web import desk, language
+from compliance.web import region
 from compliance.web.audit import looked
-from compliance.web.fields import FORM, Field
-from compliance.web.pages import _, pages
-from compliance.web.visitors import EVERYBODY, allow, me
+from compliance.web.fields import FORM, Form, must, word
+from compliance.web.pages import BOTH, EVERYBODY, POST, _, done, download, me, page
 
 CHANGERS = (Role.SUPERVISOR, Role.ADMINISTRATOR)
 LARGEST, PER_PAGE = 5 * 1024 * 1024, 25
-
-
-@pages.app_template_global("coverage_word")
-def word(fact: str, code: str | None) -> str:
-    """A code of a fact as people say it; other texts as they are."""
-    choices = FORM["choices"].get(fact, {})
-    return _(choices[code]) if code in choices else code or ""
 
 
 def _asked(kind: str = "") -> dict[str, Any]:
@@ -41,10 +33,10 @@ def _asked(kind: str = "") -> dict[str, Any]:
 
     An auditor's look, and an export by anybody, is an entry first.
     """
-    here, regions = deployment(), me().regions or abort(403)
-    if (region := request.args.get("daerah") or regions[0]) not in regions:
+    regions = me().regions or abort(403)
+    if (code := request.args.get("daerah") or regions[0]) not in regions:
         abort(404)
-    today, wrong = here.policy.today(region, here.clock()), ""
+    today, wrong = region.today(code), ""
     try:
         day = date.fromisoformat(request.args.get("per") or today.isoformat())
     except ValueError:
@@ -52,112 +44,80 @@ def _asked(kind: str = "") -> dict[str, Any]:
     if day > today:
         day, wrong = today, _("Isi tanggal yang sudah tiba, misalnya %(day)s.", day=today.isoformat())
     if kind == "export" or (kind and me().role == Role.AUDITOR):
-        looked("coverage", kind, region=region, as_of=day.isoformat())
+        looked("coverage", kind, region=code, as_of=day.isoformat())
     with db.engine.connect() as connection:
-        rows = standing.known(connection, region, day)
-    told = {"regions": regions, "region": region, "day": day, "today": today, "wrong": wrong, "rows": rows}
-    return told | {"those": standing.institutions(rows, day), "room": standing, "may_change": me().role in CHANGERS}
+        rows = standing.known(connection, code, day)
+    told = {"regions": regions, "region": code, "day": day, "today": today, "wrong": wrong, "rows": rows}
+    told |= {"those": standing.institutions(rows, day), "room": standing, "may_change": me().role in CHANGERS}
+    return told | {"kinds": FORM["choices"]["kind"]}
 
 
-@pages.route("/cakupan")
-@allow(*EVERYBODY)
+@page("/cakupan", *EVERYBODY)
 def coverage() -> ResponseReturnValue:
     """The sentence, and the institutions behind it or behind one of its numbers."""
     told, wanted = _asked("looked"), {name: request.args[name] for name in standing.ABOUT if name in request.args}
     found = [one for one in told["those"] if all(one.about[name] == wanted[name] for name in wanted)]
-    page = max(request.args.get("halaman", 1, type=int), 1)
-    told |= {"wanted": wanted, "found": found, "page": page, "per_page": PER_PAGE, "kinds": FORM["choices"]["kind"]}
-    return render_template("coverage/sentence.html", **told), 422 if told["wrong"] else 200
+    told |= {"wanted": wanted, "found": found, "page": max(request.args.get("halaman", 1, type=int), 1)}
+    return render_template("coverage/sentence.html", **told, per_page=PER_PAGE), 422 if told["wrong"] else 200
 
 
-@pages.route("/cakupan/rapat.xlsx")
-@allow(*EVERYBODY)
+@page("/cakupan/rapat.xlsx", *EVERYBODY)
 def coverage_export() -> ResponseReturnValue:
     """The workbook for the coordination meeting; that it was taken is in the log."""
     told = _asked("export")
-    made = sheet.workbook(render_template("coverage/workbook.txt", **told, kinds=FORM["choices"]["kind"]))
-    headers = {"Content-Disposition": f'attachment; filename="cakupan-{told["region"]}-{told["day"]}.xlsx"'}
-    return Response(made, mimetype=sheet.XLSX, headers=headers)
+    made = sheet.workbook(render_template("coverage/workbook.txt", **told))
+    return download(made, f"cakupan-{told['region']}-{told['day']}.xlsx", sheet.XLSX)
 
 
-@pages.get("/cakupan/lembaga/<one>")
-@allow(*EVERYBODY)
-def institution(one: str) -> ResponseReturnValue:
-    """One institution with all that was ever said of it."""
-    return _institution(one)
-
-
-@pages.post("/cakupan/lembaga/<one>")
-@allow(*CHANGERS)
-def change_institution(one: str) -> ResponseReturnValue:
-    return _institution(one)
-
-
-@pages.route("/cakupan/baru", methods=["GET", "POST"])
-@allow(*CHANGERS)
-def new_institution() -> ResponseReturnValue:
-    return _institution("")
-
-
-def _institution(one: str) -> ResponseReturnValue:
+@page("/cakupan/lembaga/<one>", *EVERYBODY)
+@page("/cakupan/lembaga/<one>", *CHANGERS, methods=POST, name="change_institution")
+@page("/cakupan/baru", *CHANGERS, methods=BOTH, name="new_institution")
+def institution(one: str = "") -> ResponseReturnValue:
+    """One institution with all that was ever said of it; or a new one."""
     told, here, asker = _asked(), deployment(), Asker("user", me().id)
     known = next((each for each in told["those"] if each.id == one), None)
     if one and not known:
         abort(404)
+    code, today, act = told["region"], told["today"], request.form.get("act")
     if me().role == Role.AUDITOR:
-        looked("institution", region=told["region"], institution=one)
-    region, today = told["region"], told["today"]
-
-    def show(boxes: list[Field], others: list[str]) -> str:
-        past = [row for row in told["rows"] if row.institution == one][::-1]
-        return render_template("coverage/one.html", **told, known=known, past=past, boxes=boxes, others=others)
-
-    def act(typed: dict[str, str]) -> ResponseReturnValue:
-        asked, key = request.form.get("act"), one
-        if known and asked == "ask":
+        looked("institution", region=code, institution=one)
+    form = Form("institution", {k: str(v) for k, v in known.facts.items() if v is not None} if known else {})
+    with form as typed:
+        if known and act == "ask":
             db.session.remove()  # no connection is held while the agency is asked
-            message = word("why", acts.ask(here, region, known, asker))
-        elif known and asked == "remove":
-            acts.change(here, region, one, {"as_of": today.isoformat(), "removed": True}, asker)
-            return desk.done(_("Dikeluarkan dari daftar mulai hari ini."), "coverage", daerah=region)
-        else:
+            return done(word("why", acts.ask(here, code, known, asker)), "institution", one=one, daerah=code)
+        if known and act == "remove":
+            acts.change(here, code, one, {"as_of": today.isoformat(), "removed": True}, asker)
+            return done(_("Dikeluarkan dari daftar mulai hari ini."), "coverage", daerah=code)
+        if typed:
             typed |= {name: known.facts[name] for name in ("kind", "name")} if known else {}
-            if missing := [name for name in ("kind", "name") if not typed[name]]:
-                raise BadInput(*(FieldError(f"/{name}", _("wajib diisi")) for name in missing))
-            [facts] = lines.read([("", list(typed)), ("", list(typed.values()))], today, language.current())
-            if not known and (key := lines.identity(facts)) in {each.id for each in told["those"]}:
-                raise BadInput(FieldError("/name", _("Lembaga ini sudah ada di daftar; ubahlah di halamannya.")))
-            acts.change(here, region, key, dict.fromkeys(typed) | facts, asker)
-            message = _("Perubahan dicatat.")
-        return desk.done(message, "institution", one=key, daerah=region)
-
-    return desk.run(
-        "institution", show, act, {k: str(v) for k, v in known.facts.items() if v is not None} if known else {}
-    )
+            must(**{name: (typed[name], _("wajib diisi")) for name in ("kind", "name")})
+            [facts] = lines.read([("", list(typed)), ("", list(typed.values()))], today, region.language())
+            key = one or lines.identity(facts)
+            listed = not known and key in {each.id for each in told["those"]}
+            must(name=(not listed, _("Lembaga ini sudah ada di daftar; ubahlah di halamannya.")))
+            acts.change(here, code, key, dict.fromkeys(typed) | facts, asker)
+            return done(_("Perubahan dicatat."), "institution", one=key, daerah=code)
+    past = [row for row in told["rows"] if row.institution == one][::-1]
+    return form.show("coverage/one.html", **told, known=known, past=past)
 
 
-@pages.route("/cakupan/impor", methods=["GET", "POST"])
-@allow(*CHANGERS, most=LARGEST)
+@page("/cakupan/impor", *CHANGERS, methods=BOTH, most=LARGEST)
 def coverage_import() -> ResponseReturnValue:
-    told, here, sent = _asked(), deployment(), request.files.get("file")
-
-    def show(boxes: list[Field], others: list[str]) -> str:
-        return render_template("coverage/import.html", **told, boxes=boxes, others=others)
-
-    def take(typed: dict[str, str]) -> ResponseReturnValue:
-        if not sent or not sent.filename:
-            raise BadInput(FieldError("/file", _("Pilih berkas daftar, CSV atau XLSX.")))
-        with tempfile.TemporaryDirectory() as folder:
-            sent.save(path := Path(folder) / "daftar")
-            try:
-                opened = sheets(path, lambda cells: len(lines.columns(cells)))
-                rows = [(row.place, row.cells) for _name, each in opened for row in each]
-            except ImportRefused as error:
-                raise BadInput(FieldError("/file", _("Tidak terbaca: %(why)s", why=str(error)))) from error
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        who, complete = Asker("user", me().id), typed["complete"] == "yes"
-        taken = acts.take_list(here, told["region"], rows, digest, who, language.current(), complete)
-        counts = ", ".join(f"{count} {word('kind', kind)}" for kind, count in taken.items())
-        return desk.done(_("Daftar diterima: %(counts)s.", counts=counts), "coverage", daerah=told["region"])
-
-    return desk.run("institutions", show, take)
+    told, sent, form = _asked(), request.files.get("file"), Form("institutions")
+    with form as typed:
+        if typed:
+            must(file=(sent and sent.filename, _("Pilih berkas daftar, CSV atau XLSX.")))
+            with tempfile.TemporaryDirectory() as folder:
+                request.files["file"].save(path := Path(folder) / "daftar")
+                try:
+                    opened = sheets(path, lambda cells: len(lines.columns(cells)))
+                    rows = [(row.place, row.cells) for _name, each in opened for row in each]
+                except ImportRefused as error:
+                    raise BadInput(FieldError("/file", _("Tidak terbaca: %(why)s", why=str(error)))) from error
+                digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            who, complete, code = Asker("user", me().id), typed["complete"] == "yes", told["region"]
+            taken = acts.take_list(deployment(), code, rows, digest, who, region.language(), complete)
+            counts = ", ".join(f"{count} {word('kind', kind)}" for kind, count in taken.items())
+            return done(_("Daftar diterima: %(counts)s.", counts=counts), "coverage", daerah=code)
+    return form.show("coverage/import.html", **told)

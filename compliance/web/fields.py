@@ -1,4 +1,4 @@
-"""What the clerk is asked: only the fields of form.toml that the permit type needs, with what was typed into them.
+"""Forms of form.toml on pages: their fields, what was typed into them, and what is wrong with it.
 
 A field is named as in the API's document with dots (`business.nib`), so that an error's pointer finds its field.
 """
@@ -6,10 +6,15 @@ A field is named as in the API's document with dots (`business.nib`), so that an
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
-from compliance.errors import FieldError
+from flask import render_template, request
+from flask.typing import ResponseReturnValue
+
+from compliance.errors import BadInput, FieldError
+from compliance.web.pages import _, web
 
 FORM = tomllib.loads(Path(__file__).with_name("form.toml").read_text(encoding="utf-8"))
 STAND_FOR = {"business": "business.nib", "workforce": "workforce.declared", "project": "project.contract_date"}
@@ -48,51 +53,98 @@ FIELDS = {told["name"]: Field(part=part["name"], **told) for part in FORM["part"
 FORMS = {name: [Field(part=name, **told) for told in form] for name, form in FORM["form"].items()}
 
 
+class Form:
+    """A simple page with a form, `[[form.NAME]]`. `with` gives what was sent (nothing by a GET) and keeps a BadInput.
+
+    On a page with several forms and buttons, `act` of what is sent says which it was.
+    """
+
+    def __init__(self, name: str, stated: Mapping[str, str] | None = None) -> None:
+        self.fields, self.typed, self.errors = FORMS[name], dict(stated or {}), tuple[FieldError, ...]()
+        if request.method == "POST":
+            self.typed = {each.name: " ".join(request.form.getlist(each.name)).strip() for each in self.fields}
+
+    def __enter__(self) -> dict[str, str]:
+        return dict(self.typed) if request.method == "POST" else {}
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> bool:
+        self.errors = error.errors if isinstance(error, BadInput) else ()
+        return isinstance(error, BadInput)
+
+    def show(self, template: str, **told: Any) -> ResponseReturnValue:
+        """The page with its `boxes` and what is wrong in none of them, `others`."""
+        boxes, others = filled(self.fields, self.typed, self.errors)
+        return render_template(template, boxes=boxes, others=others, **told), 422 if self.errors else 200
+
+
+def must(**rules: tuple[object, str]) -> None:
+    """Raise BadInput that names each field whose rule does not hold, with its words."""
+    if wrong := [FieldError(f"/{name}", words) for name, (holds, words) in rules.items() if not holds]:
+        raise BadInput(*wrong)
+
+
+def days(typed: Mapping[str, str], *names: str) -> dict[str, date]:
+    """The days in these fields. Raises BadInput naming each that is none."""
+    found = dict.fromkeys(names, date.min)
+    for name in names:
+        try:
+            found[name] = date.fromisoformat(typed[name])
+        except ValueError:
+            continue
+    must(**{name: (day > date.min, _("Tulis tanggal seperti 2026-11-20.")) for name, day in found.items()})
+    return found
+
+
+@web.app_template_global()
+def word(about: str, code: str | None) -> str:
+    """A code as people say it; other texts as they are."""
+    choices = FORM["choices"].get(about, {})
+    return _(choices[code]) if code in choices else code or ""
+
+
 def needed(grounds: Iterable[str]) -> list[Field]:
-    """The fields for a rule with these grounds, in the order of the page."""
+    """The fields of a check for a rule with these grounds, in the order of the page."""
     return [field for field in FIELDS.values() if not field.needed_for or set(field.needed_for) & set(grounds)]
 
 
 def read(typed: Mapping[str, str], asked: Iterable[Field]) -> dict[str, Any]:
-    """The document of a check (contract §2) from what was typed; what was left empty is left out."""
+    """The document of a check (contract §2) from what was typed; what was left empty is left out.
+
+    Spaces and dots inside numbers are how people write them; anything else is for the intake to judge.
+    """
     document: dict[str, Any] = {}
     for field in asked:
         if text := typed.get(field.name, "").strip():
-            above, _, last = field.name.rpartition(".")
-            (document.setdefault(above, {}) if above else document)[last] = _value(field.kind, text)
+            value: Any = text
+            if field.kind == "yesno":
+                value = {"yes": True, "no": False}.get(text, text)
+            elif field.kind in ("digits", "count"):
+                value = "".join(text.split()).replace(".", "")
+                count = field.kind == "count" and value.isascii() and value.isdigit() and len(value) < 10
+                value = int(value) if count else value
+            above, _dot, last = field.name.rpartition(".")
+            (document.setdefault(above, {}) if above else document)[last] = value
     return document
 
 
 def flat(document: Mapping[str, Any]) -> dict[str, str]:
     """The inverse of `read`: a check's document as typed into the fields."""
-    typed: dict[str, Any] = {}
+    typed: dict[str, str] = {}
     for name, value in document.items():
-        typed |= (
-            {f"{name}.{last}": part for last, part in value.items()} if isinstance(value, Mapping) else {name: value}
-        )
-    words = {True: "yes", False: "no"}
-    return {name: words.get(part, str(part)) for name, part in typed.items() if part is not None}
+        if isinstance(value, Mapping):
+            typed |= {f"{name}.{last}": text for last, text in flat(value).items()}
+        elif value is not None:
+            typed[name] = ("no", "yes")[value] if isinstance(value, bool) else str(value)
+    return typed
 
 
-def _value(kind: str, text: str) -> Any:
-    """Spaces and dots inside numbers are how people write them; anything else is for the intake to judge."""
-    if kind == "yesno":
-        return {"yes": True, "no": False}.get(text, text)
-    if kind not in ("digits", "count"):
-        return text
-    plain = "".join(text.split()).replace(".", "")
-    return int(plain) if kind == "count" and plain.isascii() and plain.isdigit() and len(plain) < 10 else plain
-
-
-def filled(asked: Iterable[Field], typed: Mapping[str, str], errors: Iterable[FieldError] = ()) -> list[Field]:
-    """Every field with what was typed and the first thing that is wrong with it."""
-    wrong: dict[str, str] = {}
-    for error in errors:
-        wrong.setdefault(field_of(error.pointer), error.detail)
-    return [replace(f, value=typed.get(f.name, ""), error=wrong.get(f.name, "")) for f in asked]
-
-
-def field_of(pointer: str) -> str:
-    """The field that an error's pointer (`/business/nib`) means."""
-    name = pointer.strip("/").replace("/", ".")
-    return STAND_FOR.get(name, name)
+def filled(
+    asked: Iterable[Field], typed: Mapping[str, str], errors: Iterable[FieldError]
+) -> tuple[list[Field], list[str]]:
+    """Every field with what was typed and the first thing that is wrong with it; and what is wrong in none of them."""
+    names = [error.pointer.strip("/").replace("/", ".") for error in errors]
+    placed = [(STAND_FOR.get(name, name), error) for name, error in zip(names, errors, strict=True)]
+    first = {name: error.detail for name, error in reversed(placed)}
+    boxes = [replace(f, value=typed.get(f.name, ""), error=first.get(f.name, "")) for f in asked]
+    strange = [error for name, error in placed if name not in {box.name for box in boxes}]
+    return boxes, [f"{error.pointer}: {error.detail}".removeprefix(": ") for error in strange]

@@ -1,18 +1,21 @@
-"""The blueprint of the pages: static files, what every answer says to the browser, and errors in words."""
+"""The blueprint of the pages: who may see each and who asks, what every answer says to the browser, errors in words."""
 
 import hashlib
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Callable, Iterable
+from functools import cache, partial
 from pathlib import Path
-from typing import cast
+from typing import Any, TypeVar, cast
 
-from flask import Blueprint, Response, current_app, render_template, request, url_for
+import flask
+from flask import Response, abort, current_app, g, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
-from flask_babel import gettext
+from flask_babel import get_locale, gettext
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import OperationalError
 from werkzeug.exceptions import HTTPException
 
+from compliance.access.users import Role, User, Users
+from compliance.access.users_sign_in import SignedIn, SignIns
 from compliance.deployment import deployment
 from compliance.errors import LogBroken, LogUnavailable
 
@@ -26,8 +29,104 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
+EVERYBODY, CHECKERS = frozenset(Role), (Role.CLERK, Role.SUPERVISOR)
+BOTH, POST = ("GET", "POST"), ("POST",)
+USUAL = 128 * 1024  # bytes of a form; a view that takes files says how many it takes
+FREE = ("web.account", "web.sign_out", "web.sign_out_everywhere")  # open before a given password is replaced
+CARRIED = "isi."  # a form that was typed before the session ended travels through the sign-in page
+View = TypeVar("View", bound=Callable[..., ResponseReturnValue])
 _: Callable[..., str] = gettext  # the Indonesian original is a text's name in the catalogue
-pages = Blueprint("web", __name__, template_folder="templates", static_folder="static", static_url_path="/static")
+web = flask.Blueprint("web", __name__, template_folder="templates", static_folder="static", static_url_path="/static")
+
+
+def page(
+    path: str,
+    *roles: Role,
+    methods: Iterable[str] = ("GET",),
+    name: str = "",
+    rescue: Callable[[bool], ResponseReturnValue] | None = None,
+    most: int = USUAL,
+    **options: Any,
+) -> Callable[[View], View]:
+    """Show a view at a path to these roles; no role at all means everybody, signed in or not.
+
+    `rescue` answers a POST whose session (True) or CSRF token (False) has ended, so that what was typed is not lost.
+    `most` bytes may be sent to it. `options` are Flask's.
+    """
+
+    def add(view: View) -> View:
+        shown: Any = partial(view)
+        shown.roles, shown.rescue, shown.most = frozenset(roles), rescue, most
+        web.add_url_rule(path, name or view.__name__, shown, methods=methods, **options)
+        return view
+
+    return add
+
+
+def sign_ins() -> SignIns:
+    """Sessions; `users` of it are the people."""
+    running = deployment()
+    return SignIns(Users(running.log, running.clock), running.clock, running.settings.secret_key.encode())
+
+
+def visitor() -> SignedIn | None:
+    """Who is signed in, asked once per request."""
+    if "visitor" not in g:
+        g.visitor = sign_ins().current(session["signed_in"]) if "signed_in" in session else None
+    return cast("SignedIn | None", g.visitor)
+
+
+def me() -> User:
+    """The signed-in person of a view that is not public."""
+    return cast(SignedIn, visitor()).user
+
+
+def ours(regions: Iterable[str]) -> bool:
+    """Whether these regions, at least one, are all among the signed-in person's."""
+    return bool(regions) and set(regions) <= set(me().regions)
+
+
+@web.before_request
+def admit() -> ResponseReturnValue | None:
+    """Sign-in, role, then the CSRF token of everything that changes something."""
+    view: Any = current_app.view_functions[request.endpoint or ""]
+    request.max_content_length = request.max_form_memory_size = getattr(view, "most", USUAL)
+    if any("\0" in str(text) for text in (request.path, *request.values.values(), *(request.view_args or {}).values())):
+        abort(400)  # no database takes it, no keyboard types it
+    if request.endpoint == "web.static":
+        return None
+    if view.roles and not visitor():
+        if request.method == "POST" and view.rescue:
+            return cast(ResponseReturnValue, view.rescue(True))
+        onward = request.full_path.rstrip("?") if request.method == "GET" else None
+        return redirect(url_for("web.sign_in", next=onward))
+    if view.roles and me().role not in view.roles:
+        abort(403)
+    if session.get("given") and view.roles and request.endpoint not in FREE:
+        return redirect(url_for("web.account"))
+    try:
+        return current_app.extensions["csrf"].protect() if request.method == "POST" else None
+    except CSRFError:
+        if view.rescue:
+            return cast(ResponseReturnValue, view.rescue(False))
+        raise
+
+
+def sign_in_page(typed: str, failure: Any = None, carried: dict[str, str] | None = None) -> ResponseReturnValue:
+    """The sign-in page after a failure, if any; `carried` is a form that comes back after signing in."""
+    told = {"typed": typed, "failure": failure, "carried": carried or {}, "prefix": CARRIED}
+    return render_template("pages/sign_in.html", **told), 401 if failure else 200
+
+
+def done(message: str, endpoint: str, **where: Any) -> ResponseReturnValue:
+    """Go on to a page that says, this once, what was done."""
+    flask.flash(message)
+    return redirect(url_for(f"web.{endpoint}", **where), 303)
+
+
+def download(content: Any, name: str, mimetype: str) -> Response:
+    """A file to keep: bytes, text, or pieces of either."""
+    return Response(content, mimetype=mimetype, headers={"Content-Disposition": f'attachment; filename="{name}"'})
 
 
 @cache
@@ -35,13 +134,22 @@ def _version(name: str) -> str:
     return hashlib.sha256((Path(__file__).with_name("static") / name).read_bytes()).hexdigest()[:12]
 
 
-@pages.app_template_global()
+@web.app_template_global()
 def static(name: str) -> str:
     """Where a static file is; another content is another address, so that browsers may keep it for a year."""
     return url_for("web.static", filename=name, v=_version(name))
 
 
-@pages.after_app_request
+@web.app_context_processor
+def shared() -> dict[str, Any]:
+    """What every template may say."""
+    try:
+        return {"language": str(get_locale()), "user": me() if visitor() else None}
+    except OperationalError:  # so that a database which fails can be told of
+        return {"language": str(get_locale()), "user": None}
+
+
+@web.after_app_request
 def complete(response: Response) -> Response:
     """Load nothing from elsewhere, run no script, keep nothing personal."""
     for name, value in HEADERS.items():
@@ -56,17 +164,17 @@ def complete(response: Response) -> Response:
     return response
 
 
-@pages.app_errorhandler(HTTPException)
-@pages.app_errorhandler(LogUnavailable)
-@pages.app_errorhandler(LogBroken)
-@pages.app_errorhandler(OperationalError)
+@web.app_errorhandler(HTTPException)
+@web.app_errorhandler(LogUnavailable)
+@web.app_errorhandler(LogBroken)
+@web.app_errorhandler(OperationalError)
 def failed(error: Exception) -> ResponseReturnValue:
     """What happened, and what to do; the API answers for its own paths before this is asked."""
-    if isinstance(error, HTTPException) and (error.code or 0) < 400:
+    code = error.code or 500 if isinstance(error, HTTPException) else 500 if isinstance(error, LogBroken) else 503
+    if code < 400:
         return cast(ResponseReturnValue, error)
-    code = error.code if isinstance(error, HTTPException) else 500 if isinstance(error, LogBroken) else 503
     if not isinstance(error, HTTPException):
         current_app.logger.error("%s on %s: %s", type(error).__name__, request.path, str(error).splitlines()[0])
     whys = {CSRFError: "form", LogBroken: "tampered", OperationalError: "storage"}
     told = {"why": whys.get(type(error), code), "code": code, "position": getattr(error, "position", None)}
-    return render_template("pages/error.html", **told), code or 500
+    return render_template("pages/error.html", **told), code

@@ -32,7 +32,6 @@ def originals() -> set[str]:
 
 def _form_texts() -> Iterator[str]:
     """What form.toml says."""
-    yield from FORM["permits"].values()
     for choices in FORM["choices"].values():
         yield from choices.values()
     for part in FORM["part"]:
