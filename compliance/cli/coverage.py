@@ -8,7 +8,7 @@ import click
 from flask import Flask
 from flask.cli import AppGroup
 
-from compliance.coverage import acts, lines, standing
+from compliance.coverage import acts, lines
 from compliance.deployment import deployment
 from compliance.errors import BadInput, GateError, UnknownRegion
 from compliance.gate import Asker
@@ -50,7 +50,7 @@ def show(region: str, on: datetime | None) -> None:
         those = acts.now_known(deployment(), region, day)
     except UnknownRegion as error:
         raise click.UsageError(str(error)) from error
-    for kind, count in standing.tally(those, "kind").items():
-        click.echo(f"{day} {region}: {standing.sentence(kind, KINDS[kind], count, 'id')}")
-    for source, count in standing.tally(those, "source").items():
+    for kind, count in acts.tally(those, "kind").items():
+        click.echo(f"{day} {region}: {acts.sentence(kind, KINDS[kind], count, 'id')}")
+    for source, count in acts.tally(those, "source").items():
         click.echo(f"  {count['all']}: {source or 'belum ada keterangan / nobody said'}")

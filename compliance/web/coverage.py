@@ -13,7 +13,7 @@ from flask import abort, render_template, request
 from flask.typing import ResponseReturnValue
 
 from compliance.access.users import Role
-from compliance.coverage import acts, lines, sheet, standing
+from compliance.coverage import acts, lines
 from compliance.database import db
 from compliance.deployment import deployment
 from compliance.errors import BadInput, FieldError, ImportRefused
@@ -46,16 +46,16 @@ def _asked(kind: str = "") -> dict[str, Any]:
     if kind == "export" or (kind and me().role == Role.AUDITOR):
         looked("coverage", kind, region=code, as_of=day.isoformat())
     with db.engine.connect() as connection:
-        rows = standing.known(connection, code, day)
+        rows = acts.known(connection, code, day)
     told = {"regions": regions, "region": code, "day": day, "today": today, "wrong": wrong, "rows": rows}
-    told |= {"those": standing.institutions(rows, day), "room": standing, "may_change": me().role in CHANGERS}
+    told |= {"those": acts.institutions(rows, day), "room": acts, "may_change": me().role in CHANGERS}
     return told | {"kinds": FORM["choices"]["kind"]}
 
 
 @page("/cakupan", *EVERYBODY)
 def coverage() -> ResponseReturnValue:
     """The sentence, and the institutions behind it or behind one of its numbers."""
-    told, wanted = _asked("looked"), {name: request.args[name] for name in standing.ABOUT if name in request.args}
+    told, wanted = _asked("looked"), {name: request.args[name] for name in acts.ABOUT if name in request.args}
     found = [one for one in told["those"] if all(one.about[name] == wanted[name] for name in wanted)]
     told |= {"wanted": wanted, "found": found, "page": max(request.args.get("halaman", 1, type=int), 1)}
     return render_template("coverage/sentence.html", **told, per_page=PER_PAGE), 422 if told["wrong"] else 200
@@ -65,8 +65,8 @@ def coverage() -> ResponseReturnValue:
 def coverage_export() -> ResponseReturnValue:
     """The workbook for the coordination meeting; that it was taken is in the log."""
     told = _asked("export")
-    made = sheet.workbook(render_template("coverage/workbook.txt", **told))
-    return download(made, f"cakupan-{told['region']}-{told['day']}.xlsx", sheet.XLSX)
+    made = lines.workbook(render_template("coverage/workbook.txt", **told))
+    return download(made, f"cakupan-{told['region']}-{told['day']}.xlsx", lines.XLSX)
 
 
 @page("/cakupan/lembaga/<one>", *EVERYBODY)

@@ -15,8 +15,8 @@ import pytest
 from flask import Flask
 
 from compliance import create_app
-from compliance.coverage import acts, lines, standing
-from compliance.coverage.standing import Institution
+from compliance.coverage import acts, lines
+from compliance.coverage.acts import Institution
 from compliance.database import db
 from compliance.deployment import Deployment, deployment
 from compliance.gate import Asker
@@ -87,8 +87,8 @@ def write(path: Path, *rows: Sequence[str]) -> Path:
 
 def at(here: Deployment, day: date, region: str = REGION) -> list[Institution]:
     with here.log.engine.connect() as connection:
-        return standing.institutions(standing.known(connection, region, day), day)
+        return acts.institutions(acts.known(connection, region, day), day)
 
 
 def said(here: Deployment, day: date, kind: str, called: str) -> str:
-    return standing.sentence(kind, called, standing.tally(at(here, day), "kind")[kind], "id")
+    return acts.sentence(kind, called, acts.tally(at(here, day), "kind")[kind], "id")

@@ -11,7 +11,7 @@ import pytest
 
 from compliance import work
 from compliance.audit.projection import rebuild
-from compliance.coverage import acts, sheet, standing
+from compliance.coverage import acts, lines
 from compliance.deployment import Deployment
 from compliance.errors import BadInput, LogUnavailable, RegistryMisunderstood, RegistryUnavailable
 from tests.conftest import SAMPLES, Clock
@@ -189,7 +189,7 @@ def test_a_seasons_payment_that_ends_is_listed_and_then_counts_no_more(here: Dep
         (date(2026, 11, 1), False, 0),
     ]:
         [one] = at(here, day)
-        assert (bool(standing.ending([one], day)), one.covered) == (listed, count), day
+        assert (bool(acts.ending([one], day)), one.covered) == (listed, count), day
 
 
 def test_a_newer_line_changes_what_it_states_and_leaves_the_rest(here: Deployment, tmp_path: Path) -> None:
@@ -212,10 +212,10 @@ def test_a_newer_line_changes_what_it_states_and_leaves_the_rest(here: Deploymen
     assert [count for _, count in trend[1:5]] == [0, 0, 1, 1]
 
 
-def with_rows(here: Deployment, day: date) -> list[tuple[date, dict[str, standing.Counter[str]]]]:
+def with_rows(here: Deployment, day: date) -> list[tuple[date, dict[str, acts.Counter[str]]]]:
     with here.log.engine.connect() as connection:
-        found = standing.trend(standing.known(connection, REGION, day), day)
-    return [(each, table or {"village": standing.Counter()}) for each, table in found]
+        found = acts.trend(acts.known(connection, REGION, day), day)
+    return [(each, table or {"village": acts.Counter()}) for each, table in found]
 
 
 def test_a_complete_list_takes_off_those_that_it_does_not_name(here: Deployment, tmp_path: Path) -> None:
@@ -320,7 +320,7 @@ def test_the_agencys_month_says_when_a_payment_made_ahead_ends(
     acts.ask(here, REGION, at(here, TODAY)[0], BY)
     [one] = at(here, TODAY)
     assert (one.until, one.covered) == (date(2026, 11, 30), 25)
-    assert standing.ending([one], TODAY) == [one]
+    assert acts.ending([one], TODAY) == [one]
 
 
 def test_the_loop_asks_a_few_a_minute_each_once_a_week_and_stops_in_an_outage(
@@ -361,7 +361,7 @@ def test_answers_that_cannot_be_right_do_not_count(
 
 def test_no_cell_of_the_workbook_is_a_formula() -> None:
     text = "\n".join(f"A\t{start}1+1\t12\t007" for start in ("=", "+", "-", "@"))
-    book = openpyxl.load_workbook(io.BytesIO(sheet.workbook(text)))
+    book = openpyxl.load_workbook(io.BytesIO(lines.workbook(text)))
     cells = [cell for row in book["A"].iter_rows() for cell in row]
     assert {cell.data_type for cell in cells} == {"s", "n"}
     assert [cell.value for cell in cells[:4]] == ["'=1+1", 12, "007", "'+1+1"]
