@@ -15,11 +15,11 @@ from compliance.api.problems import Problem
 from compliance.audit import witnesses
 from compliance.deployment import deployment
 from compliance.errors import LogBroken
-from compliance.proof import tiles
+from compliance.proof import export
 from compliance.proof.note import b64
 
 PLAIN, BYTES, HTML, JSON = "text/plain; charset=utf-8", "application/octet-stream", "text/html", "application/json"
-PAGE = Path(tiles.__file__).parent / "receipt.html"
+PAGE = Path(export.__file__).parent / "receipt.html"
 FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable"}
 BETWEEN = "<int(max=9007199254740991):{}>/<int(max=9007199254740991):{}>"
 blueprint = Blueprint("log", __name__, url_prefix="/api/v1/log", description="The append-only log (C2SP tlog-tiles)")
@@ -89,7 +89,7 @@ def tile(name: str) -> Response:
     """A tile `<L>/<N>[.p/<W>]` of hashes; `entries/<N>[.p/<W>]`, the entries themselves, needs scope `audit`."""
     log = deployment().log
     try:
-        level, index, width = tiles.parse(f"tile/{name}")
+        level, index, width = export.read_path(f"tile/{name}")
         if isinstance(level, int):
             return Response(log.tile(level, index, width), content_type=BYTES, headers=FOR_EVER)
         allow(enter(by_key()), Scope.AUDIT)

@@ -14,8 +14,7 @@ from ulid import ULID
 
 from compliance.audit.document import claims
 from compliance.errors import LogBroken, Misconfigured
-from compliance.proof.files import write_whole
-from compliance.proof.note import Head, Signer, VerifierKey, b64
+from compliance.proof.note import Head, Signer, VerifierKey, b64, write_whole
 from compliance.proof.receipt import jwk, sign_claims, tlog_proof
 
 if TYPE_CHECKING:

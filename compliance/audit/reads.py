@@ -11,8 +11,8 @@ from compliance.audit.entry import Entry
 from compliance.audit.keys import Keyring
 from compliance.audit.table import audit_disclosure, audit_entry
 from compliance.errors import LogBroken
-from compliance.proof import tiles
-from compliance.proof.merkle import EMPTY_ROOT, Span, consistency_spans, fold_complete, inclusion_spans, prove, split
+from compliance.proof.export import WIDTH, bundle
+from compliance.proof.merkle import EMPTY_ROOT, Span, consistency_spans, inclusion_spans, subtree
 from compliance.proof.note import b64
 from compliance.proof.receipt import disclosed
 
@@ -56,38 +56,35 @@ class LogReads:
 
     def inclusion(self, index: int, size: int) -> list[bytes]:
         """The proof that entry `index` is in the tree of `size`. Raises LogBroken when it is not."""
-        return prove(inclusion_spans(index, size), self._subtrees)
+        return self._hashes(inclusion_spans(index, size))
 
     def consistency(self, old: int, new: int) -> list[bytes]:
         """The proof that the tree of `new` entries begins with that of `old`. Raises LogBroken."""
-        return prove(consistency_spans(old, new), self._subtrees)
+        return self._hashes(consistency_spans(old, new))
 
     def tile(self, level: int, index: int, width: int) -> bytes:
         """A hash tile (C2SP tlog-tiles). Raises LogBroken when the log does not reach so far."""
-        spans = tiles.spans(level, index, width)
-        known = self._subtrees(spans)
-        return b"".join(known[span] for span in spans)
+        size = 1 << (8 * level)
+        first = index * WIDTH * size
+        return b"".join(self._hashes([(first + at * size, first + at * size + size) for at in range(width)]))
 
     def bundle(self, index: int, width: int) -> bytes:
         """An entry bundle: up to 256 bodies, each after its length. For auditors only."""
-        first = min(index * tiles.WIDTH, LARGEST)
+        first = min(index * WIDTH, LARGEST)
         bodies = [entry.raw for entry in self.entries(first, first + width, disclose=False)]
         if len(bodies) != width:
             raise LogBroken("the log does not reach so far")
-        return tiles.bundle(bodies)
+        return bundle(bodies)
 
-    def _subtrees(self, spans: Iterable[Span]) -> dict[Span, bytes]:
-        """Each complete subtree ends with a row whose frontier holds the rest of it."""
-        wanted, found = list(spans), {}
-        last = {end - 1 for _, end in wanted if end <= LARGEST}
+    def _hashes(self, spans: list[Span]) -> list[bytes]:
+        """Each span ends with a row whose frontier holds the rest of it."""
+        last = {end - 1 for _, end in spans if end <= LARGEST}
         with self.engine.connect() as connection:
             rows = connection.execute(select(_c.pos, _c.leaf_hash, _c.frontier).where(_c.pos.in_(last)))
-            ends = {pos + 1: (leaf, split(frontier)) for pos, leaf, frontier in rows}
-        for start, end in wanted:
-            if end not in ends:
-                raise LogBroken("the log does not reach so far")
-            found[start, end] = fold_complete(*ends[end], (end - start).bit_length() - 1)
-        return found
+            ends = {pos + 1: (leaf, frontier) for pos, leaf, frontier in rows}
+        if any(end not in ends for _, end in spans):
+            raise LogBroken("the log does not reach so far")
+        return [subtree(start, end, *ends[end]) for start, end in spans]
 
     def entry(self, entry_id: str) -> Entry | None:
         """One entry by its id, with what has not been erased of it."""

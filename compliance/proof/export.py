@@ -1,24 +1,60 @@
-"""A log recomputed from its bodies; a log in a folder (C2SP tlog-tiles), verified by outsiders with a public key alone.
+"""A log as it is published (C2SP tlog-tiles), also in a folder; and recomputed from its bodies, by outsiders too.
 
-`python -m compliance.proof.export FOLDER PUBLIC-KEY` verifies one without a database or the rest of the program.
+`python -m compliance.proof.export FOLDER PUBLIC-KEY` verifies a folder without a database or the rest of the program.
 """
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 
 from compliance.errors import LogBroken
-from compliance.proof import tiles
-from compliance.proof.merkle import grow, root_of
+from compliance.proof.merkle import grow, leaf_hash, root_of
 from compliance.proof.note import Head, VerifierKey, open_head
 
 Progress = Callable[[int], None]
+WIDTH = 256  # hashes of a tile, entries of a bundle
 BACKWARDS = timedelta(seconds=120)  # how far an entry's time may lie before an earlier entry's
 _AT = b'"at":"'
+_PATH = re.compile(r"tile/(entries|[0-9]|[1-5][0-9]|6[0-3])/((?:x[0-9]{3}/)*[0-9]{3})(?:\.p/([1-9][0-9]{0,2}))?")
+
+
+def tile_path(level: int | str, index: int, width: int = WIDTH) -> str:
+    """`tile/<L>/<N>[.p/<W>]`; level "entries" is that of the bundles."""
+    groups = [f"{index % 1000:03d}"]
+    while index := index // 1000:
+        groups.insert(0, f"x{index % 1000:03d}")
+    return f"tile/{level}/{'/'.join(groups)}" + (f".p/{width}" if width < WIDTH else "")
+
+
+def read_path(text: str) -> tuple[int | str, int, int]:
+    """Level (or "entries"), index and width of a tile's path. Raises LogBroken when it is not canonical."""
+    if match := _PATH.fullmatch(text):
+        level = match[1] if match[1] == "entries" else int(match[1])
+        index, width = int(re.sub(r"[x/]", "", match[2])), int(match[3] or WIDTH)
+        if tile_path(level, index, width) == text:
+            return level, index, width
+    raise LogBroken("not the path of a tile")
+
+
+def bundle(bodies: Sequence[bytes]) -> bytes:
+    """Entries as a bundle: each after its length in two bytes."""
+    return b"".join(len(body).to_bytes(2, "big") + body for body in bodies)
+
+
+def unbundle(data: bytes) -> list[bytes]:
+    """The entries of a bundle. Raises LogBroken when it is cut."""
+    bodies, at = [], 0
+    while at < len(data):
+        begin = at + 2
+        at = begin + int.from_bytes(data[at:begin], "big")
+        if at > len(data) or begin > len(data):
+            raise LogBroken("a bundle of entries is cut")
+        bodies.append(data[begin:at])
+    return bodies
 
 
 class Tally:
@@ -30,13 +66,15 @@ class Tally:
 
     def add(self, body: bytes) -> bytes:
         """Take the next body and return its leaf hash. Raises LogBroken with the position."""
-        leaf = sha256(b"\x00" + body).digest()
-        stated = self._stated(body)
-        if stated >= self.latest:
-            self.latest = stated
-        elif _moment(self.latest) - _moment(stated) > BACKWARDS:
-            late, at = self.latest.decode(), stated.decode()
-            raise LogBroken(f"the entry's time {at} lies before {late} of an earlier entry", self.size)
+        leaf, (_, once, rest) = leaf_hash(body), body.partition(_AT)
+        try:  # reading JSON is needed only when the key stands more than once
+            at = rest[: rest.index(b'"')] if once and _AT not in rest else str(json.loads(body)["at"]).encode()
+            if at < self.latest and _moment(self.latest) - _moment(at) > BACKWARDS:
+                told = f"the entry's time {at.decode()} lies before {self.latest.decode()} of an earlier entry"
+                raise LogBroken(told, self.size)
+        except (ValueError, KeyError, TypeError) as error:
+            raise LogBroken("the entry states no time", self.size) from error
+        self.latest = max(self.latest, at)
         grow(self.frontier, self.size, leaf)
         self.size += 1
         if self.size in self._known and self._known[self.size] != self.root:
@@ -53,16 +91,6 @@ class Tally:
         if ahead > self.size:
             raise LogBroken(f"the log has {self.size} entries, but a head of {ahead} is known outside", self.size)
 
-    def _stated(self, body: bytes) -> bytes:
-        """The entry's time. Reading JSON is needed only when the key stands more than once."""
-        _, once, rest = body.partition(_AT)
-        if once and _AT not in rest:
-            return rest[: rest.index(b'"')]
-        try:
-            return str(json.loads(body)["at"]).encode()
-        except (ValueError, KeyError, TypeError) as error:
-            raise LogBroken("the entry states no time", self.size) from error
-
 
 def _moment(text: bytes) -> datetime:
     return datetime.fromisoformat(text.decode())
@@ -72,35 +100,31 @@ def write(
     folder: Path, bodies: Iterable[bytes], checkpoint: str, keys: Sequence[VerifierKey], progress: Progress
 ) -> None:
     """Write the entries that `checkpoint` speaks of, their tiles and the keys. Raises LogBroken when they differ."""
-    head, tally, subtrees, left = open_head(checkpoint, keys), Tally(), list[bytes](), iter(bodies)
-    while bundle := list(islice(left, tiles.WIDTH)):
-        at = tally.size // tiles.WIDTH
-        _put(folder / tiles.path("entries", at, len(bundle)), tiles.bundle(bundle))
-        subtrees += _put_tile(folder, 0, at, [tally.add(body) for body in bundle])
+
+    def put(name: str, data: bytes) -> None:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+
+    def put_tile(level: int, index: int, hashes: list[bytes]) -> list[bytes]:
+        put(tile_path(level, index, len(hashes)), b"".join(hashes))
+        frontier = list[bytes]()
+        for position, one in enumerate(hashes):
+            grow(frontier, position, one)
+        return frontier if len(hashes) == WIDTH else []  # a full tile's frontier is one hash, its place a level higher
+
+    head, tally, above, left, level = open_head(checkpoint, keys), Tally(), list[bytes](), iter(bodies), 0
+    while batch := list(islice(left, WIDTH)):
+        index = tally.size // WIDTH
+        put(tile_path("entries", index, len(batch)), bundle(batch))
+        above += put_tile(0, index, [tally.add(body) for body in batch])
         progress(tally.size)
-    level = 1
-    while subtrees:
-        rows = [subtrees[start : start + tiles.WIDTH] for start in range(0, len(subtrees), tiles.WIDTH)]
-        subtrees = [root for at, row in enumerate(rows) for root in _put_tile(folder, level, at, row)]
-        level += 1
+    while above:
+        level, rows = level + 1, [above[start : start + WIDTH] for start in range(0, len(above), WIDTH)]
+        above = [root for index, row in enumerate(rows) for root in put_tile(level, index, row)]
     if (tally.size, tally.root) != (head.size, head.root):
         raise LogBroken("the entries are not those of the head", tally.size)
-    _put(folder / "checkpoint", checkpoint.encode())
-    _put(folder / "keys", "".join(f"{key}\n" for key in keys).encode())
-
-
-def _put_tile(folder: Path, level: int, index: int, hashes: list[bytes]) -> list[bytes]:
-    """Write a tile; the root over it when it is full."""
-    _put(folder / tiles.path(level, index, len(hashes)), b"".join(hashes))
-    frontier = list[bytes]()
-    for position, one in enumerate(hashes):
-        grow(frontier, position, one)
-    return [root_of(frontier)] if len(hashes) == tiles.WIDTH else []
-
-
-def _put(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data)
+    put("checkpoint", checkpoint.encode())
+    put("keys", "".join(f"{key}\n" for key in keys).encode())
 
 
 def verify(folder: Path, keys: Sequence[VerifierKey], known: Mapping[int, bytes], progress: Progress) -> Head:
@@ -115,7 +139,7 @@ def verify(folder: Path, keys: Sequence[VerifierKey], known: Mapping[int, bytes]
         raise LogBroken(f"{error.filename} cannot be read") from error
     tally, leaves = Tally(known), b""
     for body in bodies_in(folder, head.size):
-        at = tally.size % tiles.WIDTH
+        at = tally.size % WIDTH
         if at == 0:
             leaves = _read(folder, 0, tally.size, head.size)
             progress(tally.size)
@@ -129,15 +153,15 @@ def verify(folder: Path, keys: Sequence[VerifierKey], known: Mapping[int, bytes]
 
 def bodies_in(folder: Path, size: int) -> Iterator[bytes]:
     """The entries of an export, in order. Raises LogBroken when one is missing."""
-    for start in range(0, size, tiles.WIDTH):
-        bundle = tiles.unbundle(_read(folder, "entries", start, size))
-        if len(bundle) != min(tiles.WIDTH, size - start):
+    for start in range(0, size, WIDTH):
+        bodies = unbundle(_read(folder, "entries", start, size))
+        if len(bodies) != min(WIDTH, size - start):
             raise LogBroken("a bundle does not hold its entries", start)
-        yield from bundle
+        yield from bodies
 
 
 def _read(folder: Path, level: int | str, start: int, size: int) -> bytes:
-    name = tiles.path(level, start // tiles.WIDTH, min(tiles.WIDTH, size - start))
+    name = tile_path(level, start // WIDTH, min(WIDTH, size - start))
     if not (folder / name).exists():
         raise LogBroken(f"{name} is missing", start)
     return (folder / name).read_bytes()

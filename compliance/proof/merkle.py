@@ -1,13 +1,12 @@
 """The tree of RFC 6962: hashing, growing, proving, verifying. Pure; knows no storage."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from hashlib import sha256
 
 from compliance.errors import LogBroken
 
 EMPTY_ROOT = sha256(b"").digest()
 Span = tuple[int, int]  # leaves [start, end)
-Subtrees = Callable[[Iterable[Span]], dict[Span, bytes]]
 
 
 def leaf_hash(body: bytes) -> bytes:
@@ -30,7 +29,7 @@ def grow(frontier: list[bytes], position: int, leaf: bytes) -> None:
 
 
 def root_of(frontier: Sequence[bytes]) -> bytes:
-    """The root of the tree whose frontier this is."""
+    """The root of the tree whose frontier this is; or of a frontier and the leaf that comes after it."""
     root, sha = frontier[-1] if frontier else EMPTY_ROOT, sha256  # a local name: this is the verifier's inner loop
     for left in frontier[-2::-1]:
         root = sha(b"\x01" + left + root).digest()
@@ -42,59 +41,35 @@ def split(frontier: bytes) -> list[bytes]:
     return [frontier[at : at + 32] for at in range(0, len(frontier), 32)]
 
 
-def fold_complete(leaf: bytes, frontier: Sequence[bytes], level: int) -> bytes:
-    """The complete subtree of 2**level leaves that ends with `leaf`, from the frontier before that leaf."""
-    for left in frontier[::-1][:level]:
-        leaf = node_hash(left, leaf)
-    return leaf
+def subtree(start: int, end: int, leaf: bytes, frontier: bytes) -> bytes:
+    """The root over a span of a proof or tile, from its last leaf and the stored frontier before that leaf."""
+    inside = (end - start - 1).bit_count()  # of the frontier's subtrees, the last ones
+    return root_of([*split(frontier[len(frontier) - 32 * inside :]), leaf])
 
 
-def complete(start: int, end: int) -> list[Span]:
-    """The complete subtrees that [start, end) consists of, left to right; `start` is aligned as in a tree."""
-    spans = []
-    while start < end:
-        size = 1 << ((end - start).bit_length() - 1)
-        spans.append((start, start + size))
-        start += size
-    return spans
-
-
-def _half(start: int, end: int) -> int:
-    """Where a tree over [start, end) divides: after the largest power of two that leaves something."""
-    return start + (1 << ((end - start - 1).bit_length() - 1))
+def _way_up(leaf: int, size: int, stop: int = 0) -> list[Span]:
+    """The subtree that is `leaf` alone or ends at `stop`, then those beside its way to the root."""
+    beside, start, end = list[Span](), 0, size
+    while end - start > 1 and end != stop:
+        half = start + (1 << ((end - start - 1).bit_length() - 1))  # the largest power of two that leaves something
+        beside.append((half, end) if leaf < half else (start, half))
+        start, end = (start, half) if leaf < half else (half, end)
+    return [(start, end), *reversed(beside)]
 
 
 def inclusion_spans(index: int, size: int) -> list[Span]:
     """The ranges whose hashes prove leaf `index` in the tree of `size`, lowest first (RFC 6962, PATH)."""
     if not 0 <= index < size:
         raise LogBroken(f"there is no position {index} in a log of {size} entries", index)
-    spans, start, end = list[Span](), 0, size
-    while end - start > 1:
-        half = _half(start, end)
-        spans.append((half, end) if index < half else (start, half))
-        start, end = (start, half) if index < half else (half, end)
-    return spans[::-1]
+    return _way_up(index, size)[1:]
 
 
 def consistency_spans(old: int, new: int) -> list[Span]:
     """The ranges whose hashes prove that the tree of `new` extends that of `old`, in RFC 6962's order."""
     if not 0 <= old <= new:
         raise LogBroken(f"a log of {new} entries cannot extend one of {old}")
-    if old in (0, new):
-        return []
-    spans, start, end = list[Span](), 0, new
-    while old != end:
-        half = _half(start, end)
-        spans.append((half, end) if old <= half else (start, half))
-        start, end = (start, half) if old <= half else (half, end)
-    return ([(start, old)] if start else []) + spans[::-1]
-
-
-def prove(spans: Sequence[Span], subtrees: Subtrees) -> list[bytes]:
-    """The hashes of `spans`; `subtrees` gives those of all complete subtrees asked for, in one go."""
-    parts = [complete(*span) for span in spans]
-    known = subtrees({part for row in parts for part in row})
-    return [root_of([known[part] for part in row]) for row in parts]
+    spans = _way_up(old - 1, new, old) if 0 < old < new else []
+    return spans if spans and spans[0][0] else spans[1:]  # all of the old tree is known to whoever asks
 
 
 def verify_inclusion(index: int, size: int, leaf: bytes, proof: Sequence[bytes], root: bytes) -> None:

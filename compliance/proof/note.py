@@ -1,11 +1,14 @@
-"""Signed notes and log heads (C2SP signed-note, tlog-checkpoint, tlog-cosignature), with Ed25519."""
+"""Signed notes and log heads (C2SP signed-note, tlog-checkpoint, tlog-cosignature), with Ed25519; files kept whole."""
 
 import base64
+import os
 import re
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
+from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -14,8 +17,8 @@ from compliance.errors import LogBroken
 
 LOG_KEY, WITNESS_KEY = 1, 4
 MOST = 100  # signatures of one note
-_NAME = re.compile(r"[^\s+]+")
-_SIZE = re.compile(r"0|[1-9][0-9]{0,18}")
+_NAME, _SIZE = re.compile(r"[^\s+]+"), re.compile(r"0|[1-9][0-9]{0,18}")
+_PRIVATE = "PRIVATE+KEY+"
 
 
 def b64(data: bytes) -> str:
@@ -30,16 +33,13 @@ def unb64(text: str) -> bytes:
         raise LogBroken("not base64") from error
 
 
-def _read_key(name: str, data: str) -> tuple[int, bytes]:
-    """Kind and key of base64(kind ‖ key). Raises LogBroken, without repeating it."""
+def _read_key(text: str) -> tuple[str, str, int, bytes]:
+    """Name, stated id, kind and key of name+id+base64(kind ‖ key). Raises LogBroken, without repeating the text."""
+    name, stated, data = [*text.strip().split("+", 2), "", ""][:3]
     raw = unb64(data)
     if not _NAME.fullmatch(name) or len(raw) != 33 or raw[0] not in (LOG_KEY, WITNESS_KEY):
         raise LogBroken("not a key of the form name+id+key")
-    return raw[0], raw[1:]
-
-
-def _cosigned(text: str, moment: int) -> bytes:
-    return f"cosignature/v1\ntime {moment}\n{text}".encode()
+    return name, stated, raw[0], raw[1:]
 
 
 @dataclass(frozen=True)
@@ -53,9 +53,8 @@ class VerifierKey:
     @classmethod
     def parse(cls, text: str) -> "VerifierKey":
         """Raises LogBroken when the text is not a key, or its key id is not the key's."""
-        name, stated, data = [*text.strip().split("+", 2), "", ""][:3]
-        key = cls(name, *_read_key(name, data))
-        if stated != key.key_id.hex():
+        name, stated, kind, public = _read_key(text)
+        if stated != (key := cls(name, kind, public)).key_id.hex():
             raise LogBroken("the public key's id does not belong to it")
         return key
 
@@ -68,11 +67,9 @@ class VerifierKey:
 
     def accepts(self, text: str, signature: bytes) -> bool:
         """Whether `signature` (without key id) is this key's over the note `text`."""
-        signed = text.encode()
-        if self.kind == WITNESS_KEY:
-            moment, signature = int.from_bytes(signature[:8], "big"), signature[8:]
-            signed = _cosigned(text, moment)
-        return self.verifies(signed, signature)
+        if self.kind == LOG_KEY:
+            return self.verifies(text.encode(), signature)
+        return self.verifies(_cosigned(text, int.from_bytes(signature[:8], "big")), signature[8:])
 
     def verifies(self, data: bytes, signature: bytes) -> bool:
         try:
@@ -82,16 +79,17 @@ class VerifierKey:
         return True
 
 
+def _cosigned(text: str, moment: int) -> bytes:
+    return f"cosignature/v1\ntime {moment}\n{text}".encode()
+
+
 class Signer:
     """A private key and the name it signs by."""
 
     def __init__(self, name: str, seed: bytes, kind: int = LOG_KEY) -> None:
         private = Ed25519PrivateKey.from_private_bytes(seed)
-        self.key, self.raw, self._seed = (
-            VerifierKey(name, kind, private.public_key().public_bytes_raw()),
-            private.sign,
-            seed,
-        )
+        self.key = VerifierKey(name, kind, private.public_key().public_bytes_raw())
+        self.raw, self._seed = private.sign, seed
 
     @classmethod
     def generate(cls, name: str, kind: int = LOG_KEY) -> "Signer":
@@ -100,28 +98,24 @@ class Signer:
     @classmethod
     def parse(cls, line: str) -> "Signer":
         """Read `PRIVATE+KEY+name+keyid+base64(kind ‖ seed)`. Raises LogBroken, without repeating the line."""
-        parts = line.strip().split("+", 4)
-        if len(parts) < 5 or parts[:2] != ["PRIVATE", "KEY"]:
+        if not line.strip().startswith(_PRIVATE):
             raise LogBroken("not a private key of the form PRIVATE+KEY+name+id+key")
-        kind, seed = _read_key(parts[2], parts[4])
-        signer = cls(parts[2], seed, kind)
-        if signer.key.key_id.hex() != parts[3]:
+        name, stated, kind, seed = _read_key(line.strip().removeprefix(_PRIVATE))
+        if stated != (signer := cls(name, seed, kind)).key.key_id.hex():
             raise LogBroken("the private key's id does not belong to it")
         return signer
 
     def secret_line(self) -> str:
         """The private key as its file holds it."""
-        return f"PRIVATE+KEY+{self.key.name}+{self.key.key_id.hex()}+{b64(bytes([self.key.kind]) + self._seed)}"
+        return f"{_PRIVATE}{self.key.name}+{self.key.key_id.hex()}+{b64(bytes([self.key.kind]) + self._seed)}"
 
     def line(self, text: str, moment: int = 0) -> str:
         """The signature line over a note's text; a witness signs with its `moment` (Unix seconds)."""
-        signature = self.raw(text.encode())
         if self.key.kind == WITNESS_KEY:
             signature = moment.to_bytes(8, "big") + self.raw(_cosigned(text, moment))
+        else:
+            signature = self.raw(text.encode())
         return f"— {self.key.name} {b64(self.key.key_id + signature)}\n"
-
-    def sign(self, text: str) -> str:
-        return f"{text}\n{self.line(text)}"
 
 
 def signature_lines(note: str) -> tuple[str, list[tuple[str, bytes, bytes]]]:
@@ -147,11 +141,10 @@ def open_note(note: str, keys: Sequence[VerifierKey]) -> tuple[str, list[Verifie
 
     Raises LogBroken when none signed, or when a known key's signature is false.
     """
-    text, lines = signature_lines(note)
-    known = {(key.name, key.key_id): key for key in keys}
+    (text, lines), known = signature_lines(note), {(key.name, key.key_id): key for key in keys}
     if len(known) < len(keys):
         raise LogBroken("two keys share a name and an id")
-    signed = [(known[line[:2]], line[2]) for line in lines if line[:2] in known]
+    signed = [(known[name, key_id], signature) for name, key_id, signature in lines if (name, key_id) in known]
     for key, signature in signed:
         if not key.accepts(text, signature):
             raise LogBroken(f"the signature of {key.name} is false")
@@ -189,3 +182,18 @@ def open_head(note: str, keys: Sequence[VerifierKey]) -> Head:
     if not any(key.kind == LOG_KEY and key.name == head.origin for key in signed):
         raise LogBroken(f"the head is not signed by {head.origin} itself")
     return head
+
+
+def write_whole(path: Path, text: str, mode: int = 0o644) -> None:
+    """Replace a file, whatever is killed or loses its power meanwhile, and whoever else replaces it."""
+    fresh = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.new")
+    with open(os.open(fresh, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, mode), "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -13,9 +13,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from compliance.errors import LogBroken
-from compliance.proof.files import write_whole
 from compliance.proof.merkle import EMPTY_ROOT, verify_consistency
-from compliance.proof.note import WITNESS_KEY, Head, Signer, VerifierKey, open_head, signature_lines, unb64
+from compliance.proof.note import WITNESS_KEY, Head, Signer, VerifierKey, open_head, signature_lines, unb64, write_whole
 
 LARGEST = 64 * 1024
 _OLD = re.compile(r"old (0|[1-9][0-9]{0,18})")
@@ -42,12 +41,11 @@ class Witness:
         """Answer one submission with a cosignature line. Raises Refused."""
         top, blank, note = body.partition("\n\n")
         stated, *lines = top.split("\n")
-        old = _OLD.fullmatch(stated)
         try:
             proof, head = [unb64(line) for line in lines], Head.parse(signature_lines(note)[0])
         except LogBroken as error:
             raise Refused(400, str(error)) from error
-        if not old or not blank or len(proof) > 63 or any(len(step) != 32 for step in proof):
+        if not (old := _OLD.fullmatch(stated)) or not blank or len(proof) > 63 or any(len(s) != 32 for s in proof):
             raise Refused(400, "not a submission")
         if not (keys := [key for key in self._logs if key.name == head.origin]):
             raise Refused(404, "this log is not known here")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,7 @@ from compliance.audit.log import AuditLog
 from compliance.database import db
 from compliance.errors import LogBroken
 from compliance.gate import Recorded
-from compliance.proof import export, tiles
+from compliance.proof import export
 from compliance.proof.export import Tally
 from compliance.proof.note import Head, Signer, VerifierKey
 from config import Settings
@@ -25,6 +25,14 @@ from tests.audit import forger
 from tests.conftest import Clock
 
 COUNT = 600
+
+
+def all_tiles(size: int) -> Iterator[tuple[int, int, int]]:
+    """Level, index and width of every hash tile of a tree, lowest level first."""
+    level, count = 0, size
+    while count:
+        yield from ((level, start // 256, min(256, count - start)) for start in range(0, count, 256))
+        level, count = level + 1, count // 256
 
 
 def quiet(size: int) -> None:
@@ -42,15 +50,16 @@ def folder(signer: Signer, tmp_path: Path) -> Path:
     tally = Tally()
     for body in bodies:
         tally.add(body)
-    note = signer.sign(str(Head("gate.test/log", COUNT, tally.root)))
+    head = str(Head("gate.test/log", COUNT, tally.root))
+    note = f"{head}\n{signer.line(head)}"
     export.write(tmp_path / "out", bodies, note, [signer.key], quiet)
     return tmp_path / "out"
 
 
 def test_an_export_is_verified_from_its_bodies(folder: Path, signer: Signer) -> None:
     assert export.verify(folder, [signer.key], {}, quiet).size == COUNT
-    for level, index, width in tiles.all_of(COUNT):
-        assert (folder / tiles.path(level, index, width)).stat().st_size == 32 * width
+    for level, index, width in all_tiles(COUNT):
+        assert (folder / export.tile_path(level, index, width)).stat().st_size == 32 * width
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 
 from compliance.audit.log import AuditLog
 from compliance.gate import Recorded
-from compliance.proof import tiles
+from compliance.proof import export
 from compliance.proof.note import Signer
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -29,7 +29,7 @@ def test_a_receipt_is_verified_offline_and_a_changed_one_is_not(log: AuditLog, a
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
         page = browser.new_context(offline=True).new_page()
-        page.goto((Path(tiles.__file__).parent / "receipt.html").as_uri())
+        page.goto((Path(export.__file__).parent / "receipt.html").as_uri())
 
         def verified(given: str, receipt: Any) -> str:
             page.fill("#key", given)

@@ -15,10 +15,11 @@ from compliance.audit.log import AuditLog
 from compliance.database import db
 from compliance.deployment import deployment
 from compliance.gate import Recorded
-from compliance.proof import tiles
+from compliance.proof import export
 from compliance.proof.merkle import leaf_hash
 from compliance.proof.note import VerifierKey, open_head, unb64
 from config import Settings
+from tests.audit.test_export import all_tiles
 from tests.conftest import Clock
 
 COUNT = 300
@@ -59,8 +60,8 @@ def test_outsiders_programs_verify_our_heads_and_proofs(client: FlaskClient, add
 
 
 def test_tiles_are_those_of_the_tree_and_do_not_change(client: FlaskClient) -> None:
-    for level, index, width in tiles.all_of(COUNT):
-        path = tiles.path(level, index, width)
+    for level, index, width in all_tiles(COUNT):
+        path = export.tile_path(level, index, width)
         answer = client.get(f"/api/v1/log/{path}")
         assert answer.status_code == 200
         assert len(answer.data) == 32 * width
@@ -87,7 +88,7 @@ def test_entries_are_read_by_auditors_alone_and_the_look_is_an_entry(app: Flask,
         for scope, status in (("check", 403), ("read", 403), ("audit", 200)):
             answer = client.get(path, headers={"Authorization": f"Bearer {keys[scope]}"})
             assert answer.status_code == status
-        bodies = tiles.unbundle(answer.data)
+        bodies = export.unbundle(answer.data)
         assert len(bodies) == 256
         hashes = client.get("/api/v1/log/tile/0/000").data
         assert b"".join(leaf_hash(body) for body in bodies) == hashes

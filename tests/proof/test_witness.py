@@ -8,15 +8,7 @@ from pathlib import Path
 import pytest
 
 from compliance.errors import LogBroken
-from compliance.proof.merkle import (
-    EMPTY_ROOT,
-    consistency_spans,
-    fold_complete,
-    grow,
-    leaf_hash,
-    prove,
-    root_of,
-)
+from compliance.proof.merkle import EMPTY_ROOT, consistency_spans, grow, leaf_hash, root_of, subtree
 from compliance.proof.note import WITNESS_KEY, Head, Signer, b64, open_note
 from compliance.proof.witness import Refused, Witness
 
@@ -28,24 +20,19 @@ class Tree:
     """A small log in memory."""
 
     def __init__(self, *bodies: bytes) -> None:
-        self.rows: list[tuple[bytes, list[bytes]]] = []
+        self.rows: list[tuple[bytes, bytes]] = []
         self.frontier: list[bytes] = []
         self.roots = [EMPTY_ROOT]
         for body in bodies:
-            self.rows.append((leaf_hash(body), list(self.frontier)))
+            self.rows.append((leaf_hash(body), b"".join(self.frontier)))
             grow(self.frontier, len(self.rows) - 1, leaf_hash(body))
             self.roots.append(root_of(self.frontier))
 
     def submission(self, old: int, size: int, signer: Signer = LOG) -> str:
         spans = consistency_spans(min(old, size), size)
-        proof = prove(
-            spans,
-            lambda wanted: {
-                (start, end): fold_complete(*self.rows[end - 1], (end - start).bit_length() - 1)
-                for start, end in wanted
-            },
-        )
-        note = signer.sign(str(Head(signer.key.name, size, self.roots[size])))
+        proof = [subtree(start, end, *self.rows[end - 1]) for start, end in spans]
+        head = str(Head(signer.key.name, size, self.roots[size]))
+        note = f"{head}\n{signer.line(head)}"
         return f"old {old}\n" + "".join(b64(step) + "\n" for step in proof) + "\n" + note
 
 
