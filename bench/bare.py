@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from flask import Flask, request
+from flask import Flask, render_template_string, request
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import event
 
@@ -34,6 +34,10 @@ def create_bare() -> Flask:
         db.session.add(row)
         db.session.commit()
         return {"id": row.id}, 201
+
+    @app.get("/page")
+    def page():  # type: ignore[no-untyped-def]
+        return render_template_string("<!doctype html><title>{{ name }}</title><h1>{{ name }}</h1>", name="Halaman")
 
     return app
 

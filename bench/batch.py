@@ -16,7 +16,7 @@ from typing import Any
 
 from bench.agency import _agency, _key
 from bench.checks import _environment
-from bench.servers import BIN, HERE, databases, gunicorn
+from bench.servers import BIN, HERE, databases, gunicorn, resident
 
 DELAY, RATE = 0.02, 50
 ROWS = int(os.environ.get("BENCH_ROWS", "2000"))
@@ -43,23 +43,23 @@ def _row(name: str, env: dict[str, str], key: str) -> str:
         taken = time.perf_counter() - begun
         worker = subprocess.Popen([BIN / "flask", "--app", "wsgi", "work", "--loop"], cwd=HERE, env=env)
         try:
-            first, resident = 0.0, list[int]()
+            first, held = 0.0, list[int]()
             while batch["state"] != "done":
                 time.sleep(0.5)
                 batch = _call(port, key, f"/{batch['id']}")
                 if batch["done"]:
                     first = first or time.perf_counter() - batch["done"] / RATE
-                    resident.append(_resident(worker.pid))
+                    held.append(resident(worker.pid))
             spent = time.perf_counter() - first
             ticks = Path(f"/proc/{worker.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[11:13]
             cpu = 1000 * sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK") / ROWS
         finally:
             worker.terminate()
             worker.wait(60)
-    over, tenth = 100 * (spent * RATE / ROWS - 1), resident[len(resident) // 10]
+    over, tenth = 100 * (spent * RATE / ROWS - 1), held[len(held) // 10]
     return (
         f"{name:<12}read and sealed in {taken:.1f} s; asked in {spent:.1f} s, overhead {over:.1f} %;"
-        f" {cpu:.1f} ms of CPU a row; memory at a tenth {tenth // 1024} MB, most {max(resident) // 1024} MB"
+        f" {cpu:.1f} ms of CPU a row; memory at a tenth {tenth} MB, most {max(held)} MB"
     )
 
 
@@ -68,9 +68,3 @@ def _call(port: int, key: str, path: str, body: bytes | None = None) -> dict[str
     request = urllib.request.Request(f"http://127.0.0.1:{port}/api/v1/batches{path}", body, headers)
     with urllib.request.urlopen(request, timeout=600) as answer:
         return dict(json.load(answer))
-
-
-def _resident(pid: int) -> int:
-    """KiB of memory that a process holds."""
-    lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))

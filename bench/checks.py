@@ -31,18 +31,22 @@ def main() -> None:
             print(_row(name, url), flush=True)
 
 
+def prepared(url: str, folder: Path) -> tuple[dict[str, str], str]:
+    """The environment of a gate with tables, a bare row's table and a client; and that client's key."""
+    env = _environment(url, folder)
+    flask(env, "db", "upgrade")
+    subprocess.run([sys.executable, "-m", "bench.bare"], cwd=HERE, env=env, check=True)
+    return env, flask(env, "client", "create", "bench", "--region", "73.09", "--scopes", "check").splitlines()[-1]
+
+
+def flask(env: dict[str, str], *words: str) -> str:
+    command = [BIN / "flask", "--app", "wsgi", *words]
+    return subprocess.run(command, cwd=HERE, env=env, check=True, capture_output=True, text=True).stdout.strip()
+
+
 def _row(name: str, url: str) -> str:
     with tempfile.TemporaryDirectory(prefix="gate-bench-") as folder:
-        env = _environment(url, Path(folder))
-        subprocess.run(
-            [BIN / "flask", "--app", "wsgi", "db", "upgrade"], cwd=HERE, env=env, check=True, capture_output=True
-        )
-        made = subprocess.run(
-            [BIN / "flask", "--app", "wsgi", "client", "create", "bench", "--region", "73.09", "--scopes", "check"],
-            cwd=HERE, env=env, check=True, capture_output=True, text=True,
-        )  # fmt: skip
-        subprocess.run([sys.executable, "-m", "bench.bare"], cwd=HERE, env=env, check=True)
-        key = made.stdout.strip().splitlines()[-1]
+        env, key = prepared(url, Path(folder))
         agency = ("--workers", "1", "--threads", "16")
         with (
             gunicorn("compliance.registry.sandbox:app", env, *agency) as agency_port,
@@ -68,10 +72,12 @@ def _measure(name: str, key: str, gate: int, bare: int) -> str:
     return f"{name:<12}{full:>10.0f}{p50:>9.1f}{p99:>9.1f}{plain:>10.0f}{bare99:>9.1f}{full / plain:>8.2f}{bad:>6}"
 
 
-def load(port: int, path: str, headers: dict[str, str], bodies: list[str], seconds: float) -> dict[str, Any]:
+def load(
+    port: int, path: str, headers: dict[str, str], bodies: list[str], seconds: float, **more: Any
+) -> dict[str, Any]:
     """One round of the load generator in a process of its own."""
     job = {"host": "127.0.0.1", "port": port, "path": path, "headers": headers, "bodies": bodies}
-    text = json.dumps(job | {"callers": CALLERS, "seconds": seconds})
+    text = json.dumps(job | {"callers": CALLERS, "seconds": seconds} | more)
     done = subprocess.run(
         [sys.executable, "-m", "bench.load"], cwd=HERE, input=text, check=True, capture_output=True, text=True
     )

@@ -6,17 +6,24 @@ Runs as a program of its own (`python -m bench.load`, a JSON job on standard inp
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import sys
 import time
+from collections.abc import Iterator
 from typing import Any
 
 
-async def _caller(host: str, port: int, next_request: Any, ends_at: float, out: list[tuple[float, int]]) -> None:
+async def _caller(
+    host: str, port: int, next_request: Any, ends_at: float, out: list[tuple[float, int]], turns: Iterator[float]
+) -> None:
     reader, writer = await asyncio.open_connection(host, port)
-    while time.perf_counter() < ends_at:
+    for begun in turns:
+        if max(begun, time.perf_counter()) >= ends_at:
+            break
+        await asyncio.sleep(begun - time.perf_counter())
         data = next_request()
-        begun = time.perf_counter()
+        begun = begun or time.perf_counter()  # late is late, whoever kept it waiting
         writer.write(data)
         head = await reader.readuntil(b"\r\n\r\n")
         status = int(head[9:12])
@@ -30,7 +37,10 @@ async def _caller(host: str, port: int, next_request: Any, ends_at: float, out: 
 
 
 async def run(job: dict[str, Any]) -> dict[str, Any]:
-    """`job`: host, port, path, headers, bodies (list of JSON texts, used in turn), callers, seconds."""
+    """`job`: host, port, path, headers, bodies (list of JSON texts, used in turn), callers, seconds.
+
+    With `rate`, requests are due so many a second, and each is timed from when it was due; without, as fast as can be.
+    """
     sent = 0
     begun = time.perf_counter()
 
@@ -44,7 +54,8 @@ async def run(job: dict[str, Any]) -> dict[str, Any]:
 
     out: list[tuple[float, int]] = []
     ends_at = begun + job["seconds"]
-    callers = [_caller(job["host"], job["port"], next_request, ends_at, out) for _ in range(job["callers"])]
+    turns = (begun + number / job["rate"] for number in itertools.count()) if "rate" in job else itertools.repeat(0.0)
+    callers = [_caller(job["host"], job["port"], next_request, ends_at, out, turns) for _ in range(job["callers"])]
     await asyncio.gather(*callers)
     return summary(out, time.perf_counter() - begun)
 

@@ -144,12 +144,12 @@ def fill(log: AuditLog, count: int) -> None:
             rows = []
             for number in range(start, min(start + 5000, count)):
                 raw = b'{"at":"2026-11-20T08:00:00Z","id":"%d","kind":"bench","text":"%s"}' % (number, b"x" * 600)
-                last = _Row(next_row(last, Draft(str(number), raw)))
+                last = Last(next_row(last, Draft(str(number), raw)))
                 rows.append(last.row)
             connection.execute(insert(audit_entry), rows)
 
 
-class _Row:
+class Last:
     """A row with attributes, as `next_row` reads it."""
 
     def __init__(self, row: dict[str, Any]) -> None:
