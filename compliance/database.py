@@ -42,12 +42,13 @@ TYPES: dict[str, Any] = {
 }
 
 
-def table(name: str, columns: str, *more: sa.schema.SchemaItem) -> sa.Table:
-    """A table of columns as `name:type`: a number is a text of so many characters, else a word of TYPES. After it
-    `!` stands for the key or a part of it, `?` may be null, `+` has an index."""
-    made: list[sa.schema.SchemaItem] = []
-    for called, _, told in (column.partition(":") for column in columns.split()):
-        kind, flags = told.rstrip("!?+"), {"primary_key": "!" in told, "nullable": "?" in told, "index": "+" in told}
-        type_ = sa.String(int(kind)) if kind.isdigit() else TYPES[kind]
-        made.append(sa.Column(called, type_, autoincrement=False, **flags))
-    return sa.Table(name, db.metadata, *made, *more)
+def table(name: str, *told: str | sa.schema.SchemaItem) -> sa.Table:
+    """A table in short. Texts hold columns as `name:type`: a number is a text of so many characters, else see TYPES;
+    then `!` stands for the key or a part of it, `?` for what may be null, `+` for an index of its own."""
+    items: list[sa.schema.SchemaItem] = [each for each in told if not isinstance(each, str)]
+    for word in " ".join(each for each in told if isinstance(each, str)).split():
+        column, _, kind = word.rstrip("!?+").partition(":")
+        of = sa.String(int(kind)) if kind.isdigit() else TYPES[kind]
+        flags = {"primary_key": "!" in word, "nullable": "?" in word, "index": "+" in word}
+        items.append(sa.Column(column, of, autoincrement=False, **flags))
+    return sa.Table(name, db.metadata, *items)
