@@ -49,6 +49,6 @@ def table(name: str, *told: str | sa.schema.SchemaItem) -> sa.Table:
     for word in " ".join(each for each in told if isinstance(each, str)).split():
         column, _, kind = word.rstrip("!?+").partition(":")
         of = sa.String(int(kind)) if kind.isdigit() else TYPES[kind]
-        flags = {"primary_key": "!" in word, "nullable": "?" in word, "index": "+" in word}
+        flags: dict[str, Any] = {"primary_key": "!" in word, "nullable": "?" in word, "index": "+" in word}
         items.append(sa.Column(column, of, autoincrement=False, **flags))
     return sa.Table(name, db.metadata, *items)
