@@ -38,7 +38,7 @@ class Moment(TypeDecorator[datetime]):
 
 TYPES: dict[str, Any] = {
     **{"moment": Moment, "day": sa.Date, "int": sa.Integer, "float": sa.Float, "bool": sa.Boolean, "json": sa.JSON},
-    **{"bytes": sa.LargeBinary, "big": sa.BigInteger, "pos": sa.BigInteger().with_variant(sa.Integer, "sqlite")},
+    **{"text": sa.Text, "bytes": sa.LargeBinary, "big": sa.BigInteger, "pos": sa.BigInteger().with_variant(sa.Integer, "sqlite")},
 }
 
 
