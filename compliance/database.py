@@ -38,17 +38,18 @@ class Moment(TypeDecorator[datetime]):
 
 TYPES: dict[str, Any] = {
     **{"moment": Moment, "day": sa.Date, "int": sa.Integer, "float": sa.Float, "bool": sa.Boolean, "json": sa.JSON},
-    **{"text": sa.Text, "bytes": sa.LargeBinary, "big": sa.BigInteger, "pos": sa.BigInteger().with_variant(sa.Integer, "sqlite")},
+    **{"text": sa.Text, "bytes": sa.LargeBinary, "big": sa.BigInteger},
+    "pos": sa.BigInteger().with_variant(sa.Integer, "sqlite"),
 }
 
 
 def table(name: str, *told: str | sa.schema.SchemaItem) -> sa.Table:
     """A table in short. Texts hold columns as `name:type`: a number is a text of so many characters, else see TYPES;
     then `!` stands for the key or a part of it, `?` for what may be null, `+` for an index of its own."""
-    items: list[sa.schema.SchemaItem] = [each for each in told if not isinstance(each, str)]
+    columns: list[sa.Column[Any]] = []
     for word in " ".join(each for each in told if isinstance(each, str)).split():
         column, _, kind = word.rstrip("!?+").partition(":")
         of = sa.String(int(kind)) if kind.isdigit() else TYPES[kind]
         flags: dict[str, Any] = {"primary_key": "!" in word, "nullable": "?" in word, "index": "+" in word}
-        items.append(sa.Column(column, of, autoincrement=False, **flags))
-    return sa.Table(name, db.metadata, *items)
+        columns.append(sa.Column(column, of, autoincrement=False, **flags))
+    return sa.Table(name, db.metadata, *columns, *(each for each in told if not isinstance(each, str)))
