@@ -30,7 +30,7 @@ def create_app(
     from flask_migrate import Migrate
     from werkzeug.middleware.proxy_fix import ProxyFix
 
-    from compliance import api, cli, projections, telemetry, web
+    from compliance import api, cli, projections, telemetry, web  # noqa: F401 (what is projected registers itself)
     from compliance.audit.log import AuditLog
     from compliance.audit.turn import engine_options
     from compliance.casework.office import CaseOffice
@@ -40,6 +40,7 @@ def create_app(
     from compliance.law.policy import Policy
     from compliance.registry.port import Turns
     from compliance.registry.sources import build
+    from compliance.registry.watchers import Brake, Outages
 
     app = Flask(__name__, static_folder=None, template_folder=None)
     app.config.update(
@@ -58,7 +59,6 @@ def create_app(
         log = AuditLog(db.engine, settings, clock, telemetry.appended)
         chosen, standby = (source, None) if source else build(settings, db.engine, clock)
         chosen = telemetry.Timed(chosen)
-        outages, brake = projections.watchers(db.engine, log, chosen, settings.registry_sentinels)
         gate = Gate(
             policy,
             chosen,
@@ -69,8 +69,8 @@ def create_app(
             timeout=settings.registry_timeout,
             cache_ttl=settings.registry_cache_ttl,
             standby=standby,
-            outages=outages,
-            brake=brake,
+            outages=Outages(db.engine, log),
+            brake=Brake(db.engine, log, chosen, settings.registry_sentinels),
         )
         app.extensions["compliance"] = Deployment(settings, policy, log, gate, clock)
     api.register(app)

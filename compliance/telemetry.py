@@ -32,7 +32,7 @@ from compliance import work
 from compliance.audit.table import audit_head
 from compliance.deployment import Deployment
 from compliance.errors import RegistryError, RegistryUnavailable
-from compliance.registry.brake import brake_states
+from compliance.registry.watchers import brake_states
 from compliance.registry.sources import breaker_state
 
 if TYPE_CHECKING:

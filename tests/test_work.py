@@ -22,8 +22,8 @@ from compliance.deployment import Deployment, deployment
 from compliance.errors import RegistryMisunderstood, RegistryUnavailable
 from compliance.gate import Asker, Officer, Question
 from compliance.law.facts import Answer, Application, Ask, Identity, Scale
-from compliance.registry.brake import brake_states
 from compliance.registry.port import Purpose
+from compliance.registry.watchers import brake_states
 from config import Settings
 from tests.conftest import Clock
 

@@ -15,7 +15,7 @@ from compliance import work
 from compliance.api.problems import CODES
 from compliance.deployment import deployment
 from compliance.errors import GateError
-from compliance.registry.brake import brake_states
+from compliance.registry.watchers import brake_states
 from compliance.registry.sources import breaker_state
 
 STYLE = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"

@@ -27,12 +27,12 @@ from compliance.errors import (
 from compliance.law import identifiers
 from compliance.law.codec import to_json
 from compliance.law.facts import Ask, Subject
-from compliance.registry.brake import brake_states
-from compliance.registry.imports import ZONE, Remarks, import_report
 from compliance.registry.mapping import unread
 from compliance.registry.port import Purpose
-from compliance.registry.reading.notes import LABEL, Kind
+from compliance.registry.reading.report import LABEL, Kind
+from compliance.registry.snapshot import ZONE, Remarks, import_report
 from compliance.registry.sources import http
+from compliance.registry.watchers import brake_states
 from compliance.registry.wire import read_document, understand
 
 registry = AppGroup("registry", help="The agency: try one question, import a report.")

@@ -17,7 +17,7 @@ from compliance.deployment import deployment
 from compliance.law.facts import Application, Programme, Scale
 from compliance.law.law import GateRule, Law
 from compliance.law.loading import Entry
-from compliance.registry import brake, outages, snapshot, sources
+from compliance.registry import snapshot, sources, watchers
 from compliance.web import fields
 from compliance.web.pages import me, page, web
 
@@ -139,12 +139,12 @@ def law() -> ResponseReturnValue:
 def agency() -> ResponseReturnValue:
     """How the agency answers."""
     running, mine = deployment(), me().regions
-    gate, gaps, c = running.gate, outages.OUTAGES, check_record.c
+    gate, gaps, c = running.gate, watchers.OUTAGES, check_record.c
     with db.engine.connect() as connection:
         seen: dict[str, Any] = {
             "outages": connection.execute(sa.select(gaps).order_by(gaps.c.since.desc()).limit(10)).all(),
             "answered": connection.scalar(sa.select(sa.func.max(c.received_at)).where(c.region.in_(mine))),
-            "brakes": brake.brake_states(connection),
+            "brakes": watchers.brake_states(connection),
             "imports": [row for row in snapshot.current_imports(connection) if row.region in ("", *mine)],
         }
     seen |= {"sentinels": running.settings.registry_sentinels, "breaker": sources.breaker_state(gate.source)}

@@ -34,8 +34,8 @@ from compliance.law.facts import (
     Scale,
     Subject,
 )
-from compliance.registry.brake import RECENT, SIGHTINGS, at_least
 from compliance.registry.port import AT_ONCE, HERD, Purpose, Turns, aside
+from compliance.registry.watchers import RECENT, SIGHTINGS, at_least
 from config import Settings
 from tests.conftest import Clock
 

@@ -17,8 +17,8 @@ from compliance.deployment import Deployment, deployment
 from compliance.errors import RegistryMisunderstood, RegistryUnavailable
 from compliance.gate import Asker, Question
 from compliance.law.facts import Answer, Application, Ask, Identity, Scale
-from compliance.registry.outages import FAILURES, OUTAGES, SHOWN, Outages, record_outage
 from compliance.registry.port import SPARED, Purpose
+from compliance.registry.watchers import FAILURES, OUTAGES, SHOWN, Outages, record_outage
 from config import Settings
 from tests.conftest import Clock
 

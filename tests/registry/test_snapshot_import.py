@@ -276,7 +276,7 @@ def test_the_projection_may_be_rebuilt_and_old_rows_are_swept(
     assert rows(engine) == 2
     with engine.begin() as connection:
         connection.execute(IMPORTS.delete())
-    from compliance.registry.imports import record_import
+    from compliance.registry.snapshot import record_import
 
     with engine.begin() as connection:
         stored = connection.execute(select(audit_entry).order_by(audit_entry.c.pos.desc())).all()

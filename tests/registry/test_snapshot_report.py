@@ -17,8 +17,7 @@ from hypothesis import strategies as st
 
 from compliance.errors import ImportRefused
 from compliance.registry.reading import sheets
-from compliance.registry.reading.notes import TEXTS, Kind, Note, shown
-from compliance.registry.reading.report import Line, Report
+from compliance.registry.reading.report import TEXTS, Kind, Line, Note, Report, shown
 from tests.conftest import SAMPLES
 
 TODAY = date(2026, 11, 21)

@@ -1,25 +1,36 @@
-"""A whole report, line by line: each line becomes a member or a reason why not, with every doubt said aloud."""
+"""A whole report, line by line: each line becomes a member or a reason why not, with every doubt said aloud.
+
+What is said of a line stands in notes.toml, in Indonesian and English, by what became of the line.
+"""
 
 import re
+import tomllib
+from collections import namedtuple
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date
+from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from compliance.errors import ImportRefused
+from compliance.law.facts import Programme
 from compliance.registry.reading import values
-from compliance.registry.reading.notes import Member, Note, shown
 from compliance.registry.reading.sheets import HEAD, Row, sheets
 from compliance.registry.reading.values import Cell, Unclear
 
+Kind = StrEnum("Kind", "TAKEN CORRECTED DOUBTED REFUSED PASSED")  # CORRECTED and DOUBTED lines are taken
+SAID = ("diambil/taken", "diperbaiki/corrected", "diragukan/doubted", "ditolak/refused", "dilewati/read past")
+LABEL = dict(zip(Kind, SAID, strict=True))
+_WORDS: dict[str, dict[str, list[str]]] = tomllib.loads(Path(__file__).with_name("notes.toml").read_text("utf-8"))
+TEXTS = {code: texts for remarks in _WORDS.values() for code, texts in remarks.items()}
+KINDS = {code: Kind(kind) for kind, remarks in _WORDS.items() for code in remarks}
 MEANING = {written: fact for fact, names in values.NOTATIONS["columns"].items() for written in names.split()}
-LEAST_COLUMNS = 3
-LABEL = re.compile(r"\b(PERIODE|BULAN LAPORAN|PER[ -]?(?:TANGGAL|TGL)|POSISI|KEADAAN)\b\.?(?:\s*:)?", re.IGNORECASE)
+LEAST_COLUMNS = LEAST_FACTS = 3  # of a header; of a line without NPP that is no signature or remark
+TITLE = re.compile(r"\b(PERIODE|BULAN LAPORAN|PER[ -]?(?:TANGGAL|TGL)|POSISI|KEADAAN)\b\.?(?:\s*:)?", re.IGNORECASE)
 UNTIL = re.compile(r"\bS[/.]?D\.?(?=\s|\d)|\bSAMPAI(?: DENGAN)?\b|\s[-–]\s", re.IGNORECASE)
 TOTAL = re.compile(r"(GRAND |SUB[ -]?)?(TOTAL|JUMLAH)( \w+){0,3}\s*[:=]?", re.IGNORECASE)
-LEAST_FACTS = 3  # a line without NPP that states fewer is a signature or a remark
 # Facts without which a line is not taken when they cannot be read: wrongly "active" would be a wrong yes.
 NEEDED = ("npp", "divisi", "stated_active", "inactive_since")
 READERS: dict[str, Callable[[Cell], Any]] = {
@@ -29,20 +40,90 @@ READERS: dict[str, Callable[[Cell], Any]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Total:
+class Note(NamedTuple):
+    """One remark on one line (`place` "" is the whole file)."""
+
+    place: str
+    code: str
+    words: dict[str, str] = {}  # noqa: RUF012 (nobody writes to it)
+
+    @property
+    def kind(self) -> Kind:
+        return KINDS[self.code]
+
+    def __str__(self) -> str:
+        """Indonesian | English. Never begins with a cell's text, so that no spreadsheet takes it for a formula."""
+        texts = " | ".join(text.format_map(self.words) for text in TEXTS[self.code] if text)
+        return f"{f'baris {self.place}' if self.place else 'berkas'} · {LABEL[self.kind]} · {texts}"
+
+
+def shown(cell: object) -> str:
+    """A cell fit to be printed: one line, no control characters, at most 40 characters, no formula."""
+    written = values.text(cell)[:40] or "(kosong)"
+    return f"'{written}" if written[0] in "=+-@" else written
+
+
+_Facts = namedtuple(
+    "_Facts",
+    "place facts_of npp divisi name nib npwp stated_active inactive_since programmes workers since pension_since "
+    "paid_through",
+)
+
+
+class Member(_Facts):
+    """One account. Months are their first day; None is unknown. `facts_of` is the day of the report."""
+
+    __slots__ = ()
+
+    @property
+    def active(self) -> bool:
+        """A month of leaving that is yet to come has not ended the membership; the status word may have."""
+        left = self.inactive_since is not None and self.inactive_since <= self.facts_of
+        return not left and self.stated_active is not False
+
+    def __str__(self) -> str:
+        number = f"{self.npp}/{self.divisi}" if self.divisi else self.npp
+        programmes = "+".join(word for word in Programme if word in self.programmes) if self.programmes else "?"
+        status, workers = "AKTIF" if self.active else "NONAKTIF", "?" if self.workers is None else self.workers
+        return f"NPP {number} {status} {programmes} TK {workers} BLTH {_month(self.paid_through)}"
+
+    def doubts(self) -> Iterator[Note]:
+        """Every contradiction inside the line."""
+        since, left, paid = self.since, self.inactive_since, self.paid_through
+        months = {"KEPS_AWAL": since, "KEPS_JP": self.pension_since, "BLTH_NA": left, "BLTH_AKHIR": paid}
+        for column, value in months.items():
+            words = {"column": column, "given": _month(value)}
+            if value and value > self.facts_of:
+                yield Note(self.place, "not_yet" if column == "BLTH_NA" and self.active else "future", words)
+            if value and since and value < since:
+                yield Note(self.place, "order", words | {"than": f"KEPS_AWAL {_month(since)}"})
+        if left and paid and paid > left:
+            words = {"column": "BLTH_NA", "given": _month(left), "than": f"BLTH_AKHIR {_month(paid)}"}
+            yield Note(self.place, "order", words)
+        if self.pension_since and self.programmes and Programme.JP not in self.programmes:
+            yield Note(self.place, "pension")
+        if self.workers and not self.active:
+            yield Note(self.place, "workers_inactive", {"given": str(self.workers)})
+        if self.stated_active and not self.active:
+            yield Note(self.place, "status_differs")
+
+
+def _month(value: date | None) -> str:
+    return f"{value:%Y-%m}" if value else "?"
+
+
+class Total(NamedTuple):
     """A total line: what it says, and what the lines before it come to, in all and since the last such line."""
 
     stated: int
-    sums: tuple[int, int] = (0, 0)
+    sums: tuple[int, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """One line as read; `done` is how much of the file is behind, 0 to 1."""
 
     place: str
-    notes: tuple[Note, ...] = ()
+    notes: tuple[Note, ...]
     member: Member | None = None
     total: Total | None = None
     done: float = 0.0
@@ -58,7 +139,7 @@ class Heading:
 
     def read(self, cells: tuple[Cell, ...]) -> None:
         """Take one more title line."""
-        _, *parts = LABEL.split("  ".join(filter(None, map(values.text, cells))))
+        _, *parts = TITLE.split("  ".join(filter(None, map(values.text, cells))))
         for label, said in zip(map(str.upper, parts[::2]), parts[1::2], strict=True):
             words = UNTIL.split(said.strip(" :.,;()"))[-1].strip(" :.,;()").split(" ")
             day = None
@@ -93,11 +174,11 @@ class Report:
         """Every line that is not blank. Raises ImportRefused when the file holds no report."""
         found = False
         for name, rows in sheets(self._path, lambda cells: len(columns(cells))):
-            before = found
+            empty = True
             for line in self._sheet(rows, ragged=not name):
-                found = before = True
+                found, empty = True, False
                 yield line
-            if not before and name:
+            if empty and name:
                 yield Line(name, (Note(name[:28], "sheet", {"given": shown(name)}),))
         if not found:
             raise ImportRefused(f"{self._path.name}: no header found; a report has at least NPP and two known columns")
@@ -106,17 +187,16 @@ class Report:
         """The lines below the header; nothing at all if the sheet has none. `ragged`: a short row was cut off."""
         heading, table = Heading(), None
         for number, row in enumerate(rows):
-            if table and (line := table.read(row)):
+            if table and (line := table.read(row, self._sums)):
                 if line.member:
                     workers, paid = line.member.workers or 0, line.member.paid_through
                     self._sums = self._sums[0] + workers, self._sums[1] + workers
                     self.newest = max(self.newest, paid) if paid and paid <= self._today else self.newest
                 if line.total:
-                    line = replace(line, total=replace(line.total, sums=self._sums))
                     self._sums = self._sums[0], 0
                 yield line
             elif not table and (found := columns(row.cells)):
-                table = Table(row.cells, found, ragged, self._adopt(heading))
+                table = _Table(row.cells, found, ragged, self._adopt(heading))
                 notes = [Note(row.place, "title", {"given": shown(said)}) for said in heading.unclear]
                 if heading.period and heading.dated and heading.period > heading.dated:
                     notes.append(Note(row.place, "period_after"))
@@ -136,7 +216,7 @@ class Report:
         return known.dated or self._today
 
 
-class Table:
+class _Table:
     """Reads the lines below one header."""
 
     def __init__(self, header: tuple[Cell, ...], found: dict[str, list[int]], ragged: bool, facts_of: date) -> None:
@@ -145,38 +225,25 @@ class Table:
         self._least = max(map(max, found.values())) + 1 if ragged else 0
         self._found, self._facts_of = found, facts_of
 
-    def read(self, row: Row) -> Line | None:
+    def read(self, row: Row, sums: tuple[int, int]) -> Line | None:
         """The line, or None when it is blank."""
         texts = [values.text(cell) for cell in row.cells]
         if not any(texts):
             return None
-        said = {
-            fact: next((texts[i] for i in at if i < len(texts) and texts[i]), "") for fact, at in self._found.items()
-        }
+        said = {}
+        for fact, indexes in self._found.items():
+            said[fact] = next((texts[index] for index in indexes if index < len(texts) and texts[index]), "")
+        member, total, notes = None, None, list[Note]()
         label = next((text for text in texts if TOTAL.fullmatch(text)), None)
         if label and said["npp"] in ("", label):
             with suppress(Unclear):
-                if (stated := self._value(row, "workers", [])) is not None:
-                    return Line(row.place, total=Total(stated), done=row.done)
-            return Line(row.place, done=row.done)
-        if why := self._no_member(row.cells, texts, said):
-            return Line(row.place, (Note(row.place, why),), done=row.done)
-        facts: dict[str, Any] = {}
-        notes: list[Note] = []
-        for fact in READERS:
-            try:
-                facts[fact] = self._value(row, fact, notes)
-            except Unclear as error:
-                words = {"column": self._names[self._found[fact][0]], "given": shown(str(error))}
-                if fact in NEEDED:
-                    return Line(row.place, (Note(row.place, "bad", words),), done=row.done)
-                notes.append(Note(row.place, "unclear", words))
-                facts[fact] = None
-            if not facts["npp"]:
-                return Line(row.place, (Note(row.place, "no_npp"),), done=row.done)
-        member = Member(row.place, self._facts_of, **facts)
-        taken = Note(row.place, "taken", {"facts": str(member)})
-        return Line(row.place, (taken, *notes, *member.doubts()), member, done=row.done)
+                stated = self._value(row, "workers", [])
+                total = None if stated is None else Total(stated, sums)
+        elif why := self._no_member(row.cells, texts, said):
+            notes = [Note(row.place, why)]
+        else:
+            member = self._member(row, notes)
+        return Line(row.place, tuple(notes), member, total, row.done)
 
     def _no_member(self, cells: tuple[Cell, ...], texts: list[str], said: dict[str, str]) -> str:
         """Why a line is no member's, if so."""
@@ -189,26 +256,41 @@ class Table:
             return "no_npp" if sum(map(bool, said.values())) >= LEAST_FACTS else "footer"
         return "long" if any(texts[self._width :]) else "short" if len(texts) < self._least else ""
 
+    def _member(self, row: Row, notes: list[Note]) -> Member | None:
+        facts: dict[str, Any] = {}
+        for fact in READERS:
+            try:
+                facts[fact] = self._value(row, fact, notes)
+            except Unclear as error:
+                words = {"column": self._names[self._found[fact][0]], "given": shown(str(error))}
+                if fact in NEEDED:
+                    notes[:] = [Note(row.place, "bad", words)]
+                    return None
+                notes.append(Note(row.place, "unclear", words))
+                facts[fact] = None
+            if not facts["npp"]:
+                notes[:] = [Note(row.place, "no_npp")]
+                return None
+        member = Member(row.place, self._facts_of, **facts)
+        notes[:] = [Note(row.place, "taken", {"facts": str(member)}), *notes, *member.doubts()]
+        return member
+
     def _value(self, row: Row, fact: str, notes: list[Note]) -> Any:
         """The first of the fact's columns that is filled. Notes what was rewritten, and when two columns differ."""
         given = [row.cells[index] for index in self._found.get(fact, ()) if index < len(row.cells)]
         read = [(cell, value) for cell in given if (value := READERS[fact](cell)) is not None]
         if not read:
             return None
-        cell, value = read[0]
+        (cell, value), *others = read
         words = {"column": self._names[self._found[fact][0]]}
-        if any(other != value for _, other in read[1:]):
+        if any(other != value for _, other in others):
             notes.append(Note(row.place, "two_columns", words | {"read": shown(cell)}))
-        if _rewritten(fact, cell, value):
-            given_as = shown(cell) if isinstance(cell, str) else f"{shown(cell)} (angka/number)"
+        is_text = isinstance(cell, str)
+        if fact in ("npp", "divisi", "nib", "npwp"):  # text as number, or lost zeros; a written NIB or NPWP has points
+            rewritten = not is_text or (fact in ("npp", "divisi") and values.text(cell).upper() != value)
+        else:
+            rewritten = fact == "workers" and is_text and values.text(cell) != str(value)
+        if rewritten:
+            given_as = shown(cell) if is_text else f"{shown(cell)} (angka/number)"
             notes.append(Note(row.place, "rewritten", words | {"given": given_as, "read": shown(value)}))
         return value
-
-
-def _rewritten(fact: str, cell: Cell, value: object) -> bool:
-    """Whether a number was repaired: text as number, number as text, separators, lost zeros."""
-    if fact in ("npp", "divisi"):
-        return not isinstance(cell, str) or values.text(cell).upper() != value
-    if fact in ("nib", "npwp"):
-        return not isinstance(cell, str)
-    return fact == "workers" and isinstance(cell, str) and values.text(cell) != str(value)

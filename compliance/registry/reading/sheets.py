@@ -7,9 +7,9 @@ import itertools
 import re
 import zipfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import openpyxl
 
@@ -21,21 +21,16 @@ MOST_ROWS, MOST_CELLS = 1_048_576, 30_000_000  # cells to the left of a written 
 LONGEST_RECORD = 5  # lines; more is a quotation mark that nobody closed
 BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 HEAD = 60  # rows among which a header is looked for
-NOT_TABLES = {
-    b"\xd0\xcf\x11\xe0": "an old or password-protected Excel file",
-    b"%PDF": "a PDF",
-    b"<": "a web page or XML file",
-    b"{": "a JSON file",
-}
+NOT_TABLES = {b"%PDF": "a PDF", b"<": "a web page or XML file", b"{": "a JSON file"}
+NOT_TABLES[b"\xd0\xcf\x11\xe0"] = "an old or password-protected Excel file"
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """`place` is how a person finds it: the line number, after the sheet's name when there are sheets."""
 
     place: str
     cells: tuple[Cell, ...]
-    done: float = 0.0  # how much of the file has been read, 0 to 1
+    done: float  # how much of the file has been read, 0 to 1
 
 
 def sheets(path: Path, known: Callable[[tuple[Cell, ...]], int]) -> Iterator[tuple[str, Iterator[Row]]]:
@@ -100,26 +95,28 @@ def _records(path: Path, encoding: str, delimiter: str) -> Iterator[Row]:
             raise ImportRefused(f"{path.name} is no text in UTF-8, UTF-16 or Windows-1252") from error
 
 
-def _workbook(path: Path) -> Iterator[tuple[str, Iterator[Row]]]:
-    """openpyxl meets hostile files with every kind of error; each of them means that this file cannot be read."""
+@contextmanager
+def _readable(what: str) -> Iterator[None]:
+    """openpyxl meets hostile files with every kind of error; each of them means that this cannot be read."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            unpacked = sum(entry.file_size for entry in archive.infolist())
-        if unpacked > min(MOST_UNPACKED, MOST_RATIO * path.stat().st_size):
-            most = f"{MOST_UNPACKED:,}, and {MOST_RATIO} times its size"
-            raise ImportRefused(f"{path.name} unfolds to {unpacked:,} bytes; allowed are {most}")
-        file = path.open("rb")  # openpyxl leaves its own open when a workbook is damaged
+        yield
     except ImportRefused:
         raise
     except Exception as error:
-        raise ImportRefused(f"{path.name} is no XLSX workbook that can be read") from error
-    with file:
-        try:
+        raise ImportRefused(f"{what} ({type(error).__name__})") from error
+
+
+def _workbook(path: Path) -> Iterator[tuple[str, Iterator[Row]]]:
+    with path.open("rb") as file:  # openpyxl leaves its own open when a workbook is damaged
+        with _readable(f"{path.name} is no XLSX workbook that can be read"):
+            with zipfile.ZipFile(file) as archive:
+                unpacked = sum(entry.file_size for entry in archive.infolist())
+            if unpacked > min(MOST_UNPACKED, MOST_RATIO * path.stat().st_size):
+                most = f"{MOST_UNPACKED:,}, and {MOST_RATIO} times its size"
+                raise ImportRefused(f"{path.name} unfolds to {unpacked:,} bytes; allowed are {most}")
             results = openpyxl.load_workbook(file, read_only=True, data_only=True)
             formulas = openpyxl.load_workbook(file, read_only=True, data_only=False)
             pairs = [(sheet, formulas[sheet.title]) for sheet in results.worksheets if sheet.sheet_state == "visible"]
-        except Exception as error:
-            raise ImportRefused(f"{path.name} is no XLSX workbook that can be read") from error
         for sheet, written in pairs:
             yield sheet.title, _sheet_rows(path, sheet, written)
 
@@ -127,7 +124,7 @@ def _workbook(path: Path) -> Iterator[tuple[str, Iterator[Row]]]:
 def _sheet_rows(path: Path, sheet: Any, written: Any) -> Iterator[Row]:
     """A formula's stored result is what the branch saw; without one the cell says nothing, which is not a blank."""
     total, unfolded = max(sheet.max_row or 1, 1), 0
-    try:
+    with _readable(f"sheet {sheet.title}: cannot be read"):
         with zipfile.ZipFile(path) as archive:
             has_formulas = re.search(rb"[<:]f[ />]", archive.read(sheet._worksheet_path))
         for each in (sheet, written):
@@ -143,7 +140,3 @@ def _sheet_rows(path: Path, sheet: Any, written: Any) -> Iterator[Row]:
                 both = zip(cells, typed, strict=False)
                 cells = tuple("#FORMULA" if cell is None and str(put).startswith("=") else cell for cell, put in both)
             yield Row(f"{sheet.title[:28]}!{number}", cells, min(number / total, 1.0))
-    except ImportRefused:
-        raise
-    except Exception as error:
-        raise ImportRefused(f"sheet {sheet.title}: cannot be read ({type(error).__name__})") from error

@@ -7,8 +7,9 @@ import re
 import tomllib
 import unicodedata
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import date, datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 from compliance.errors import BadIdentifier
@@ -52,8 +53,7 @@ def text(cell: object) -> str:
 
 def name(cell: Cell) -> str | None:
     """At most 200 characters; a spreadsheet's error value is unclear."""
-    written = text(cell)
-    if written.startswith("#"):
+    if (written := text(cell)).startswith("#"):
         raise Unclear(written)
     return written[:200] or None
 
@@ -70,7 +70,6 @@ def day(cell: Cell) -> date | None:
     written = CLOCK.sub("", text(cell).upper())
     if not written.strip("0-/. "):
         return None
-    parts = " ".join(MONTHS.get(part, part) for part in re.findall(r"[A-Z]+|[0-9]+", written))
     if re.search(r"^-|[^0-9A-Z\-/., '’_]", written):
         raise Unclear(written)
     serial = re.fullmatch(r"([0-9]{5})(\.[0-9]+)?", written)
@@ -78,18 +77,13 @@ def day(cell: Cell) -> date | None:
         if not isinstance(cell, str) and int(written[1:5]) in YEARS:  # 42012: April 2012, and Excel ate the zero?
             raise Unclear(written)
         return SERIAL_ZERO + timedelta(days=int(serial[1]))
-    for notation in DATES:
-        if (found := notation.fullmatch(parts)) and (read := _date(**found.groupdict("1"))):
-            return read
+    parts = " ".join(MONTHS.get(part, part) for part in re.findall(r"[A-Z]+|[0-9]+", written))
+    for found in filter(None, (notation.fullmatch(parts) for notation in DATES)):
+        year = int(found["y"]) + (0 if len(found["y"]) > 2 else 2000 if int(found["y"]) < 70 else 1900)
+        with suppress(ValueError):
+            if year in YEARS:
+                return date(year, int(found["m"]), int(found.groupdict().get("d", 1)))
     raise Unclear(written)
-
-
-def _date(y: str, m: str, d: str = "1") -> date | None:
-    year = int(y) + (0 if len(y) > 2 else 2000 if int(y) < 70 else 1900)
-    try:
-        return date(year, int(m), int(d)) if year in YEARS else None
-    except ValueError:
-        return None
 
 
 def count(cell: Cell) -> int | None:
@@ -97,10 +91,9 @@ def count(cell: Cell) -> int | None:
     if not (written := text(cell)):
         return None
     found = re.fullmatch(r"([0-9]{1,9})([.,]0{1,2})?", written)
+    number = int(found[1]) if found else -1
     if isinstance(cell, str) and re.fullmatch(r"[0-9]{1,3}([. ,][0-9]{3})+", written):
         number = int(re.sub(r"[. ,]", "", written))
-    else:
-        number = int(found[1]) if found else -1
     if isinstance(cell, (bool, date)) or not 0 <= number <= MOST_WORKERS:
         raise Unclear(written)
     return number
@@ -121,29 +114,13 @@ def programmes(cell: Cell) -> frozenset[Programme] | None:
     return listed or package
 
 
-def npp(cell: Cell) -> str | None:
-    """Registration number, upper case. Dots, dashes and spaces are dropped; a fraction or 2,1E+07 is unclear."""
-    return _number(cell, identifiers.npp)
-
-
-def nib(cell: Cell) -> str | None:
-    """13 digits; Excel drops the leading zero of a number."""
-    return _number(cell, identifiers.nib, 13, range(10**11, 10**13))
-
-
-def npwp(cell: Cell) -> str | None:
-    """Canonical 16 digits. A number cell has lost its leading zeros; one of 16 digits has lost its last digit."""
-    found = _number(cell, identifiers.npwp, 16, range(10**11, 10**15))
-    return found if found and found.strip("0") else None
-
-
-def _number(cell: Cell, check: Callable[[str], str], width: int = 0, numbers: range | None = None) -> str | None:
-    """`numbers`: what a number cell may hold, filled up with zeros to `width`."""
+def _number(check: Callable[[str], str], width: int, numbers: range | None, cell: Cell) -> str | None:
+    """`numbers`: what a number cell may hold, filled up with zeros to `width`. Dots, dashes and spaces are dropped."""
     written = text(cell)
     damaged = re.search(r"[0-9][.,][0-9]+E\+?[0-9]+$", written.upper())
     if damaged or isinstance(cell, (bool, date)) or (isinstance(cell, float) and not cell.is_integer()):
         raise Unclear(written)
-    if not written.strip("0-. "):
+    if not written.strip("0-./ "):
         return None
     if numbers and isinstance(cell, (int, float)):
         if int(cell) not in numbers:
@@ -153,6 +130,12 @@ def _number(cell: Cell, check: Callable[[str], str], width: int = 0, numbers: ra
         return check(re.sub(r"[-. /]", "", written))
     except BadIdentifier as error:
         raise Unclear(written) from error
+
+
+# Excel drops the leading zeros of a number, and the last digit of one of 16.
+npp = partial(_number, identifiers.npp, 0, None)
+nib = partial(_number, identifiers.nib, 13, range(10**11, 10**13))
+npwp = partial(_number, identifiers.npwp, 16, range(10**11, 10**15))
 
 
 def divisi(cell: Cell) -> str | None:
