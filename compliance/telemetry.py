@@ -32,8 +32,8 @@ from compliance import work
 from compliance.audit.table import audit_head
 from compliance.deployment import Deployment
 from compliance.errors import RegistryError, RegistryUnavailable
-from compliance.registry.watchers import brake_states
 from compliance.registry.sources import breaker_state
+from compliance.registry.watchers import brake_states
 
 if TYPE_CHECKING:
     from compliance.law.facts import Answer, Ask
@@ -166,7 +166,7 @@ def register(app: Flask, here: Deployment) -> None:
         took = time.monotonic() - g.get("began", time.monotonic())
         REQUESTS.labels(request.method if request.method in METHODS else "other", route, response.status_code).inc()
         SECONDS.labels(route).observe(took)
-        who = g.caller.client.id if "caller" in g else None
+        who = g.client.id if "client" in g else None
         log.info(
             "request",
             method=request.method,

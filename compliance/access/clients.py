@@ -1,37 +1,36 @@
 """API clients: who they are, what their keys open, and the changes made to them.
 
 A change is an entry of the log first; `access_client` is a projection of those entries. Keys and OSS passwords are in
-tables of their own, which no entry holds. A key is shown once; of its 256 random bits only the SHA-256 is kept.
+tables of their own, which no entry holds. A key is shown once; of its 256 random bits only the SHA-256 is kept. A
+password of OSS must be readable to compute its tokens: it is kept sealed with a key made from SECRET_KEY.
 """
 
+import base64
 import hashlib
 import hmac
+import ipaddress
 import secrets
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from enum import StrEnum
-from ipaddress import ip_address, ip_network
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
+from cryptography.fernet import Fernet
 from sqlalchemy.dialects.postgresql import insert
 from ulid import ULID
 
 from compliance.audit.entry import Entry
 from compliance.audit.projection import projects
-from compliance.database import Moment, db
+from compliance.database import db, table
 from compliance.deployment import deployment
 from compliance.errors import BadInput, FieldError
-from compliance.gate import Log
+from compliance.gate import Asker, Log
 
-PREFIX = "cg"
-
-
-class Scope(StrEnum):
-    CHECK = "check"
-    READ = "read"
-    AUDIT = "audit"
+JAKARTA, PREFIX = ZoneInfo("Asia/Jakarta"), "cg"
+Scope = StrEnum("Scope", ["CHECK", "READ", "AUDIT"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +43,15 @@ class Client:
     id: str
     name: str
     regions: tuple[str, ...]
-    scopes: frozenset[Scope]
+    scopes: frozenset[str]
     created_at: datetime
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
     addresses: tuple[str, ...] = ()
+
+    @property
+    def asker(self) -> Asker:
+        return Asker("client", self.id)
 
     def alive(self, now: datetime) -> bool:
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
@@ -56,35 +59,21 @@ class Client:
     def may_call_from(self, address: str) -> bool:
         """An address that is none is let in only where any address is."""
         try:
-            given = ip_address(address)
+            given = ipaddress.ip_address(address)
         except ValueError:
             return not self.addresses
         given = getattr(given, "ipv4_mapped", None) or given
-        return not self.addresses or any(given in ip_network(network) for network in self.addresses)
+        return not self.addresses or any(given in ipaddress.ip_network(network) for network in self.addresses)
 
 
-CLIENT = sa.Table(  # projection of `access.client_*`; `position` is the log position of the last entry applied
-    "access_client",
-    db.metadata,
-    sa.Column("id", sa.String(26), primary_key=True),
-    sa.Column("name", sa.String(200), nullable=False),
-    sa.Column("regions", sa.JSON, nullable=False),
-    sa.Column("scopes", sa.JSON, nullable=False),
-    sa.Column("created_at", Moment, nullable=False),
-    sa.Column("expires_at", Moment),
-    sa.Column("revoked_at", Moment),
-    sa.Column("addresses", sa.JSON, nullable=False, server_default="[]"),
-    sa.Column("position", sa.BigInteger, nullable=False),
-)
-KEY = sa.Table(  # what proves a client; several during a rotation. `ends_at` None: as long as the client lives
-    "access_client_key",
-    db.metadata,
-    sa.Column("id", sa.String(26), primary_key=True),
-    sa.Column("client_id", sa.String(26), nullable=False, index=True),
-    sa.Column("digest", sa.LargeBinary(32), nullable=False),
-    sa.Column("ends_at", Moment),
-)
-BY_KEY = sa.select(CLIENT, KEY.c.digest, KEY.c.ends_at).where(
+# Projection of `access.client_*`; `position` is the log position of the last entry applied.
+_client_columns = "id:26! name:200 regions:json scopes:json created_at:moment expires_at:moment? revoked_at:moment?"
+CLIENT = table("access_client", _client_columns, "addresses:json position:big")
+# What proves a client; several during a rotation. `ends_at` None: as long as the client lives.
+KEY = table("access_client_key", "id:26! client_id:26+ digest:bytes ends_at:moment?")
+# The user and sealed password that OSS has for calls to a client's office.
+OSS = table("access_client_oss", "client_id:26! username:200 sealed_password:text")
+_by_key = sa.select(CLIENT, KEY.c.digest, KEY.c.ends_at).where(
     KEY.c.client_id == CLIENT.c.id, KEY.c.id == sa.bindparam("key_id")
 )
 
@@ -102,11 +91,22 @@ class Clients:
         if prefix != PREFIX or not key_id.isalnum() or not secret:
             return None
         with deployment().log.turns.reading.connect() as connection:
-            row = connection.execute(BY_KEY, {"key_id": key_id}).one_or_none()
+            row = connection.execute(_by_key, {"key_id": key_id}).one_or_none()
         if row is None or not hmac.compare_digest(row.digest, hashlib.sha256(secret.encode()).digest()):
             return None
         client, now = _client(row), self._clock()
         return client if client.alive(now) and (row.ends_at is None or now < row.ends_at) else None
+
+    def by_oss_token(self, token: str, nib: str) -> Client | None:
+        """The living client for whom OSS made this: SHA1(user + password + NIB + today's day in Jakarta)."""
+        now, found = self._clock(), None
+        given, day = token.strip().lower().encode(), f"{now.astimezone(JAKARTA):%Y%m%d}"
+        for row in db.session.execute(sa.select(OSS)):
+            password = _box().decrypt(row.sealed_password.encode()).decode()
+            expected = hashlib.sha1(f"{row.username}{password}{nib}{day}".encode(), usedforsecurity=False)
+            if hmac.compare_digest(expected.hexdigest().encode(), given):
+                found = self.get(row.client_id)
+        return found if found and found.alive(now) else None
 
     def get(self, client_id: str) -> Client | None:
         row = db.session.execute(sa.select(CLIENT).where(CLIENT.c.id == client_id)).one_or_none()
@@ -115,6 +115,12 @@ class Clients:
     def all(self) -> list[Client]:
         """Every client that ever was, oldest first."""
         return [_client(row) for row in db.session.execute(sa.select(CLIENT).order_by(CLIENT.c.id))]
+
+    def keys(self, client: Client) -> list[tuple[datetime, datetime | None]]:
+        """When each key that still holds was made, and when it ends (None: with the client); oldest first."""
+        mine = sa.select(KEY.c.id, KEY.c.ends_at).where(KEY.c.client_id == client.id).order_by(KEY.c.id)
+        rows, now = db.session.execute(mine), self._clock()
+        return [(ULID.from_str(key).datetime, ends) for key, ends in rows if ends is None or ends > now]
 
     def create(
         self,
@@ -127,31 +133,19 @@ class Clients:
         addresses: Iterable[str] = (),
     ) -> tuple[Client, str]:
         """Add a client; the text is its key, which is never shown again. Raises BadInput, LogUnavailable."""
-        name, regions, named = name.strip(), tuple(dict.fromkeys(regions)), {scope.strip() for scope in scopes}
-        if not 1 <= len(name) <= 200 or not name.isprintable():
-            raise BadInput(FieldError("/name", "must be 1 to 200 printable characters, e.g. SiCantik Maros"))
-        if not regions:
-            raise BadInput(FieldError("/regions", "must name at least one region, e.g. 73.09"))
-        if not named or not named <= set(Scope):
-            raise BadInput(FieldError("/scopes", f"must be some of {', '.join(Scope)}, e.g. check,read"))
-        networks, now = _networks(addresses), self._clock()
-        client = Client(
-            str(ULID()), name, regions, frozenset(map(Scope, named)), now, expires_at, addresses=tuple(networks)
-        )
-        facts = {"ends": expires_at.isoformat() if expires_at else None, "addresses": networks}
-        self._record("created", client, by, name=name, regions=list(regions), scopes=sorted(named), **facts)
-        return client, self._new_key(client)
-
-    def keys(self, client: Client) -> list[tuple[datetime, datetime | None]]:
-        """When each key that still holds was made, and when it ends (None: with the client); oldest first."""
-        mine = sa.select(KEY.c.id, KEY.c.ends_at).where(KEY.c.client_id == client.id).order_by(KEY.c.id)
-        rows, now = db.session.execute(mine), self._clock()
-        return [(ULID.from_str(key).datetime, ends) for key, ends in rows if ends is None or ends > now]
+        name, regions, named = name.strip(), tuple(dict.fromkeys(regions)), frozenset(map(str.strip, scopes))
+        fits, rule = 1 <= len(name) <= 200 and name.isprintable(), "must be 1 to 200 printable characters"
+        _must(fits, "/name", f"{rule}, e.g. SiCantik Maros")
+        _must(bool(regions), "/regions", "must name at least one region, e.g. 73.09")
+        _must(bool(named) and named <= set(Scope), "/scopes", f"must be some of {', '.join(Scope)}, e.g. check,read")
+        told = _limits(expires_at, addresses)
+        made = Client(str(ULID()), name, regions, named, self._clock(), expires_at, None, tuple(told["addresses"]))
+        self._record("created", made, by, name=name, regions=list(regions), scopes=sorted(named), **told)
+        return made, self._new_key(made)
 
     def limit(self, client: Client, by: str, expires_at: datetime | None, addresses: Iterable[str]) -> None:
         """Change until when and from which addresses a client may call. Raises BadInput, LogUnavailable."""
-        ends = expires_at.isoformat() if expires_at else None
-        self._record("limited", client, by, ends=ends, addresses=_networks(addresses))
+        self._record("limited", client, by, **_limits(expires_at, addresses))
 
     def revoke(self, client: Client, by: str) -> None:
         """End a client and all its keys, at once and for good."""
@@ -163,11 +157,19 @@ class Clients:
         """A new key; the old ones hold for `grace` more. The text is the key, never shown again."""
         ends_at = self._clock() + grace
         self._record("key_rotated", client, by, old_keys_end_at=ends_at.isoformat())
-        old = sa.update(KEY).where(
-            KEY.c.client_id == client.id, sa.or_(KEY.c.ends_at.is_(None), KEY.c.ends_at > ends_at)
-        )
-        db.session.execute(old.values(ends_at=ends_at))
+        longer = sa.or_(KEY.c.ends_at.is_(None), KEY.c.ends_at > ends_at)
+        db.session.execute(sa.update(KEY).where(KEY.c.client_id == client.id, longer).values(ends_at=ends_at))
         return self._new_key(client)
+
+    def keep_oss_user(self, client: Client, username: str, password: str, by: str) -> None:
+        """Set or replace the user of OSS's calls to a client's office. Raises BadInput, LogUnavailable."""
+        fits = 1 <= len(username) <= 200 and 1 <= len(password) <= 200
+        _must(fits, "/username", "user and password must have 1 to 200 characters each")
+        self._record("oss_user_set", client, by)
+        row = {"username": username, "sealed_password": _box().encrypt(password.encode()).decode()}
+        put = insert(OSS).values(client_id=client.id, **row)
+        db.session.execute(put.on_conflict_do_update(index_elements=["client_id"], set_=row))
+        db.session.commit()
 
     def _new_key(self, client: Client) -> str:
         key_id, secret = str(ULID()), secrets.token_urlsafe(32)
@@ -183,31 +185,39 @@ class Clients:
 
 @projects("access.client_created", "access.client_limited", "access.client_revoked", into=(CLIENT,))
 def _project(connection: sa.Connection, entry: Entry) -> None:
-    body = entry.body
+    body, id_ = entry.body, entry.body["client"]
     row: dict[str, Any] = {name: body[name] for name in ("name", "regions", "scopes", "addresses") if name in body}
-    if "ends" in body:
-        row["expires_at"] = body["ends"] and datetime.fromisoformat(body["ends"])
-    if entry.kind == "access.client_revoked":
-        row["revoked_at"] = entry.at
-    row["position"] = entry.position
+    row |= {"expires_at": body["ends"] and datetime.fromisoformat(body["ends"])} if "ends" in body else {}
+    row |= {"revoked_at": entry.at} if entry.kind == "access.client_revoked" else {}
     if entry.kind == "access.client_created":
-        new = insert(CLIENT).values(id=body["client"], created_at=entry.at, **({"addresses": []} | row))
+        new = insert(CLIENT).values(id=id_, created_at=entry.at, position=entry.position, **{"addresses": []} | row)
         connection.execute(new.on_conflict_do_nothing())
     else:
-        mine = (CLIENT.c.id == body["client"], CLIENT.c.position < entry.position)
-        connection.execute(sa.update(CLIENT).where(*mine).values(**row))
+        mine = sa.update(CLIENT).where(CLIENT.c.id == id_, CLIENT.c.position < entry.position)
+        connection.execute(mine.values(position=entry.position, **row))
 
 
 def _client(row: Any) -> Client:
-    scopes = frozenset(Scope(scope) for scope in row.scopes)
-    ends = (row.created_at, row.expires_at, row.revoked_at)
-    return Client(row.id, row.name, tuple(row.regions), scopes, *ends, tuple(row.addresses))
+    known = {field.name: getattr(row, field.name) for field in fields(Client)}
+    sets = {"regions": tuple(row.regions), "scopes": frozenset(row.scopes), "addresses": tuple(row.addresses)}
+    return Client(**known | sets)
 
 
-def _networks(addresses: Iterable[str]) -> list[str]:
-    """Addresses and networks as CIDR, each once. Raises BadInput."""
+def _must(holds: bool, pointer: str, rule: str) -> None:
+    if not holds:
+        raise BadInput(FieldError(pointer, rule))
+
+
+def _limits(expires_at: datetime | None, addresses: Iterable[str]) -> dict[str, Any]:
+    """What an entry says of them: networks as CIDR, each once. Raises BadInput."""
     try:
-        return list(dict.fromkeys(str(ip_network(address, strict=False)) for address in addresses))
+        networks = list(dict.fromkeys(str(ipaddress.ip_network(one, strict=False)) for one in addresses))
     except ValueError as error:
         rule = "must be IP addresses or networks, e.g. 103.10.20.30 or 10.8.0.0/16"
         raise BadInput(FieldError("/addresses", rule)) from error
+    return {"ends": expires_at.isoformat() if expires_at else None, "addresses": networks}
+
+
+def _box() -> Fernet:
+    key = hmac.digest(deployment().settings.secret_key.encode(), b"oss-password", "sha256")
+    return Fernet(base64.urlsafe_b64encode(key))

@@ -10,24 +10,32 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+import sqlalchemy as sa
 from argon2 import PasswordHasher
-from sqlalchemy import BigInteger, Boolean, Connection, Integer, String, Text, delete, false, select
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Mapped, mapped_column
 from ulid import ULID
 
 from compliance.audit.entry import Entry
 from compliance.audit.projection import projects
-from compliance.database import Moment, db
+from compliance.database import db, table
 from compliance.errors import BadInput, FieldError
 from compliance.gate import Log
 
 HASHER = PasswordHasher()
 SHORTEST_PASSWORD, LONGEST_PASSWORD = 12, 200
-
-
 Role = StrEnum("Role", ["CLERK", "SUPERVISOR", "AUDITOR", "ADMINISTRATOR"])
 SECOND_FACTOR = frozenset(Role) - {Role.CLERK}
+# Projection of `access.user_*`; `position` is the log position of the last entry applied.
+_user = "id:26! sign_in:64 name:200 role:16 regions:text office:200 active:bool position:big"
+USER = table("access_user", _user, sa.UniqueConstraint("sign_in"))
+# What proves a person. `totp_counter`: the last time step whose code was used; `recovery`: keyed hashes; `given`: the
+# password came from somebody else, so the person must choose another at the next sign-in.
+SECRET = table(
+    "access_user_secret", "user_id:26! password_hash:200 totp_seed:64? totp_counter:int recovery:text given:bool"
+)
+NO_SECRET = {"password_hash": "", "totp_seed": None, "totp_counter": 0, "recovery": "", "given": False}
+# One signed-in browser, by the hash of its random id. `complete` False: the second factor is still missing.
+SIGN_IN = table("access_sign_in", "token_hash:64! user_id:26+ complete:bool started_at:moment seen_at:moment")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,67 +51,25 @@ class User:
     active: bool = True
 
 
-class UserRow(db.Model):  # type: ignore[name-defined, misc]
-    """Projection of `access.user_*`; `position` is the log position of the last entry applied."""
-
-    __tablename__ = "access_user"
-    id: Mapped[str] = mapped_column(String(26), primary_key=True)
-    sign_in: Mapped[str] = mapped_column(String(64), unique=True)
-    name: Mapped[str] = mapped_column(String(200))
-    role: Mapped[str] = mapped_column(String(16))
-    regions: Mapped[str] = mapped_column(Text)
-    office: Mapped[str] = mapped_column(String(200))
-    active: Mapped[bool] = mapped_column(Boolean)
-    position: Mapped[int] = mapped_column(BigInteger)
-
-    def value(self) -> User:
-        regions = tuple(self.regions.split())
-        return User(self.id, self.sign_in, self.name, Role(self.role), regions, self.office, self.active)
-
-
-class SecretRow(db.Model):  # type: ignore[name-defined, misc]
-    """What proves a person. `totp_counter`: the last time step whose code was used; `recovery`: keyed hashes.
-
-    `given`: the password came from somebody else, so the person must choose another at the next sign-in.
-    """
-
-    __tablename__ = "access_user_secret"
-    user_id: Mapped[str] = mapped_column(String(26), primary_key=True)
-    password_hash: Mapped[str] = mapped_column(String(200), default="")
-    totp_seed: Mapped[str | None] = mapped_column(String(64))
-    totp_counter: Mapped[int] = mapped_column(Integer, default=0)
-    recovery: Mapped[str] = mapped_column(Text, default="")
-    given: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
-
-
-class SignInRow(db.Model):  # type: ignore[name-defined, misc]
-    """One signed-in browser, by the hash of its random id. `complete` False: the second factor is still missing."""
-
-    __tablename__ = "access_sign_in"
-    token_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
-    user_id: Mapped[str] = mapped_column(String(26), index=True)
-    complete: Mapped[bool] = mapped_column(Boolean)
-    started_at: Mapped[datetime] = mapped_column(Moment)
-    seen_at: Mapped[datetime] = mapped_column(Moment)
-
-
 class Users:
     """Look-ups and changes of people. `by` is the id of the user or operator who makes the change."""
 
     def __init__(self, log: Log, clock: Callable[[], datetime]) -> None:
         self._log, self._clock = log, clock
 
+    def all(self, *where: sa.ColumnElement[bool]) -> list[User]:
+        """Everybody of whom this holds, by sign-in name."""
+        rows = db.session.execute(sa.select(USER).where(*where).order_by(USER.c.sign_in))
+        return [
+            User(row.id, row.sign_in, row.name, Role(row.role), tuple(row.regions.split()), row.office, row.active)
+            for row in rows
+        ]
+
     def get(self, user_id: str) -> User | None:
-        row = db.session.get(UserRow, user_id)
-        return row.value() if row else None
+        return next(iter(self.all(USER.c.id == user_id)), None)
 
     def named(self, sign_in: str) -> User | None:
-        row = db.session.scalar(select(UserRow).where(UserRow.sign_in == sign_in.strip().lower()))
-        return row.value() if row else None
-
-    def all(self) -> list[User]:
-        """Everybody, by sign-in name."""
-        return [row.value() for row in db.session.scalars(select(UserRow).order_by(UserRow.sign_in))]
+        return next(iter(self.all(USER.c.sign_in == sign_in.strip().lower())), None)
 
     def create(
         self,
@@ -123,9 +89,9 @@ class Users:
             raise BadInput(FieldError("/sign_in", "1 to 64 printable characters without a space"))
         if self.named(user.sign_in):
             raise BadInput(FieldError("/sign_in", f"the name {user.sign_in} is taken"))
-        check_password(password, user.sign_in)
+        hashed = _hashed(password, user)
         self._record("user_created", user, by)
-        self._keep(user, password_hash=HASHER.hash(password), given=given)
+        self.keep(user, password_hash=hashed, given=given)
         return user
 
     def change(self, user: User, by: str, **changes: Any) -> User:
@@ -137,25 +103,24 @@ class Users:
 
     def set_password(self, user: User, password: str, by: str, *, given: bool = False) -> None:
         """Raises BadInput when the password is too weak. Ends the person's sessions."""
-        check_password(password, user.sign_in)
+        hashed = _hashed(password, user)
         self.note("password_changed", user, by)
-        self._keep(user, password_hash=HASHER.hash(password), given=given)
+        self.keep(user, password_hash=hashed, given=given)
         self.end_sessions(user.id)
-
-    def set_second_factor(self, user: User, seed: str, recovery: Iterable[str], by: str) -> None:
-        """Store a telephone's seed (base32) and the keyed hashes of the recovery codes."""
-        self.note("second_factor_set", user, by)
-        self._keep(user, totp_seed=seed, totp_counter=0, recovery="\n".join(recovery))
 
     def forget_second_factor(self, user: User, by: str) -> None:
         """After a lost telephone: the next sign-in sets up a new one."""
         self.note("second_factor_reset", user, by)
-        self._keep(user, totp_seed=None, totp_counter=0, recovery="")
+        self.keep(user, totp_seed=None, totp_counter=0, recovery="")
         self.end_sessions(user.id)
 
     def end_sessions(self, user_id: str) -> None:
-        db.session.execute(delete(SignInRow).where(SignInRow.user_id == user_id))
-        db.session.commit()
+        changed(SIGN_IN.delete().where(SIGN_IN.c.user_id == user_id))
+
+    def keep(self, user: User, **kept: Any) -> None:
+        """Set some of a person's secrets."""
+        put = insert(SECRET).values(user_id=user.id, **NO_SECRET | kept)
+        changed(put.on_conflict_do_update(index_elements=["user_id"], set_=kept))
 
     def note(self, kind: str, user: User, by: str = "", private: Mapping[str, Any] | None = None, **facts: Any) -> None:
         """An event about a person. Most change no projection (signed in, locked, recovery code used)."""
@@ -167,26 +132,28 @@ class Users:
         names = {"sign_in": user.sign_in, "name": user.name, "office": user.office}
         self.note(kind, user, by, names, role=user.role.value, regions=list(user.regions), active=user.active)
 
-    def _keep(self, user: User, **secrets: Any) -> None:
-        db.session.merge(SecretRow(user_id=user.id, **secrets))
-        db.session.commit()
 
-
-@projects("access.user_created", "access.user_changed", into=(UserRow.__table__,))
-def project(connection: Connection, entry: Entry) -> None:
+@projects("access.user_created", "access.user_changed", into=(USER,))
+def project(connection: sa.Connection, entry: Entry) -> None:
     """The last entry about a person says all there is; a name whose disclosure was erased becomes the id."""
     body, known = entry.body, entry.disclosed
     row = {"role": body["role"], "regions": " ".join(body["regions"]), "active": body["active"]}
     row |= {"sign_in": known.get("sign_in") or body["user"].lower(), "position": entry.position}
     row |= {"name": known.get("name", ""), "office": known.get("office", "")}
-    put = insert(UserRow).values(id=body["user"], **row)
-    connection.execute(
-        put.on_conflict_do_update(index_elements=["id"], set_=row, where=UserRow.position < entry.position)
-    )
+    put, newer = insert(USER).values(id=body["user"], **row), USER.c.position < entry.position
+    connection.execute(put.on_conflict_do_update(index_elements=["id"], set_=row, where=newer))
 
 
-def check_password(password: str, sign_in: str) -> None:
+def changed(statement: sa.UpdateBase) -> bool:
+    """Run and commit one statement; whether it changed any row. Of two simultaneous ones, one is told so."""
+    result: Any = db.session.execute(statement)
+    db.session.commit()
+    return bool(result.rowcount)
+
+
+def _hashed(password: str, user: User) -> str:
     """Length is what protects; a password that holds the sign-in name does not. Raises BadInput."""
-    if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD or sign_in in password.lower():
+    if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD or user.sign_in in password.lower():
         rule = f"{SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters without the sign-in name, e.g. four words"
         raise BadInput(FieldError("/password", rule))
+    return HASHER.hash(password)

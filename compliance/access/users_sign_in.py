@@ -6,56 +6,31 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, cast
+from types import SimpleNamespace
+from typing import Any
 
 import pyotp
+import sqlalchemy as sa
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
-from sqlalchemy import CursorResult, Integer, String, UpdateBase, case, delete, or_, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Mapped, mapped_column
 
-from compliance.access.users import HASHER, SECOND_FACTOR, SecretRow, SignInRow, User, Users
-from compliance.database import Moment, db
+from compliance.access.users import HASHER, NO_SECRET, SECOND_FACTOR, SECRET, SIGN_IN, User, Users, changed
+from compliance.database import db, table
 from compliance.errors import GateError
 
-IDLE = timedelta(minutes=30)
-LONGEST = timedelta(hours=12)
-SECOND_FACTOR_WITHIN = timedelta(minutes=10)
+NOBODY, RECOVERY_CODES = HASHER.hash(secrets.token_hex(16)), 8
 LETTERS = "2346789ABCDEFGHJKLMNPQRTXYZ"  # nothing that is mistaken for something else when read aloud
-RECOVERY_CODES = 8
-NOBODY = HASHER.hash(secrets.token_hex(16))
+IDLE, LONGEST, SECOND_FACTOR_WITHIN = timedelta(minutes=30), timedelta(hours=12), timedelta(minutes=10)
+# `failed` failures since the window began; the last of them at `failed_at`.
+ATTEMPT = table("access_attempt", "subject:64! failed:int failed_at:moment+")
 
 
 class SignInFailed(GateError):
-    """Nobody was signed in."""
+    """Wrong name, password or code, and which is not said; or too many of them: nothing is tried until `until`."""
 
-
-class SignInRefused(SignInFailed):
-    """Wrong name, password or code: which of them is not said."""
-
-
-class SignInLocked(SignInFailed):
-    """Too many failures; nothing was tried. Ends at `until`."""
-
-    def __init__(self, until: datetime) -> None:
-        super().__init__(f"locked until {until:%H:%M} UTC")
+    def __init__(self, until: datetime | None = None) -> None:
+        super().__init__(f"locked until {until:%H:%M} UTC" if until else "name, password or code")
         self.until = until
-
-
-class AttemptRow(db.Model):  # type: ignore[name-defined, misc]
-    """`failed` failures since the window began; the last of them at `failed_at`."""
-
-    __tablename__ = "access_attempt"
-    subject: Mapped[str] = mapped_column(String(64), primary_key=True)
-    failed: Mapped[int] = mapped_column(Integer)
-    failed_at: Mapped[datetime] = mapped_column(Moment, index=True)
-
-
-def changed(statement: UpdateBase) -> bool:
-    """Run and commit one UPDATE or DELETE; whether it changed any row. Of two simultaneous ones, one is told so."""
-    result = db.session.execute(statement.execution_options(synchronize_session=False))
-    db.session.commit()
-    return bool(cast("CursorResult[Any]", result).rowcount)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,22 +47,25 @@ class Guard:
     clock: Callable[[], datetime]
 
     def locked_until(self, subject: str) -> datetime | None:
-        row = db.session.get(AttemptRow, self._key(subject), populate_existing=True)
+        row = db.session.execute(sa.select(ATTEMPT).where(self._is(subject))).one_or_none()
         until = row.failed_at + self.window if row and row.failed >= self.most else None
         return until if until and until > self.clock() else None
 
     def failed(self, subject: str) -> bool:
         """Count one failure; True when it is the one that locks."""
-        now = self.clock()
-        again = case((AttemptRow.failed_at <= now - self.window, 1), else_=AttemptRow.failed + 1)
-        put = insert(AttemptRow).values(subject=self._key(subject), failed=1, failed_at=now)
-        put = put.on_conflict_do_update(index_elements=["subject"], set_={"failed": again, "failed_at": now})
-        failed = db.session.scalar(put.returning(AttemptRow.failed))
-        changed(delete(AttemptRow).where(AttemptRow.failed_at < now - timedelta(days=1)))
+        now, c = self.clock(), ATTEMPT.c
+        put = insert(ATTEMPT).values(subject=self._key(subject), failed=1, failed_at=now)
+        again = {"failed": sa.case((c.failed_at <= now - self.window, 1), else_=c.failed + 1), "failed_at": now}
+        counted = put.on_conflict_do_update(index_elements=["subject"], set_=again).returning(c.failed)
+        failed: int = db.session.execute(counted).scalar_one()
+        changed(ATTEMPT.delete().where(c.failed_at < now - timedelta(days=1)))
         return failed == self.most
 
     def succeeded(self, subject: str) -> None:
-        changed(delete(AttemptRow).where(AttemptRow.subject == self._key(subject)))
+        changed(ATTEMPT.delete().where(self._is(subject)))
+
+    def _is(self, subject: str) -> sa.ColumnElement[bool]:
+        return ATTEMPT.c.subject == self._key(subject)
 
     def _key(self, subject: str) -> str:
         return hmac.digest(self.secret, f"{self.kind}|{subject}".encode(), "sha256").hex()
@@ -111,108 +89,106 @@ class SignIns:
         self._by_address = Guard("address", 50, timedelta(minutes=15), secret, clock)
 
     def password(self, sign_in: str, password: str, address: str) -> SignedIn:
-        """Check a password, in equal time for unknown names. Raises SignInRefused, SignInLocked, LogUnavailable."""
+        """Check a password, in equal time for unknown names. Raises SignInFailed, LogUnavailable."""
         name = sign_in.strip().lower()
-        self._refuse_locked(name)
-        if until := self._by_address.locked_until(address):
-            raise SignInLocked(until)
+        if until := self._by_name.locked_until(name) or self._by_address.locked_until(address):
+            raise SignInFailed(until)
         user = self.users.named(name)
-        stored = _secrets(user).password_hash or NOBODY
-        db.session.commit()  # hashing takes a tenth of a second: no connection is held meanwhile
-        if not _verify(stored, password) or not user or not user.active:
+        right = _verify(_kept(user).password_hash or NOBODY, password)
+        if not right or not user or not user.active:
             self._by_address.failed(address)
             raise self._failed(name, user)
         return self._start(user, complete=user.role not in SECOND_FACTOR)
 
     def confirm(self, user: User, password: str) -> None:
-        """Ask a signed-in person for the password once more. Raises SignInRefused, SignInLocked."""
-        self._refuse_locked(user.sign_in)
-        if not _verify(_secrets(user).password_hash or NOBODY, password):
-            raise self._failed(user.sign_in, user)
-
-    def current(self, token: str, *, complete: bool = True) -> SignedIn | None:
-        """Whose session this is, if it has neither ended nor been idle; also moves its idle end."""
-        now, row = self._clock(), db.session.get(SignInRow, _digest(token))
-        idle = IDLE if complete else SECOND_FACTOR_WITHIN
-        if not row or row.complete is not complete or now - row.seen_at > idle or now - row.started_at > LONGEST:
-            return None
-        if complete and now - row.seen_at > timedelta(minutes=1):
-            row.seen_at = now
-            db.session.commit()
-        user = self.users.get(row.user_id)
-        return SignedIn(token, user, complete) if user and user.active else None
-
-    def end(self, token: str) -> None:
-        changed(delete(SignInRow).where(SignInRow.token_hash == _digest(token)))
-
-    def has_second_factor(self, user: User) -> bool:
-        return bool(_secrets(user).totp_seed)
-
-    def must_choose_password(self, user: User) -> bool:
-        """Whether the password was given by somebody else and has not been replaced since."""
-        return bool(_secrets(user).given)
-
-    def enrol(self, pending: SignedIn, seed: str, code: str) -> tuple[SignedIn, list[str]]:
-        """Set up the second factor once its first code is right; the recovery codes are returned this once."""
-        if self.has_second_factor(pending.user) or not _step(seed, code, 0, self._clock()):
-            raise SignInRefused("code")
-        codes = ["".join(secrets.choice(LETTERS) for _ in range(10)) for _ in range(RECOVERY_CODES)]
-        self.users.set_second_factor(pending.user, seed, map(self._keyed, codes), pending.user.id)
-        return self.second_factor(pending, code), codes
+        """Ask a signed-in person for the password once more. Raises SignInFailed."""
+        self._prove(user, lambda: _verify(_kept(user).password_hash or NOBODY, password))
 
     def second_factor(self, pending: SignedIn, code: str) -> SignedIn:
         """Complete a sign-in with a code of the telephone or a recovery code; each works once."""
         user, plain = pending.user, "".join(code.split()).replace("-", "").upper()
-        self._refuse_locked(user.sign_in)
-        if not (self._use_code(user, plain) or self._use_recovery(user, plain)):
-            raise self._failed(user.sign_in, user)
+        self._prove(user, lambda: self._use_code(user, plain) or self._use_recovery(user, plain))
         self.end(pending.token)
         return self._start(user, complete=True)
 
+    def enrol(self, pending: SignedIn, seed: str, code: str) -> tuple[SignedIn, list[str]]:
+        """Set up the second factor once its first code is right; the recovery codes are returned this once."""
+        user = pending.user
+        if self.has_second_factor(user) or not _step(seed, code, 0, self._clock()):
+            raise SignInFailed
+        codes = ["".join(secrets.choice(LETTERS) for _ in range(10)) for _ in range(RECOVERY_CODES)]
+        self.users.note("second_factor_set", user)
+        self.users.keep(user, totp_seed=seed, totp_counter=0, recovery="\n".join(map(self._keyed, codes)))
+        return self.second_factor(pending, code), codes
+
+    def current(self, token: str, *, complete: bool = True) -> SignedIn | None:
+        """Whose session this is, if it has neither ended nor been idle; also moves its idle end."""
+        now, mine = self._clock(), SIGN_IN.c.token_hash == _digest(token)
+        row = db.session.execute(sa.select(SIGN_IN).where(mine, SIGN_IN.c.complete == complete)).one_or_none()
+        idle = IDLE if complete else SECOND_FACTOR_WITHIN
+        if not row or now - row.seen_at > idle or now - row.started_at > LONGEST:
+            return None
+        if complete and now - row.seen_at > timedelta(minutes=1):
+            changed(SIGN_IN.update().where(mine).values(seen_at=now))
+        user = self.users.get(row.user_id)
+        return SignedIn(token, user, complete) if user and user.active else None
+
+    def end(self, token: str) -> None:
+        changed(SIGN_IN.delete().where(SIGN_IN.c.token_hash == _digest(token)))
+
+    def has_second_factor(self, user: User) -> bool:
+        return bool(_kept(user).totp_seed)
+
+    def must_choose_password(self, user: User) -> bool:
+        """Whether the password was given by somebody else and has not been replaced since."""
+        return bool(_kept(user).given)
+
+    def _prove(self, user: User, proof: Callable[[], bool]) -> None:
+        if until := self._by_name.locked_until(user.sign_in):
+            raise SignInFailed(until)
+        if not proof():
+            raise self._failed(user.sign_in, user)
+
     def _use_code(self, user: User, code: str) -> bool:
         """Of two at the same moment the database lets one move the counter."""
-        kept = _secrets(user)
+        kept, c = _kept(user), SECRET.c
         step = _step(kept.totp_seed, code, kept.totp_counter, self._clock()) if kept.totp_seed else 0
-        mine = (SecretRow.user_id == user.id, SecretRow.totp_counter < step)
-        return changed(update(SecretRow).where(*mine).values(totp_counter=step))
+        return changed(SECRET.update().where(c.user_id == user.id, c.totp_counter < step).values(totp_counter=step))
 
     def _use_recovery(self, user: User, code: str) -> bool:
-        stored, key = _secrets(user).recovery, self._keyed(code)
+        stored, key, c = _kept(user).recovery, self._keyed(code), SECRET.c
         left = [line for line in stored.split() if line != key]
-        mine = (SecretRow.user_id == user.id, SecretRow.recovery == stored)
-        used = key in stored.split() and changed(update(SecretRow).where(*mine).values(recovery="\n".join(left)))
+        use = SECRET.update().where(c.user_id == user.id, c.recovery == stored).values(recovery="\n".join(left))
+        used = key in stored.split() and changed(use)
         if used:
             self.users.note("recovery_code_used", user, left=len(left))
         return used
 
     def _start(self, user: User, *, complete: bool) -> SignedIn:
-        now, token = self._clock(), secrets.token_urlsafe(32)
+        now, token, c = self._clock(), secrets.token_urlsafe(32), SIGN_IN.c
         if complete:
             self.users.note("signed_in", user)
             self._by_name.succeeded(user.sign_in)
-        changed(delete(SignInRow).where(or_(SignInRow.started_at < now - LONGEST, SignInRow.seen_at < now - IDLE)))
+        changed(SIGN_IN.delete().where(sa.or_(c.started_at < now - LONGEST, c.seen_at < now - IDLE)))
         row = {"token_hash": _digest(token), "user_id": user.id, "complete": complete}
-        db.session.add(SignInRow(**row, started_at=now, seen_at=now))
-        db.session.commit()
+        changed(SIGN_IN.insert().values(**row, started_at=now, seen_at=now))
         return SignedIn(token, user, complete)
 
-    def _refuse_locked(self, name: str) -> None:
-        if until := self._by_name.locked_until(name):
-            raise SignInLocked(until)
-
-    def _failed(self, name: str, user: User | None) -> SignInRefused:
+    def _failed(self, name: str, user: User | None) -> SignInFailed:
         if self._by_name.failed(name) and user:
             self.users.note("user_locked", user)
-        return SignInRefused("name, password or code")
+        return SignInFailed()
 
     def _keyed(self, code: str) -> str:
         return hmac.digest(self._secret, f"recovery|{code}".encode(), "sha256").hex()
 
 
-def _secrets(user: User | None) -> SecretRow:
+def _kept(user: User | None) -> Any:
     """What is kept of a person; of nobody, and after a rebuild, nothing that anything could match."""
-    kept = db.session.get(SecretRow, user.id) if user else None
-    return kept or SecretRow(password_hash="", totp_counter=0, recovery="")
+    query = sa.select(SECRET).where(SECRET.c.user_id == (user.id if user else ""))
+    row = db.session.execute(query).one_or_none()
+    db.session.commit()  # hashing takes a tenth of a second: no connection is held meanwhile
+    return row or SimpleNamespace(**NO_SECRET)
 
 
 def _verify(stored: str, password: str) -> bool:

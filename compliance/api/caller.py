@@ -1,34 +1,26 @@
-"""Who calls: the key, its scope, its rate; in this order, before a body is read or anything is logged."""
+"""Who calls, and with what: the key, its rate, its scope, in this order before anything is read or logged; then the
+query and the body: bounded, strictly JSON, no key twice, no NaN, no deep nesting."""
 
 import hashlib
+import json
 import mmap
 import secrets
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
-from functools import wraps
-from typing import Any
+from typing import Any, NamedTuple, NoReturn
 
 from flask import current_app, g, request
-from flask_smorest import Blueprint
+from werkzeug.wsgi import get_input_stream
 
-from compliance.access.clients import Client, Clients, Scope
-from compliance.api.problems import Problem, failures
+from compliance.access.clients import Client, Clients
+from compliance.access.once import OnceKey
+from compliance.api.problems import Problem, path
 from compliance.deployment import deployment
-from compliance.gate import Asker
-from compliance.intake.documents import Broken, Document, bad_input, escaped, say
+from compliance.intake import documents
 
-NOTHING = Document("Nothing", "", {})  # the query of a path that has none
-CHALLENGE = {"WWW-Authenticate": 'Bearer realm="compliance gate"'}
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """An authenticated client."""
-
-    client: Client
-    asker: Asker
+LEVELS, LONGEST_KEY, CHUNK = 20, 128, 64 * 1024
+DRAINED = 32 * 1024 * 1024  # a too large body is read on to here, so that the caller gets its answer
 
 
 class Rate:
@@ -51,14 +43,10 @@ class Rate:
             times = times + 1 if minutes == minute else 1
             self._seen[place] = minute << 32 | times
         left, wait = self.most - times, str(60 - second)
-        g.rate_headers = {
-            "RateLimit-Policy": f"{self.most};w=60",
-            "RateLimit-Limit": str(self.most),
-            "RateLimit-Remaining": str(max(0, left)),
-            "RateLimit-Reset": wait,
-        }
+        g.rate_headers = {"RateLimit-Policy": f"{self.most};w=60", "RateLimit-Limit": str(self.most)}
+        g.rate_headers |= {"RateLimit-Remaining": str(max(0, left)), "RateLimit-Reset": wait}
         if left < 0:
-            raise Problem(429, f"more than {self.most} requests a minute", headers={"Retry-After": wait})
+            raise Problem(429, f"more than {self.most} requests a minute", **{"Retry-After": wait})
 
 
 def count_address() -> None:
@@ -67,16 +55,18 @@ def count_address() -> None:
     current_app.extensions["compliance-rate"].count(f"address {request.remote_addr}")
 
 
-def enter(client: Client | None) -> Caller:
-    """Let a client in. Raises Problem 401, 403 (from a network that is not the client's) or 429."""
+def enter(client: Client | None, *scopes: str) -> None:
+    """Let a client in. Raises Problem 401, 403 (none of these scopes, or not the client's network) or 429."""
     if client is None:
         count_address()
-        raise Problem(401, "send Authorization: Bearer with a valid client key", headers=CHALLENGE)
+        challenge = {"WWW-Authenticate": 'Bearer realm="compliance gate"'}
+        raise Problem(401, "send Authorization: Bearer with a valid client key", **challenge)
     current_app.extensions["compliance-rate"].count(client.id)
-    caller = g.caller = Caller(client, Asker("client", client.id))
+    g.client = client
     if not client.may_call_from(request.remote_addr or ""):
         raise Problem(403, "this key is not for calls from your address")
-    return caller
+    if not client.scopes & set(scopes):
+        raise Problem(403, f"this needs a key with scope {' or '.join(scopes)}")
 
 
 def by_key() -> Client | None:
@@ -86,38 +76,103 @@ def by_key() -> Client | None:
     return Clients(running.log, running.clock).authenticate(token.strip()) if scheme.lower() == "bearer" else None
 
 
-def allow(caller: Caller, *scopes: Scope) -> None:
-    """Raises Problem 403 when the caller has none of these scopes."""
-    if not caller.client.scopes & set(scopes):
-        raise Problem(403, f"this needs a key with scope {' or '.join(scopes)}")
+def by_token() -> Client | None:
+    """The client of a call that OSS makes: a key opens before the body is read; a token is made of the NIB inside."""
+    count_address()
+    token, running = request.headers.get("Token", ""), deployment()
+    if "Authorization" in request.headers or not token:
+        return by_key()
+    stated = read_json()
+    data = stated.get("dataNIB") if isinstance(stated, dict) else None
+    nib = data.get("nib") if isinstance(data, dict) else None
+    return Clients(running.log, running.clock).by_oss_token(token, nib) if isinstance(nib, str) else None
 
 
-def locked(*scopes: Scope, query: Document = NOTHING) -> Callable[[Any], Any]:
-    """A view for clients with one of these scopes; it gets the values of the query string by name."""
-
-    def decorate(view: Any) -> Any:
-        @Blueprint.doc(
-            security=[{"key": []}],
-            parameters=[{"in": "query", "name": name, "schema": kind.shown} for name, kind in query.fields.items()],
-            responses=failures(401, 403, 422, 429, 503),
-        )
-        @wraps(view)
-        def guarded(**path: Any) -> Any:
-            allow(enter(by_key()), *scopes)
-            return view(**path, **read_query(query))
-
-        setattr(guarded, "locked", True)  # noqa: B010
-        return guarded
-
-    return decorate
+def once_key() -> OnceKey | None:
+    """The request's Idempotency-Key, if it has one. Raises Problem 422."""
+    if (key := request.headers.get("Idempotency-Key")) is None:
+        return None
+    if not (1 <= len(key) <= LONGEST_KEY and key.isascii() and key.isprintable()):
+        raise Problem(422, f"Idempotency-Key must be 1 to {LONGEST_KEY} printable ASCII characters, e.g. 503-0123-1")
+    return OnceKey(g.client.id, request.path, key)
 
 
-def read_query(wanted: Document = NOTHING) -> dict[str, Any]:
-    """The query string by its document. Raises BadInput: unknown, repeated or wrong parameters."""
-    if not request.query_string and not wanted.required:
+def read_query(document: str | None) -> dict[str, Any]:
+    """The query string by its document (None: there is none). Raises BadInput: unknown, repeated, wrong parameters."""
+    if not request.query_string:
         return {}
-    broken: Broken = [(f"/{escaped(name)}", say("twice")) for name, many in request.args.lists() if len(many) > 1]
+    wanted = documents.DOCUMENTS[document] if document else documents.Document("Nothing", "", {})
+    broken: documents.Broken = [
+        (f"/{documents.escaped(name)}", documents.say("twice")) for name, many in request.args.lists() if len(many) > 1
+    ]
     found = wanted.load(request.args.to_dict(), broken)
     if broken:
-        raise bad_input(broken)
+        raise documents.bad_input(broken)
     return found
+
+
+class Body(NamedTuple):
+    """What came. `raw` is cut at the path's limit; `sha256` is None when the body did not end where it is drained."""
+
+    raw: bytes
+    length: int
+    sha256: str | None
+
+
+def seen() -> Body:
+    """The body as it came, read once."""
+    if "body" not in g:
+        stream, most = get_input_stream(request.environ), path().get("most", CHUNK)
+        kept, length, digest = bytearray(), 0, hashlib.sha256()
+        while length <= DRAINED and (chunk := stream.read(CHUNK)):
+            length += len(chunk)
+            digest.update(chunk)
+            kept += chunk[: max(0, most - len(kept))]
+        g.body = Body(bytes(kept), length, None if length > DRAINED else digest.hexdigest())
+    body: Body = g.body
+    return body
+
+
+def whole() -> Body:
+    """The body, if it is no larger than the path takes. Raises Problem 413."""
+    body, most = seen(), path().get("most", CHUNK)
+    if body.length > most:
+        raise Problem(413, f"the body is larger than {most // 1024:,} KiB")
+    return body
+
+
+def read_json() -> Any:
+    """The request's JSON document. Raises Problem 415, 413 or 400."""
+    if request.mimetype != "application/json":
+        raise Problem(415, f"the body's type is {request.mimetype or 'none'}; send Content-Type: application/json")
+    body = whole()
+    try:
+        value = json.loads(body.raw.decode("utf-8"), object_pairs_hook=_object, parse_constant=_refuse)
+        if body.raw.count(b"{") + body.raw.count(b"[") > LEVELS and _deeper(value, LEVELS):
+            raise RecursionError
+    except UnicodeDecodeError as error:
+        raise Problem(400, f"the body is not UTF-8 (byte {error.start})") from error
+    except json.JSONDecodeError as error:
+        raise Problem(400, f"the body is not JSON: {error.msg} at character {error.pos}") from error
+    except RecursionError as error:
+        raise Problem(400, f"the body has more than {LEVELS} levels") from error
+    except ValueError as error:
+        raise Problem(400, f"the body is not JSON: {error}") from error
+    return value
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(found := dict(pairs)) != len(pairs):
+        raise ValueError("an object has the same key twice")
+    return found
+
+
+def _refuse(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _deeper(value: Any, levels: int) -> bool:
+    if not isinstance(value, (dict, list)):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(_deeper(item, levels - 1) for item in inner)

@@ -12,7 +12,6 @@ from flask import Flask
 from flask.cli import AppGroup
 
 from compliance.access.clients import Client, Clients
-from compliance.access.oss import OssCallers
 from compliance.access.users import Role, User, Users
 from compliance.deployment import deployment
 from compliance.errors import BadInput
@@ -105,9 +104,7 @@ def rotate(client_id: str, grace_hours: int) -> None:
 @_saying_what_is_wrong
 def oss_user(client_id: str, username: str, password: str) -> None:
     """Keep the user and password with which OSS makes its tokens for this client's office."""
-    running = deployment()
-    callers = OssCallers(running.log, running.clock, running.settings.secret_key.encode())
-    callers.keep(_known(client_id), username, password, by=BY)
+    _clients().keep_oss_user(_known(client_id), username, password, by=BY)
     click.echo(f"{client_id}: OSS user {username} kept")
 
 

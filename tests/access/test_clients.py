@@ -12,7 +12,6 @@ from flask import Flask
 
 from compliance import create_app
 from compliance.access.clients import Clients, Scope
-from compliance.access.oss import OssCallers
 from compliance.database import db
 from compliance.deployment import deployment
 from compliance.errors import BadInput, LogUnavailable
@@ -167,19 +166,18 @@ def test_the_commands_create_list_rotate_and_revoke(app: Flask, clients: Clients
 
 def test_oss_is_known_by_its_token_of_the_day(clients: Clients, clock: Clock) -> None:
     client, _ = clients.create("OSS", ["73.09"], ["check"], by="op")
-    callers = OssCallers(deployment().log, deployment().clock, b"a secret of the deployment")
-    callers.keep(client, "oss-maros", "s3cr3t-word", by="op")
+    clients.keep_oss_user(client, "oss-maros", "s3cr3t-word", by="op")
     assert "s3cr3t-word" not in stored()
 
     def token(day: str, nib: str = "8120001234567", password: str = "s3cr3t-word") -> str:
         return hashlib.sha1(f"oss-maros{password}{nib}{day}".encode()).hexdigest()
 
-    assert callers.authenticate(token("20261120"), "8120001234567") == client
-    assert callers.authenticate(token("20261120").upper(), "8120001234567") == client
+    assert clients.by_oss_token(token("20261120"), "8120001234567") == client
+    assert clients.by_oss_token(token("20261120").upper(), "8120001234567") == client
     clock.tick(hours=8, minutes=30)  # 2026-11-20 23:30 in Jakarta, already the 21st in Maros
-    assert callers.authenticate(token("20261120"), "8120001234567") == client
-    assert callers.authenticate(token("20261121"), "8120001234567") is None
-    assert callers.authenticate(token("20261120"), "8120001234568") is None
-    assert callers.authenticate(token("20261120", password="other"), "8120001234567") is None
+    assert clients.by_oss_token(token("20261120"), "8120001234567") == client
+    assert clients.by_oss_token(token("20261121"), "8120001234567") is None
+    assert clients.by_oss_token(token("20261120"), "8120001234568") is None
+    assert clients.by_oss_token(token("20261120", password="other"), "8120001234567") is None
     clients.revoke(client, by="op")
-    assert callers.authenticate(token("20261120"), "8120001234567") is None
+    assert clients.by_oss_token(token("20261120"), "8120001234567") is None

@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ulid import ULID
 
-from compliance.access.once import Once, OnceKey
+from compliance.access import once
+from compliance.access.once import OnceKey
 from compliance.database import db
 from compliance.deployment import deployment
 from compliance.errors import AskedInProgress, LogUnavailable
@@ -189,13 +190,13 @@ def test_a_request_that_died_frees_its_key_after_the_timeout(
     monkeypatch: Any,
     written: bool,
 ) -> None:
-    def die(self: Any, key: Any, row: Any, ask: Any) -> Any:
+    def die(key: Any, row: Any, ask: Any) -> Any:
         if written:
             ask(row["check_id"], row["replaces"])
         raise Died
 
     with monkeypatch.context() as killed:
-        killed.setattr(Once, "_ask", die)
+        killed.setattr(once, "_ask", die)
         with pytest.raises(Died):
             http.post(PATH, json=question(), headers=once_headers)
     clock.tick(seconds=17)
@@ -210,8 +211,6 @@ def test_a_request_that_died_frees_its_key_after_the_timeout(
 def test_a_page_waits_for_the_first_of_two_clicks(app: Flask, agency: Agency) -> None:
     """What the clerk's form does with its hidden key."""
     with app.app_context():
-        running = deployment()
-        once = Once(lambda found: None, running.clock, b"secret", 8.0)
         key, answers, inside = OnceKey("user", "/periksa", "k"), [], threading.Event()
         go_on = threading.Event()
 
@@ -224,13 +223,13 @@ def test_a_page_waits_for_the_first_of_two_clicks(app: Flask, agency: Agency) ->
 
         def first() -> None:
             with app.app_context():
-                answers.append(once.run(key, {}, slow))
+                answers.append(once.run(key, {}, slow, lambda found: None, timeout=8.0))
 
         thread = threading.Thread(target=first)
         thread.start()
         assert inside.wait(20)
         with pytest.raises(AskedInProgress):
-            once.run(key, {}, slow, wait=0.2)
+            once.run(key, {}, slow, lambda found: None, timeout=8.0, wait=0.2)
         go_on.set()
         thread.join()
         db.session.remove()

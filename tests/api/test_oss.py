@@ -15,7 +15,6 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from compliance.access.clients import Clients
-from compliance.access.oss import OssCallers
 from compliance.deployment import deployment
 from compliance.errors import LogUnavailable
 from compliance.law.facts import Ask, Employer, Programme, Scale, Subject
@@ -252,9 +251,9 @@ def token(user: str, password: str, nib: str, day: date) -> dict[str, str]:
 def test_oss_signs_with_its_own_token(app: Flask, http: FlaskClient) -> None:
     with app.app_context():
         running = deployment()
-        client, _ = Clients(running.log, running.clock).create("OSS", EVERYWHERE, ["check"], by="test")
-        secret = running.settings.secret_key.encode()
-        OssCallers(running.log, running.clock, secret).keep(client, "oss", "rahasia", by="test")
+        clients = Clients(running.log, running.clock)
+        client, _ = clients.create("OSS", EVERYWHERE, ["check"], by="test")
+        clients.keep_oss_user(client, "oss", "rahasia", by="test")
     nib, today = RESTAURANT["dataNIB"]["nib"], date(2026, 11, 20)
     assert http.post(PATH, json=RESTAURANT, headers=token("oss", "rahasia", nib, today)).status_code == 200
     for headers in (

@@ -211,11 +211,13 @@ def test_a_sample_from_its_seed_to_its_bound(app: Flask, clock: Clock, auditor: 
 def again(app: Flask, visit: Visit, clock: Clock) -> Visit:
     """The auditor comes back another day, with the next code of the telephone."""
     with app.app_context():
-        from compliance.access.users import SecretRow, Users
+        from compliance.access.users import SECRET, Users
         from compliance.database import db
 
         running = app.extensions["compliance"]
-        seed = db.session.get(SecretRow, Users(running.log, running.clock).named("rahma").id).totp_seed  # type: ignore
+        user = Users(running.log, running.clock).named("rahma")
+        assert user
+        seed = db.session.execute(SECRET.select().where(SECRET.c.user_id == user.id)).one().totp_seed
         db.session.remove()
     visit.sign_in("rahma")
     visit.post("/masuk/kode", {"code": pyotp.TOTP(seed).at(int(clock().timestamp()))}, page="/masuk/kode")
