@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
@@ -38,21 +39,18 @@ def read_csv(raw: bytes, language: str = "en") -> Iterator[Row]:
     """
     try:
         text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise BadInput(_wrong("", language, "table_text")) from error
-    first = text.partition("\n")[0]
-    table = csv.reader(io.StringIO(text, newline=""), delimiter=";" if first.count(";") > first.count(",") else ",")
-    try:
-        header = [cell.strip() for cell in next(table, [])]
-        times = Counter(header)
-        odd = [name[:100] for name in header if name not in TYPES or times[name] > 1]
+        first = text.partition("\n")[0]
+        table = csv.reader(io.StringIO(text, newline=""), delimiter=";" if first.count(";") > first.count(",") else ",")
+        times = Counter(header := [cell.strip() for cell in next(table, [])])
         if not header:
             raise BadInput(_wrong("", language, "table_header", "reference,permit_type,business.nib"))
-        if odd:
+        if odd := [name[:100] for name in header if name not in TYPES or times[name] > 1]:
             raise BadInput(*(_wrong("", language, "table_column", name=repr(name)) for name in odd[:SHOWN]))
         for line, cells in enumerate(table, 1):
             if any(cell.strip() for cell in cells):
                 yield line, _stated(header, cells) if len(cells) == len(header) else (len(cells), len(header))
+    except UnicodeDecodeError as error:
+        raise BadInput(_wrong("", language, "table_text")) from error
     except csv.Error as error:
         raise BadInput(_wrong("", language, "table_broken", line=table.line_num)) from error
 
@@ -60,13 +58,11 @@ def read_csv(raw: bytes, language: str = "en") -> Iterator[Row]:
 def _stated(header: list[str], cells: list[str]) -> dict[str, Any]:
     stated: dict[str, Any] = {}
     for path, cell in zip(header, cells, strict=True):
+        part, _, name = path.rpartition(".")
         if plain := cell.strip():
-            part, _, name = path.rpartition(".")
-            value: Any = cell
-            if TYPES[path] == "integer" and plain.isascii() and plain.isdigit() and len(plain) < 10:
+            value: Any = WORDS.get(plain.lower(), cell) if TYPES[path] == "boolean" else cell
+            if TYPES[path] == "integer" and re.fullmatch("[0-9]{1,9}", plain):
                 value = int(plain)
-            elif TYPES[path] == "boolean":
-                value = WORDS.get(plain.lower(), cell)
             (stated.setdefault(part, {}) if part else stated)[name] = value
     return stated
 
@@ -88,27 +84,23 @@ def judge(
 
     Ends with BadInput, which names every wrong field (`/checks/16/business/nib` is in line 17), or TooMuch.
     """
-    now, wrong, count, line = here.clock(), list[FieldError](), 0, 0
-    rows = iter(rows)
+    rows, wrong, count, line = iter(rows), list[FieldError](), 0, 0
+    context: dict[str, Any] = {"policy": here.policy, "now": here.clock(), "regions": regions, "asker": asker}
     for line, stated in islice(rows, MOST):
-        at = f"/checks/{line - 1}"
+        found: tuple[FieldError, ...] = ()
         try:
             if isinstance(stated, tuple):
                 raise BadInput(_wrong("", language, "table_cells", cells=stated[0], columns=stated[1]))
-            question = read_question(
-                stated, regions=regions, policy=here.policy, now=now, asker=asker, request_id="", language=language
-            )
+            question = read_question(stated, request_id="", language=language, **context)
         except BadInput as error:
-            count += len(error.errors)
-            wrong += [FieldError(at + one.pointer, one.detail) for one in error.errors][: SHOWN - len(wrong)]
+            found = error.errors
         except ForeignRegion:
-            count += 1
-            foreign = _wrong(f"{at}/region", language, "not_served", ", ".join(regions))
-            wrong += [foreign][: SHOWN - len(wrong)]
-        else:
-            if not wrong:
-                fixed = {"region": question.application.region, "as_at": question.application.as_at.isoformat()}
-                yield line, question, json.dumps([asker.kind, asker.id, stated | fixed]).encode()
+            found = (_wrong("/region", language, "not_served", ", ".join(regions)),)
+        count += len(found)
+        wrong += [FieldError(f"/checks/{line - 1}{e.pointer}", e.detail) for e in found][: SHOWN - len(wrong)]
+        if not count:
+            fixed = {"region": question.application.region, "as_at": question.application.as_at.isoformat()}
+            yield line, question, json.dumps([asker.kind, asker.id, stated | fixed]).encode()
     if next(rows, None):
         raise TooMuch(f"more than {MOST} checks; divide the list")
     if count > len(wrong):

@@ -19,10 +19,9 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
+import sqlalchemy as sa
 from cryptography.fernet import Fernet
-from sqlalchemy import Connection, Engine, bindparam, case, delete, exists, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.exc import SQLAlchemyError
 from ulid import ULID
 
 from compliance import work
@@ -30,7 +29,7 @@ from compliance.audit import document
 from compliance.audit.entry import Entry
 from compliance.audit.projection import projects
 from compliance.audit.table import check_record
-from compliance.batches.table import BATCH, LINE, PACE
+from compliance.database import table
 from compliance.delivery import outbox
 from compliance.deployment import Deployment
 from compliance.errors import BadInput, ForeignRegion, GateError
@@ -43,11 +42,17 @@ SLICE, AT_ONCE, THREADS = 10.0, 2.0, 32  # seconds of one turn; seconds' worth o
 IDLE, REASKED_FOR, ORPHAN = timedelta(seconds=5), timedelta(hours=24), timedelta(days=7)
 PIECE = 2_000
 COLUMNS = ("line", "reference", "id", "verdict", "action", "codes", "valid_until", "receipt_code", "error")
-NOTE = (
-    update(LINE)
-    .where(LINE.c.batch_id == bindparam("b"), LINE.c.line == bindparam("l"), LINE.c.asked == bindparam("a"))
-    .values(asked=LINE.c.asked + 1)  # and what _ask says
+BATCH = table(  # the projection of `batch.*`; `state` is open, done or cancelled
+    "batch",
+    "id:26! asker_kind:16 asker_id:64 regions:json total:int state:10 started_at:moment ended_at:moment? position:big",
 )
+LINE = table(  # sealed until its answer is final (UU 27/2022); `asked`: its checks; no `due_at`: nothing more is done
+    "batch_line",
+    "batch_id:26! line:int! reference:64 sealed:bytes? asked:int check_id:26? verdict:16? error:200? due_at:moment?+",
+)
+PACE = table("batch_pace", "id:int! next_at:float")  # one row: until when (since 1970) the agency's time is given away
+_noted = [LINE.c[name] == sa.bindparam(name[0]) for name in ("batch_id", "line", "asked")]
+NOTE = sa.update(LINE).where(*_noted).values(asked=LINE.c.asked + 1)  # and what _ask says
 log = logging.getLogger(__name__)
 
 
@@ -69,45 +74,45 @@ class Status:
         return {name: getattr(self, name) for name in names}
 
 
+def _say(here: Deployment, what: str, batch_id: str, **body: Any) -> None:
+    told, name = {"batch": batch_id, **body}, f"batch.{batch_id}.{what}"
+    here.log.append(f"batch.{what}", told, entry_id=name, private={}, at=here.clock())
+
+
 def start(here: Deployment, batch_id: str, lines: Sequence[tuple[int, Question, bytes]], asker: Asker) -> None:
     """Keep the lines of reading.judge, sealed, then log the batch; a second start of the same id changes nothing."""
-    box, now, digest = _box(here, batch_id), here.clock(), hashlib.sha256()
+    box, digest = _box(here, batch_id), hashlib.sha256()
+    shared: dict[str, Any] = {"batch_id": batch_id, "asked": 0, "due_at": here.clock()}
     for first in range(0, len(lines), PIECE):
         rows = []
         for line, question, stated in lines[first : first + PIECE]:
-            sealed = box.encrypt(stated)
-            row = {"batch_id": batch_id, "line": line, "reference": question.reference, "asked": 0, "due_at": now}
-            rows.append(row | {"sealed": sealed})
-            digest.update(sealed)
+            rows.append(shared | {"line": line, "reference": question.reference, "sealed": box.encrypt(stated)})
+            digest.update(rows[-1]["sealed"])
         with here.log.engine.begin() as connection:
             connection.execute(insert(LINE).on_conflict_do_nothing(), rows)
-    body = {"batch": batch_id, "asker": {"kind": asker.kind, "id": asker.id}, "total": len(lines)}
-    body |= {"regions": sorted({q.application.region for _, q, _ in lines}), "sha256": digest.hexdigest()}
-    here.log.append("batch.started", body, entry_id=f"batch.{batch_id}.started", private={}, at=now)
+    about = {"regions": sorted({q.application.region for _, q, _ in lines}), "sha256": digest.hexdigest()}
+    _say(here, "started", batch_id, asker={"kind": asker.kind, "id": asker.id}, total=len(lines), **about)
 
 
 def cancel(here: Deployment, batch_id: str, by: Asker) -> None:
     """Ask no further line; the answers that are there stay."""
-    body = {"batch": batch_id, "by": {"kind": by.kind, "id": by.id}}
-    entry_id = f"batch.{batch_id}.cancelled"
-    here.log.append("batch.cancelled", body, entry_id=entry_id, private={}, at=here.clock())
-    _tidy(here.log.engine, here.clock())
+    _say(here, "cancelled", batch_id, by={"kind": by.kind, "id": by.id})
+    _tidy(here)
 
 
 @projects("batch.started", "batch.ended", "batch.cancelled", into=(BATCH,))
-def _project(connection: Connection, entry: Entry) -> None:
+def _project(connection: sa.Connection, entry: Entry) -> None:
     """A batch that was cancelled stays so."""
-    body = entry.body
+    body, state = entry.body, "done" if entry.kind == "batch.ended" else "cancelled"
     if entry.kind == "batch.started":
-        row = {"id": body["batch"], "asker_kind": body["asker"]["kind"], "asker_id": body["asker"]["id"]}
-        row |= {"regions": body["regions"], "total": body["total"], "state": "open", "started_at": entry.at}
-        connection.execute(insert(BATCH).values(**row, position=entry.position).on_conflict_do_nothing())
+        row = {"asker_kind": body["asker"]["kind"], "asker_id": body["asker"]["id"], "regions": body["regions"]}
+        row |= {"id": body["batch"], "total": body["total"], "started_at": entry.at, "position": entry.position}
+        connection.execute(insert(BATCH).values(**row, state="open").on_conflict_do_nothing())
         for lane in LANES:  # there from the first batch on; woken by each
             put = insert(work.WORK).values(id=f"batch:{lane}", due_at=entry.at, tries=0)
             connection.execute(put.on_conflict_do_update(index_elements=["id"], set_={"due_at": entry.at}))
         return
-    state = "done" if entry.kind == "batch.ended" else "cancelled"
-    this = update(BATCH).where(BATCH.c.id == body["batch"], BATCH.c.state == "open")
+    this = sa.update(BATCH).where(BATCH.c.id == body["batch"], BATCH.c.state == "open")
     connection.execute(this.values(state=state, ended_at=entry.at))
     if state == "done" and body["asker"]["kind"] == "client":
         outbox.post(connection, body["asker"]["id"], "batch.finished", "", body["batch"], entry.at)
@@ -119,12 +124,13 @@ def _told(here: Deployment, batch_id: str) -> tuple[str, tuple[str, ...]] | None
     return (document.text(found.document()), found.regions) if found else None
 
 
-def status(engine: Engine, batch_id: str) -> Status | None:
-    ended = LINE.c.due_at.is_(None)
-    count = select(LINE.c.verdict, func.count(), func.count(LINE.c.error)).where(LINE.c.batch_id == batch_id, ended)
+def status(engine: sa.Engine, batch_id: str) -> Status | None:
+    """How far a batch is, None if there is none."""
+    c, number = LINE.c, sa.func.count
+    count = sa.select(c.verdict, number(), number(c.error)).where(c.batch_id == batch_id, c.due_at.is_(None))
     with engine.connect() as connection:
-        row = connection.execute(select(BATCH).where(BATCH.c.id == batch_id)).one_or_none()
-        counts = connection.execute(count.group_by(LINE.c.verdict)).all() if row else []
+        row = connection.execute(sa.select(BATCH).where(BATCH.c.id == batch_id)).one_or_none()
+        counts = connection.execute(count.group_by(c.verdict)).all() if row else []
     if not row:
         return None
     by_verdict = {verdict: number for verdict, number, _ in sorted(counts, key=str) if verdict}
@@ -134,10 +140,10 @@ def status(engine: Engine, batch_id: str) -> Status | None:
     return Status(row.id, state, row.total, done, by_verdict, asker, tuple(row.regions), row.started_at)
 
 
-def recent(engine: Engine, regions: Sequence[str], limit: int = 25) -> list[Status]:
+def recent(engine: sa.Engine, regions: Sequence[str], limit: int = 25) -> list[Status]:
     """The newest batches of these regions alone."""
     with engine.connect() as connection:
-        rows = connection.execute(select(BATCH.c.id, BATCH.c.regions).order_by(BATCH.c.position.desc()).limit(500))
+        rows = connection.execute(sa.select(BATCH.c.id, BATCH.c.regions).order_by(BATCH.c.position.desc()).limit(500))
         ids = [row.id for row in rows if set(row.regions) <= set(regions)][:limit]
     return [found for one in ids if (found := status(engine, one))]
 
@@ -161,24 +167,29 @@ def ask_lines(here: Deployment, row: work.Row) -> datetime:
             told = list(pool.map(partial(_ask, here), lines, [begin + i / rate for i in range(len(lines))]))
             with here.log.engine.begin() as connection:
                 connection.execute(NOTE, told)
-    _tidy(here.log.engine, here.clock())
-    _end_finished(here)
+    _tidy(here)
+    left = sa.exists().where(LINE.c.batch_id == BATCH.c.id, LINE.c.due_at.is_not(None))
+    with here.log.engine.connect() as connection:
+        ended = connection.scalars(sa.select(BATCH.c.id).where(BATCH.c.state == "open", ~left)).all()
+    for found in filter(None, (status(here.log.engine, batch_id) for batch_id in ended)):
+        asker = {"kind": found.asker.kind, "id": found.asker.id}
+        _say(here, "ended", found.id, asker=asker, total=found.total, by_verdict=found.by_verdict)
     return again
 
 
-def _claim(connection: Connection, now: datetime, limit: int) -> Sequence[Any]:
+def _claim(connection: sa.Connection, now: datetime, limit: int) -> Sequence[Any]:
     """Lines that are due, for the time of a lease: no two workers get the same one."""
-    c, is_open = LINE.c, select(BATCH.c.id).where(BATCH.c.state == "open")
-    due = select(c.batch_id, c.line).where(c.due_at <= now, c.batch_id.in_(is_open)).order_by(c.due_at).limit(limit)
-    mine = tuple_(c.batch_id, c.line).in_(due.with_for_update(skip_locked=True))
-    taken = connection.execute(update(LINE).where(mine).values(due_at=now + work.LEASE).returning(LINE))
+    c, is_open = LINE.c, sa.select(BATCH.c.id).where(BATCH.c.state == "open")
+    due = sa.select(c.batch_id, c.line).where(c.due_at <= now, c.batch_id.in_(is_open)).order_by(c.due_at).limit(limit)
+    mine = sa.tuple_(c.batch_id, c.line).in_(due.with_for_update(skip_locked=True))
+    taken = connection.execute(sa.update(LINE).where(mine).values(due_at=now + work.LEASE).returning(LINE))
     return sorted(taken.all(), key=lambda row: (row.batch_id, row.line))
 
 
-def _reserve(connection: Connection, seconds: float) -> float:
+def _reserve(connection: sa.Connection, seconds: float) -> float:
     """When the next lines may begin (seconds since 1970): all hosts share one pace; half a second is made up for."""
     now, c = time.time() - 0.5, PACE.c
-    later = case((c.next_at < now, now), else_=c.next_at) + seconds
+    later = sa.case((c.next_at < now, now), else_=c.next_at) + seconds
     put = insert(PACE).values(id=1, next_at=now + seconds)
     put = put.on_conflict_do_update(index_elements=["id"], set_={"next_at": later})
     return float(connection.execute(put.returning(c.next_at)).scalar_one()) - seconds
@@ -189,94 +200,67 @@ def _ask(here: Deployment, line: Any, begin: float) -> dict[str, Any]:
     time.sleep(max(0.0, begin - time.time()))
     done = {"b": line.batch_id, "l": line.line, "a": line.asked, "sealed": None, "due_at": None}
     done |= {"check_id": line.check_id, "verdict": None, "error": None}
+    names = [hashlib.sha256(f"{line.batch_id}:{line.line}:{asked}".encode()).digest() for asked in (0, line.asked)]
+    first, this = (str(ULID(ULID.from_str(line.batch_id).bytes[:6] + name[:10])) for name in names)
     try:
-        check_id = _name(line.batch_id, line.line, line.asked)
-        known = here.log.check(check_id) or here.gate.check(_question(here, line, check_id))
+        known: Any = here.log.check(this)
+        if not known:
+            kind, asker, stated = json.loads(_box(here, line.batch_id).decrypt(line.sealed))
+            who: dict[str, Any] = {"regions": (stated["region"],), "asker": Asker(kind, asker), "policy": here.policy}
+            name = f"batch:{line.batch_id}:{line.line}"
+            question = read_question(stated, now=here.clock(), request_id=name, **who)
+            known = here.gate.check(replace(question, id=this, replaces=line.check_id))
     except (BadInput, ForeignRegion) as error:  # what was right when the list was taken may be no more
         return done | {"error": str(error)[:200]}
-    except (GateError, SQLAlchemyError):
+    except (GateError, sa.exc.SQLAlchemyError):
         raise
     except Exception as error:
         log.exception("batch %s, line %s", line.batch_id, line.line)
         return done | {"error": f"not asked: {type(error).__name__}"}
     found = json.loads(known.document)
-    done |= {"check_id": check_id, "verdict": found["verdict"]}
+    done |= {"check_id": this, "verdict": found["verdict"]}
     if found["verdict"] == "UNDETERMINED":
-        first, now = here.log.check(_name(line.batch_id, line.line, 0)), here.clock()
-        if not first or now - first.checked_at < REASKED_FOR:
+        begun, now = here.log.check(first), here.clock()
+        if not begun or now - begun.checked_at < REASKED_FOR:
             done |= {"sealed": line.sealed, "due_at": max(datetime.fromisoformat(found["retry_after"]), now + IDLE)}
     return done
 
 
-def _question(here: Deployment, line: Any, check_id: str) -> Question:
-    kind, asker, stated = json.loads(_box(here, line.batch_id).decrypt(line.sealed))
-    asked = read_question(
-        stated,
-        regions=(stated["region"],),
-        policy=here.policy,
-        now=here.clock(),
-        asker=Asker(kind, asker),
-        request_id=f"batch:{line.batch_id}:{line.line}",
-    )
-    return replace(asked, id=check_id, replaces=line.check_id)
-
-
-def _end_finished(here: Deployment) -> None:
-    """End every batch that has no line left to ask."""
-    left = exists().where(LINE.c.batch_id == BATCH.c.id, LINE.c.due_at.is_not(None))
-    with here.log.engine.connect() as connection:
-        ended = connection.scalars(select(BATCH.c.id).where(BATCH.c.state == "open", ~left)).all()
-    for found in filter(None, (status(here.log.engine, batch_id) for batch_id in ended)):
-        body: dict[str, Any] = {"batch": found.id, "asker": {"kind": found.asker.kind, "id": found.asker.id}}
-        body |= {"total": found.total, "by_verdict": found.by_verdict}
-        here.log.append("batch.ended", body, entry_id=f"batch.{found.id}.ended", private={}, at=here.clock())
-
-
-def _tidy(engine: Engine, now: datetime) -> None:
+def _tidy(here: Deployment) -> None:
     """Forget what was stated for lines of cancelled batches, and of lists whose batch was never logged."""
-    cancelled, known = select(BATCH.c.id).where(BATCH.c.state == "cancelled"), select(BATCH.c.id)
-    with engine.begin() as connection:
-        waiting = update(LINE).where(LINE.c.due_at.is_not(None), LINE.c.batch_id.in_(cancelled))
+    c, cancelled, known = LINE.c, sa.select(BATCH.c.id).where(BATCH.c.state == "cancelled"), sa.select(BATCH.c.id)
+    with here.log.engine.begin() as connection:
+        waiting = sa.update(LINE).where(c.due_at.is_not(None), c.batch_id.in_(cancelled))
         connection.execute(waiting.values(due_at=None, sealed=None))
-        connection.execute(delete(LINE).where(LINE.c.due_at < now - ORPHAN, LINE.c.batch_id.not_in(known)))
+        connection.execute(sa.delete(LINE).where(c.due_at < here.clock() - ORPHAN, c.batch_id.not_in(known)))
 
 
-def results(engine: Engine, batch: Status, *, masked: bool = False) -> Iterator[str]:
-    """The lines of results.csv; `masked`: for keys that only check (contract §1). Constant memory."""
-    yield _csv(COLUMNS)
-    c, r, last = LINE.c, check_record.c, 0
-    query = select(c.line, c.reference, c.error, r.document).outerjoin(check_record, r.id == c.check_id)
-    while True:
-        piece = query.where(c.batch_id == batch.id, c.line > last).order_by(c.line).limit(500)
+def results(engine: sa.Engine, batch: Status, *, masked: bool = False) -> Iterator[str]:
+    """The lines of results.csv, none of whose cells a spreadsheet takes for a formula; `masked`: for keys that only
+    check (contract §1). Constant memory."""
+    c, r, rows, last = LINE.c, check_record.c, [COLUMNS], 0
+    query = sa.select(c.line, c.reference, c.error, r.document).outerjoin(check_record, r.id == c.check_id)
+    query = query.where(c.batch_id == batch.id).order_by(c.line).limit(500)
+    while rows:
+        out = io.StringIO()
+        for cells in rows:
+            texts = ["" if cell is None else str(cell) for cell in cells]
+            safe = [f"'{text}" if text.startswith(("=", "+", "-", "@", "\t")) else text for text in texts]
+            csv.writer(out).writerow(safe)
+        yield out.getvalue()
         with engine.connect() as connection:
-            rows = connection.execute(piece).all()
-        if not rows:
-            return
-        last = rows[-1].line
-        yield "".join(_csv(_result(row, batch, masked)) for row in rows)
-
-
-def _result(row: Any, batch: Status, masked: bool) -> tuple[Any, ...]:
-    if not row.document:
-        return (row.line, row.reference, *[""] * 6, row.error or ("cancelled" if batch.state == "cancelled" else ""))
-    check = json.loads(row.document)
-    check = document.masked(check) if masked else check
-    codes = " ".join(finding["code"] for finding in check["findings"])
-    known = (check["id"], check["verdict"], check["action"], codes, check["valid_until"], check["receipt"]["code"])
-    return (row.line, row.reference, *known, row.error)
-
-
-def _csv(cells: Sequence[Any]) -> str:
-    """One line; no cell begins a formula when a spreadsheet opens it."""
-    texts = ["" if cell is None else str(cell) for cell in cells]
-    out = io.StringIO()
-    csv.writer(out).writerow(f"'{text}" if text.startswith(("=", "+", "-", "@", "\t")) else text for text in texts)
-    return out.getvalue()
-
-
-def _name(batch_id: str, line: int, asked: int) -> str:
-    digest = hashlib.sha256(f"{batch_id}:{line}:{asked}".encode()).digest()
-    return str(ULID(ULID.from_str(batch_id).bytes[:6] + digest[:10]))
+            piece = connection.execute(query.where(c.line > last)).all()
+        rows, last = [], piece[-1].line if piece else last
+        for line in piece:
+            check = json.loads(line.document) if line.document else None
+            error = line.error or ("cancelled" if batch.state == "cancelled" and not check else "")
+            told = [""] * 6
+            if check:
+                check = document.masked(check) if masked else check
+                codes = " ".join(finding["code"] for finding in check["findings"])
+                told = [*(check[name] for name in ("id", "verdict", "action")), codes, check["valid_until"]]
+                told.append(check["receipt"]["code"])
+            rows.append((line.line, line.reference, *told, error))
 
 
 def _box(here: Deployment, batch_id: str) -> Fernet:

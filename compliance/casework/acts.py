@@ -11,13 +11,13 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from ulid import ULID
 
 from compliance.audit.entry import Entry
 from compliance.audit.projection import projects
-from compliance.casework.table import ACT, ITEM
+from compliance.database import table
 from compliance.deployment import Deployment
 from compliance.errors import BadInput, FieldError, NotAllowed
 from compliance.law import identifiers
@@ -27,6 +27,18 @@ Act = StrEnum("Act", "VERIFY UNDERTAKE OVERRIDE CORRECT IMPOSE LIFT RECALL GRANT
 ABOUT_CHECKS = (Act.VERIFY, Act.UNDERTAKE, Act.OVERRIDE, Act.CORRECT, Act.GRANT)
 TOLD = tomllib.loads(Path(__file__).with_name("acts.toml").read_text(encoding="utf-8"))
 PRIVATE = ("ground", "name", "npwp")  # free text, and what may belong to a person
+ACT = table(  # a projection; `state` is proposed, accepted, refused, granted or ended; `position` of the last entry
+    "casework_act",
+    "id:26! position:pos+ act:12 state:10 region:5 reference:64? permit_type:200? check_id:128? about:26?+ nib:13?+",
+    "npp:20? taxpayer:16? said:json by:26 at:moment decided_by:26? decided_at:moment?",
+    sa.Index("ix_casework_act_region_reference", "region", "reference"),
+    sa.Index("ix_casework_act_region_act", "region", "act", "state"),
+)
+ITEM = table(  # what somebody must see to: recalled, overdue, lapsed, sanction, expiring (on `day`), erased
+    "casework_item",
+    "id:200! act_id:26+ kind:12 region:5+ check_id:128 day:day? position:pos at:moment",
+    "handled_by:26? handled_at:moment?",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,42 +51,55 @@ class Person:
     regions: tuple[str, ...]
 
 
+def acts(here: Deployment, regions: tuple[str, ...], *conditions: Any, most: int = 200) -> list[sa.Row[Any]]:
+    """Acts of these regions as their projection shows them, newest first."""
+    found = sa.select(ACT).where(ACT.c.region.in_(regions), *conditions).order_by(ACT.c.position.desc()).limit(most)
+    with here.log.engine.connect() as connection:
+        return list(connection.execute(found))
+
+
+def find(here: Deployment, act_id: str, regions: tuple[str, ...] | None = None) -> sa.Row[Any]:
+    """One act, of any region if none is said. Raises NotAllowed when there is none."""
+    for act in acts(here, tuple(here.policy.regions) if regions is None else regions, ACT.c.id == act_id):
+        return act
+    raise NotAllowed("there is no such act")
+
+
+def slot(here: Deployment, region: str, day: date, key: str) -> datetime:
+    """A moment of that day in the region, for each key its own, so that not all is asked at once."""
+    second = int.from_bytes(sha256(key.encode()).digest()[:4], "big") % 86_400
+    return datetime.combine(day, time(), here.policy.region(region).zone) + timedelta(seconds=second)
+
+
+def next_look(here: Deployment, region: str, days: int | None = None) -> date:
+    """Today in the region and so many days; by itself the next day of the watch's rhythm (a month if there is none)."""
+    today = here.policy.today(region, here.clock())
+    rhythm = here.policy.on(today, region).values.get("watch_days") or 30
+    return today + timedelta(days=rhythm if days is None else days)
+
+
 def possible(here: Deployment, check_id: str) -> dict[Act, tuple[str, ...]]:
     """What may be done about a check, each with the findings that it may name; nothing once it is replaced."""
     record, entry = here.log.check(check_id), here.log.entry(check_id)
     if record is None or entry is None or record.superseded_by:
         return {}
-    decision, found = entry.body["decision"], {}
-    values = here.policy.on(here.policy.today(record.region, here.clock()), record.region).values
-    standing = [code for f in decision["findings"] if f["code"] == "OFFICER_DECISION" for code in f["facts"]["codes"]]
+    decision, found = entry.body["decision"], dict[Act, tuple[str, ...]]()
+    values = here.policy.on(next_look(here, record.region, 0), record.region).values
     for act, told in TOLD["act"].items():
-        if "effects" not in told or ("allowed_by" in told and not values.get(told["allowed_by"])):
-            continue
-        again = standing if "restates" in told else []
-        no_use = {"UNDERTAKING_OVERDUE", *(["OFFICER_DECISION"] if "restates" in told else [])}
-        codes = [f["code"] for f in decision["findings"] if f["effect"] in told["effects"] and f["code"] not in no_use]
-        if codes or again:
-            found[Act(act)] = tuple(dict.fromkeys(codes + again))
+        codes = []
+        for finding in decision["findings"]:
+            if "restates" in told and finding["code"] == "OFFICER_DECISION":
+                codes += finding["facts"]["codes"]
+            elif finding["effect"] in told.get("effects", ()) and finding["code"] != "UNDERTAKING_OVERDUE":
+                codes.append(finding["code"])
+        if codes and ("allowed_by" not in told or values.get(told["allowed_by"])):
+            found[Act(act)] = tuple(dict.fromkeys(codes))
     if "evidence" in entry.body["facts"] and decision["verdict"] != "UNDETERMINED":
         found[Act.CORRECT] = ()
     same = (ACT.c.reference == record.reference, ACT.c.permit_type == record.permit_type, ACT.c.state == "granted")
     if decision["action"] == "PROCEED" and not acts(here, (record.region,), *same):
         found[Act.GRANT] = ()
     return found
-
-
-def acts(here: Deployment, regions: tuple[str, ...], *conditions: Any, most: int = 200) -> list[Row[Any]]:
-    """Acts of these regions as their projection shows them, newest first."""
-    found = select(ACT).where(ACT.c.region.in_(regions), *conditions).order_by(ACT.c.position.desc()).limit(most)
-    with here.log.engine.connect() as connection:
-        return list(connection.execute(found))
-
-
-def find(here: Deployment, act_id: str, regions: tuple[str, ...] | None = None) -> Row[Any]:
-    """One act, of any region if none is said. Raises NotAllowed when there is none."""
-    for act in acts(here, tuple(here.policy.regions) if regions is None else regions, ACT.c.id == act_id):
-        return act
-    raise NotAllowed("there is no such act")
 
 
 def propose(here: Deployment, person: Person, act: Act, stated: Mapping[str, Any], about: str = "") -> str:
@@ -88,8 +113,8 @@ def propose(here: Deployment, person: Person, act: Act, stated: Mapping[str, Any
     body: dict[str, Any] = {"region": stated.get("region") or next(iter(person.regions), "")}
     offered: tuple[str, ...] | None = ()
     if act in ABOUT_CHECKS:
-        record, entry = here.log.check(about), here.log.entry(about)
-        if record is None or entry is None or (offered := possible(here, about).get(act)) is None:
+        record, entry, offered = here.log.check(about), here.log.entry(about), possible(here, about).get(act)
+        if record is None or entry is None or offered is None:
             raise NotAllowed("this is not possible for this check, or not allowed in this region")
         body = {name: getattr(record, name) for name in ("region", "reference", "permit_type")} | {"check": about}
         body |= {"business": entry.body["business"]} if act is Act.GRANT else {}
@@ -100,20 +125,54 @@ def propose(here: Deployment, person: Person, act: Act, stated: Mapping[str, Any
         body = {"region": letter.region, "about": about}
     if body["region"] not in person.regions:
         raise NotAllowed("this region is not yours")
-    said = _read(here, act, body["region"], stated, offered or ())
+    said = _read(here, act, body["region"], stated, offered)
     same = (ACT.c.act == act, ACT.c.state == "proposed", (ACT.c.check_id == about) | (ACT.c.about == about))
     if about and (waiting := acts(here, (body["region"],), *same)):
         if waiting[0].by != person.id:
             raise NotAllowed("a colleague has proposed this already: it must be decided first")
         return str(waiting[0].id)
-    body |= {"proposal": str(ULID()), "act": act, "by": person.id, "proposed_at": moment(here.clock())}
-    body |= {"said": {name: value for name, value in said.items() if name not in PRIVATE}}
+    body |= {"proposal": (name := str(ULID())), "act": act, "by": person.id, "proposed_at": moment(here.clock())}
+    body |= {"said": {field: value for field, value in said.items() if field not in PRIVATE}}
     if act in (Act.UNDERTAKE, Act.GRANT):
         kept = date.fromisoformat(said["until"]) + timedelta(days=1) if act is Act.UNDERTAKE else None
-        body["due_at"] = moment(slot(here, body["region"], kept or next_look(here, body["region"]), body["proposal"]))
-    private = {name: said[name] for name in PRIVATE if name in said} | {"by_name": person.name}
+        body["due_at"] = moment(slot(here, body["region"], kept or next_look(here, body["region"]), name))
+    private = {field: said[field] for field in PRIVATE if field in said} | {"by_name": person.name}
     kind = "officer.granted" if act is Act.GRANT else "officer.proposed"
-    return here.log.append(kind, body, entry_id=body["proposal"], private=private, at=here.clock()).id
+    return here.log.append(kind, body, entry_id=name, private=private, at=here.clock()).id
+
+
+def _read(
+    here: Deployment, act: Act, region: str, stated: Mapping[str, Any], offered: tuple[str, ...] | None
+) -> dict[str, Any]:
+    """What was stated, as texts in canonical form. Raises BadInput naming every wrong field."""
+    told, today, wrong = TOLD["act"][act], next_look(here, region, 0), []
+    said: dict[str, Any] = {"effect": "NOTE"} if act is Act.OVERRIDE else {}
+    allowed = told.get("days") or here.policy.on(today, region).values.get(told.get("allowed_by"), 0)
+    for field in told["fields"].split():
+        name, good = field.rstrip("?"), False
+        rule, given = TOLD["field"].get(name, TOLD["field"]["text"]), stated.get(name) or ""
+        text = given.strip() if isinstance(given, str) else " ".join(given)
+        if name == "codes":
+            said[name] = sorted({*given})
+            good = bool(given) and set(given) <= set(offered or ())
+        elif "until_today" in rule:
+            ends = (date.min, today) if rule["until_today"] else (today, today + timedelta(days=allowed))
+            with suppress(ValueError):
+                good = len(text) == 10 and ends[0] <= date.fromisoformat(text) <= ends[1]
+            good = good and not (name == "to" and text < said.get("since", ""))
+        else:
+            good = bool(re.fullmatch(rule["pattern"], text))
+        if name != "codes" and text:
+            said[name] = getattr(text, rule.get("fold", "strip"))()
+        missing = name == "to" and bool(said.get("since")) != bool(text)
+        if not (good or (field.endswith("?") and not text)) or missing:
+            wrong.append(FieldError(f"/{name}", rule["wrong"]))
+    one_of = told.get("one_of", "").split()
+    if one_of and not said.keys() & set(one_of):
+        wrong.append(FieldError(f"/{one_of[0]}", TOLD["field"][one_of[0]]["wrong"]))
+    if wrong:
+        raise BadInput(*wrong)
+    return said | ({"npwp": identifiers.npwp(said["npwp"])} if "npwp" in said else {})
 
 
 def settle(here: Deployment, person: Person, act_id: str, word: str, reason: str = "") -> None:
@@ -146,71 +205,24 @@ def settle(here: Deployment, person: Person, act_id: str, word: str, reason: str
 
 def handle(here: Deployment, person: Person, item_id: str) -> None:
     """Somebody has seen to an item of the work list. Raises NotAllowed."""
+    mine = sa.select(ITEM.c.region).where(ITEM.c.id == item_id, ITEM.c.region.in_(person.regions))
     with here.log.engine.connect() as connection:
-        item = connection.execute(select(ITEM).where(ITEM.c.id == item_id)).one_or_none()
-    if item is None or item.region not in person.regions:
-        raise NotAllowed("there is no such item")
-    body = {"item": item_id, "region": item.region, "by": person.id}
+        if (region := connection.scalar(mine)) is None:
+            raise NotAllowed("there is no such item")
+    body = {"item": item_id, "region": region, "by": person.id}
     here.log.append("officer.handled", body, entry_id=str(ULID()), private={"by_name": person.name}, at=here.clock())
 
 
-def slot(here: Deployment, region: str, day: date, key: str) -> datetime:
-    """A moment of that day in the region, for each key its own, so that not all is asked at once."""
-    second = int.from_bytes(sha256(key.encode()).digest()[:4], "big") % 86_400
-    return datetime.combine(day, time(), here.policy.region(region).zone) + timedelta(seconds=second)
-
-
-def next_look(here: Deployment, region: str, days: int | None = None) -> date:
-    """Today in the region and so many days; by itself the next day of the watch's rhythm (a month if there is none)."""
-    today = here.policy.today(region, here.clock())
-    rhythm = here.policy.on(today, region).values.get("watch_days") or 30
-    return today + timedelta(days=rhythm if days is None else days)
-
-
-def _read(
-    here: Deployment, act: Act, region: str, stated: Mapping[str, Any], offered: tuple[str, ...]
-) -> dict[str, Any]:
-    """What was stated, as texts in canonical form. Raises BadInput naming every wrong field."""
-    told, today, wrong = TOLD["act"][act], next_look(here, region, 0), []
-    said: dict[str, Any] = {"effect": "NOTE"} if act is Act.OVERRIDE else {}
-    allowed = told.get("days") or here.policy.on(today, region).values.get(told.get("allowed_by"), 0)
-    for field in told["fields"].split():
-        name, given, good = field.rstrip("?"), stated.get(field.rstrip("?")) or "", False
-        rule, text = TOLD["field"].get(name, TOLD["field"]["text"]), given.strip() if isinstance(given, str) else ""
-        if name == "codes":
-            said[name] = sorted({*given})
-            good = bool(given) and set(given) <= set(offered)
-        elif "until_today" in rule:
-            ends = (date.min, today) if rule["until_today"] else (today, today + timedelta(days=allowed))
-            with suppress(ValueError):
-                good = len(text) == 10 and ends[0] <= date.fromisoformat(text) <= ends[1]
-            good = good and not (name == "to" and text < said.get("since", ""))
-        else:
-            good = bool(re.fullmatch(rule["pattern"], text))
-        if name != "codes" and text:
-            said[name] = getattr(text, rule.get("fold", "strip"))()
-        missing = name == "to" and bool(said.get("since")) != bool(text)
-        if not (good or (field.endswith("?") and not text)) or missing:
-            wrong.append(FieldError(f"/{name}", rule["wrong"]))
-    one_of = told.get("one_of", "").split()
-    if one_of and not said.keys() & set(one_of):
-        wrong.append(FieldError(f"/{one_of[0]}", TOLD["field"][one_of[0]]["wrong"]))
-    if wrong:
-        raise BadInput(*wrong)
-    return said | ({"npwp": identifiers.npwp(said["npwp"])} if "npwp" in said else {})
-
-
 @projects(*(f"officer.{state}" for state in ("proposed", "accepted", "refused", "granted", "ended")), into=(ACT,))
-def record_act(connection: Connection, entry: Entry) -> None:
-    """Every entry about an act says all there is; the last one counts."""
-    body, state = entry.body, entry.kind.removeprefix("officer.")
-    business = body.get("business", body["said"])
+def record_act(connection: sa.Connection, entry: Entry) -> None:
+    """Every entry about an act says all there is; the last one counts. `taxpayer`: what branches share of the NPWP."""
+    body, business = entry.body, entry.body.get("business", entry.body["said"])
     npwp = business.get("npwp") or entry.disclosed.get("npwp")
     names = ("act", "region", "reference", "permit_type", "about", "said", "by", "decided_by")
-    row = {name: body.get(name) for name in names} | {"position": entry.position, "state": state}
-    row |= {"check_id": body.get("check"), "nib": business.get("nib"), "npp": business.get("npp")}
+    row = {name: body.get(name) for name in names} | {name: business.get(name) for name in ("nib", "npp")}
+    row |= {"position": entry.position, "state": entry.kind.removeprefix("officer."), "check_id": body.get("check")}
     row |= {"taxpayer": npwp and npwp[:13], "at": datetime.fromisoformat(body["proposed_at"])}
     row["decided_at"] = entry.at if "decided_by" in body else None
     put = insert(ACT).values(id=body["proposal"], **row)
-    where = ACT.c.position < entry.position
-    connection.execute(put.on_conflict_do_update(index_elements=["id"], set_=row, where=where))
+    later = ACT.c.position < entry.position
+    connection.execute(put.on_conflict_do_update(index_elements=["id"], set_=row, where=later))

@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import Connection, Row, or_, select, update
+import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from ulid import ULID
 
@@ -15,34 +15,30 @@ from compliance.audit.checks import CheckFilter, CheckRecord
 from compliance.audit.entry import Entry
 from compliance.audit.projection import projects
 from compliance.casework import acts
-from compliance.casework.acts import Act
-from compliance.casework.table import ACT, ITEM
+from compliance.casework.acts import ACT, ITEM, Act
 from compliance.delivery import outbox
 from compliance.deployment import Deployment
 
 SANCTIONS = {"TMP2T_IN_FORCE", "TMP2T_OTHER_REGION", "TMP2T_UNDOCUMENTED"}
-BAD = ("NOT_MET", "BLOCKED", "OFFICER_REVIEW")
 CHUNK = 1_000  # checks that one entry names
 PACE = timedelta(seconds=0.5)  # between two checks of a recall
 
 
 @projects("officer.accepted", "officer.granted")
-def queue(connection: Connection, entry: Entry) -> None:
+def queue(connection: sa.Connection, entry: Entry) -> None:
     """What an act leads to becomes due. A new letter makes the permits of that employer due at once."""
-    body, act_id = entry.body, entry.body["proposal"]
-    act = Act(body["act"])
-    if act in (Act.VERIFY, Act.UNDERTAKE, Act.OVERRIDE, Act.CORRECT):
+    body, act_id, said = entry.body, entry.body["proposal"], entry.body["said"]
+    if body["act"] in (Act.VERIFY, Act.UNDERTAKE, Act.OVERRIDE, Act.CORRECT):
         work.add(connection, "redecide", f"{body['check']}:{act_id}", entry.at)
-    if act is Act.RECALL:
+    if body["act"] == Act.RECALL:
         work.add(connection, "recall", act_id, entry.at)
     if "due_at" in body:
-        kind = "watch" if act is Act.GRANT else "undertaking"
+        kind = "watch" if body["act"] == Act.GRANT else "undertaking"
         work.add(connection, kind, act_id, datetime.fromisoformat(body["due_at"]))
-    if act is Act.IMPOSE:
-        said, npwp = body["said"], entry.disclosed.get("npwp", "")
-        known = {ACT.c.nib: said.get("nib"), ACT.c.npp: said.get("npp"), ACT.c.taxpayer: npwp[:13]}
-        same = or_(*(column == number for column, number in known.items() if number))
-        granted = select(ACT.c.id).where(ACT.c.region == body["region"], ACT.c.state == "granted", same)
+    if body["act"] == Act.IMPOSE:
+        known = {"nib": said.get("nib"), "npp": said.get("npp"), "taxpayer": entry.disclosed.get("npwp", "")[:13]}
+        same = sa.or_(*(ACT.c[name] == number for name, number in known.items() if number))
+        granted = sa.select(ACT.c.id).where(ACT.c.region == body["region"], ACT.c.state == "granted", same)
         for permit in connection.scalars(granted):
             work.add(connection, "watch", f"{permit}:{act_id}", entry.at)
 
@@ -52,12 +48,10 @@ def ask_again(here: Deployment, check_id: str, key: str, *, today: bool, replace
 
     `today` judges by the law of today, else by that of the first check's day.
     """
-    name = str(ULID(sha256(key.encode()).digest()[:16]))
+    name, earlier = str(ULID(sha256(key.encode()).digest()[:16])), here.log.entry(check_id)
     if made := here.log.entry(name):
         return made
-    earlier = here.log.entry(check_id)
-    question = work.again(earlier) if earlier else None
-    if question is None:
+    if not earlier or not (question := work.again(earlier)):
         return None
     application = question.application
     if today:
@@ -71,10 +65,9 @@ def ask_again(here: Deployment, check_id: str, key: str, *, today: bool, replace
 def redecide(here: Deployment, row: work.Row) -> None:
     """Once an act is accepted, the check it is about is decided again, unless a later one has taken its place."""
     check_id, _, act_id = row.key.rpartition(":")
-    act, record = acts.find(here, act_id), here.log.check(check_id)
+    record, corrects = here.log.check(check_id), acts.find(here, act_id).act in (Act.CORRECT, Act.RECALL)
     if record is None or record.superseded_by:
         return
-    corrects = act.act in (Act.CORRECT, Act.RECALL)
     made = ask_again(here, check_id, row.key, today=not corrects, replaces=True)
     known = record.asker_kind != "client" or record.verdict == "UNDETERMINED"  # of that the outbox tells by itself
     if made and not known and made.body["decision"]["verdict"] != record.verdict:
@@ -89,12 +82,10 @@ def recall(here: Deployment, row: work.Row) -> None:
     act, accepted, found = acts.find(here, row.key), here.log.entry(f"{row.key}.decided"), []
     zone = here.policy.region(act.region).zone
     for entry in here.log.entries(0, accepted.position if accepted else 0, kinds=("check",), disclose=False):
-        evidence = entry.body["facts"].get("evidence")
-        if not evidence or entry.body["facts"]["application"]["region"] != act.region:
-            continue
-        day = datetime.fromisoformat(evidence["received_at"]).astimezone(zone).date().isoformat()
-        if used(evidence, entry.body["business"], act.said, day):
-            found.append(entry.id)
+        facts = entry.body["facts"]
+        if (evidence := facts.get("evidence")) and facts["application"]["region"] == act.region:
+            day = datetime.fromisoformat(evidence["received_at"]).astimezone(zone).date().isoformat()
+            found += [entry.id] if used(evidence, entry.body["business"], act.said, day) else []
     for start in range(0, max(len(found), 1), CHUNK):
         body = {"act": row.key, "region": act.region, "checks": found[start : start + CHUNK]}
         name = f"{row.key}.found.{start}"
@@ -114,7 +105,7 @@ def used(evidence: Mapping[str, Any], business: Mapping[str, str], said: Mapping
 
 def decided_again(here: Deployment, act_id: str) -> Iterator[tuple[CheckRecord, CheckRecord | None]]:
     """Every check that a recall found, and what has taken its place: who must be told where they differ."""
-    found = select(ITEM.c.check_id).where(ITEM.c.act_id == act_id).order_by(ITEM.c.position, ITEM.c.check_id)
+    found = sa.select(ITEM.c.check_id).where(ITEM.c.act_id == act_id).order_by(ITEM.c.position, ITEM.c.check_id)
     with here.log.engine.connect() as connection:
         names = list(connection.scalars(found))
     for old in filter(None, map(here.log.check, names)):
@@ -139,42 +130,37 @@ def look(here: Deployment, row: work.Row) -> datetime | None:
         return again
     same = CheckFilter((act.region,), reference=act.reference, permit_type=act.permit_type)
     newest, key = here.log.checks(same, 1)[0].id, f"{row.key}:{today if rhythm else row.kind}"
-    about: dict[str, bool] = {"today": True, "replaces": row.kind == "undertaking"}
-    made = ask_again(here, newest, key, **about)
-    if made and made.body["decision"]["verdict"] == "UNDETERMINED" and not rhythm:  # on another day, another try
-        made = ask_again(here, newest, f"{key}:{today}", **about)
-    if made and made.body["decision"]["verdict"] == "UNDETERMINED":
+    for name in (key,) if rhythm else (key, f"{key}:{today}"):  # on another day, another try
+        made = ask_again(here, newest, name, today=True, replaces=row.kind == "undertaking")
+        if not made or made.body["decision"]["verdict"] != "UNDETERMINED":
+            break
+    else:
         return now + timedelta(days=1)
     if last := made or here.log.entry(newest):
-        for kind, day in _news(last, act, following, erased=made is None):
-            _tell(here, act, last, kind, day)
+        _tell(here, act, last, following, erased=made is None)
     return again
 
 
-def _news(made: Entry, act: Row[Any], following: date, *, erased: bool) -> Iterator[tuple[str, str | None]]:
-    """What somebody must know of a look: a sanction, a lapse, a promise not kept, or what ends before the next look."""
-    decision = made.body["decision"]
+def _tell(here: Deployment, act: sa.Row[Any], made: Entry, following: date, *, erased: bool) -> None:
+    """Put what is new onto the work list, unless the same waits there: a sanction, a lapse, a promise not kept, what
+    ends before the next look, or that the question's data are gone."""
+    decision, kind, day = made.body["decision"], "", None
     facts = {finding["code"]: finding.get("facts", {}) for finding in decision["findings"]}
-    ends = [decision["valid_until"], act.said.get("until")]
-    ends += [facts.get(code, {}).get("until") for code in ("OWNER_BPU_ACTIVE", "OFFICER_DECISION")]
-    soonest = min(filter(None, ends), default="9999")
-    if erased:  # what the question needs is gone
-        yield "erased", None
+    ends = [facts.get(code, {}).get("until") for code in ("OWNER_BPU_ACTIVE", "OFFICER_DECISION")]
+    soonest = min(filter(None, [decision["valid_until"], act.said.get("until"), *ends]), default="9999")
+    if erased:
+        kind = "erased"
     elif act.act == Act.UNDERTAKE:
-        yield from [("overdue", None)] if "UNDERTAKING_OVERDUE" in facts else []
+        kind = "overdue" if "UNDERTAKING_OVERDUE" in facts else ""
     elif SANCTIONS & facts.keys():
-        yield "sanction", None
-    elif decision["verdict"] in BAD:
-        yield "lapsed", None
+        kind = "sanction"
+    elif decision["verdict"] in ("NOT_MET", "BLOCKED", "OFFICER_REVIEW"):
+        kind = "lapsed"
     elif soonest < following.isoformat():
-        yield "expiring", soonest
-
-
-def _tell(here: Deployment, act: Row[Any], made: Entry, kind: str, day: str | None = None) -> None:
-    """Put news onto the work list, unless the same is still waiting there."""
-    waiting = select(ITEM.c.id).where(ITEM.c.act_id == act.id, ITEM.c.kind == kind, ITEM.c.handled_by.is_(None))
+        kind, day = "expiring", soonest
+    waiting = sa.select(ITEM.c.id).where(ITEM.c.act_id == act.id, ITEM.c.kind == kind, ITEM.c.handled_by.is_(None))
     with here.log.engine.connect() as connection:
-        if connection.scalar(waiting):
+        if not kind or connection.scalar(waiting):
             return
     body = {"act": act.id, "news": kind, "region": act.region, "checks": [made.id], "asker": made.body["asker"]}
     body |= {"until": day} if day else {}
@@ -182,19 +168,20 @@ def _tell(here: Deployment, act: Row[Any], made: Entry, kind: str, day: str | No
 
 
 @projects("officer.news", "officer.recalled", "officer.handled", into=(ITEM,))
-def record_items(connection: Connection, entry: Entry) -> None:
+def record_items(connection: sa.Connection, entry: Entry) -> None:
     """The work list; a recalled check also becomes due, and licensing software is told of news about its own."""
     body = entry.body
     if entry.kind == "officer.handled":
-        seen = {"handled_by": body["by"], "handled_at": entry.at}
-        connection.execute(update(ITEM).where(ITEM.c.id == body["item"]).values(**seen))
+        seen = sa.update(ITEM).where(ITEM.c.id == body["item"])
+        connection.execute(seen.values(handled_by=body["by"], handled_at=entry.at))
         return
-    kind, day = body.get("news", "recalled"), body.get("until")
-    about = {"act_id": body["act"], "kind": kind, "region": body["region"], "position": entry.position, "at": entry.at}
-    about["day"] = date.fromisoformat(day) if day else None
+    kind, day = body.get("news", "recalled"), date.fromisoformat(body["until"]) if "until" in body else None
+    row = {"act_id": body["act"], "kind": kind, "region": body["region"], "day": day}
+    row |= {"position": entry.position, "at": entry.at}
     for number, check_id in enumerate(body["checks"]):
-        row = {"id": f"{body['act']}:{kind}:{check_id}", "check_id": check_id} | about
-        connection.execute(insert(ITEM).values(**row).on_conflict_do_nothing(index_elements=["id"]))
+        name = {"id": f"{body['act']}:{kind}:{check_id}", "check_id": check_id}
+        put = insert(ITEM).values(row | name)
+        connection.execute(put.on_conflict_do_nothing(index_elements=["id"]))
         if kind == "recalled":
             work.add(connection, "redecide", f"{check_id}:{body['act']}", entry.at + number * PACE)
         elif body["asker"]["kind"] == "client":

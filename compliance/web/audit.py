@@ -16,8 +16,7 @@ from ulid import ULID
 from compliance.access.users import Role
 from compliance.audit import words
 from compliance.audit.replays import past_policies
-from compliance.casework.acts import acts
-from compliance.casework.table import ACT
+from compliance.casework.acts import ACT, acts
 from compliance.database import db
 from compliance.deployment import deployment
 from compliance.errors import BadInput

@@ -9,9 +9,8 @@ from flask.typing import ResponseReturnValue
 
 from compliance import work
 from compliance.casework import acts, watch
-from compliance.casework.acts import ABOUT_CHECKS, Act, Person
+from compliance.casework.acts import ABOUT_CHECKS, ACT, ITEM, Act, Person
 from compliance.casework.office import decision_shown
-from compliance.casework.table import ACT, ITEM
 from compliance.deployment import deployment
 from compliance.errors import NotAllowed
 from compliance.web import records

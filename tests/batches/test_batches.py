@@ -24,7 +24,7 @@ from sqlalchemy import select, update
 from compliance import work
 from compliance.audit.projection import rebuild
 from compliance.batches import reading, run
-from compliance.batches.table import BATCH, LINE
+from compliance.batches.run import BATCH, LINE
 from compliance.deployment import Deployment, deployment
 from compliance.errors import LogUnavailable
 from compliance.registry import sources

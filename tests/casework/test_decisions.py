@@ -13,8 +13,7 @@ from compliance.access.clients import Clients, Scope
 from compliance.audit.projection import rebuild
 from compliance.audit.replays import past_policies
 from compliance.casework import acts
-from compliance.casework.acts import Act
-from compliance.casework.table import ACT, ITEM
+from compliance.casework.acts import ACT, ITEM, Act
 from compliance.deployment import Deployment
 from compliance.errors import BadInput, NotAllowed
 from compliance.law.replay import replay

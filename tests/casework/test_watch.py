@@ -13,8 +13,7 @@ from compliance.access.clients import Client
 from compliance.audit.checks import CheckFilter
 from compliance.audit.erasure import erase
 from compliance.casework import acts, watch
-from compliance.casework.acts import Act
-from compliance.casework.table import ITEM
+from compliance.casework.acts import ITEM, Act
 from compliance.delivery import outbox
 from compliance.deployment import Deployment
 from compliance.errors import NotAllowed
