@@ -8,16 +8,15 @@ from typing import Any
 
 import pyotp
 from flask import abort, g, redirect, render_template, request, session, url_for
-from flask.typing import ResponseReturnValue
 
+from compliance import web as pages
 from compliance.access.clients import Client, Clients
-from compliance.access.users import Role
+from compliance.access.users import Role, User
 from compliance.access.users_sign_in import SignedIn, SignInFailed
 from compliance.deployment import deployment
 from compliance.errors import BadInput
-from compliance.web import checks, pages, region
+from compliance.web import BOTH, CARRIED, EVERYBODY, POST, Reply, _, checks, done, me, ours, page, region, sign_ins
 from compliance.web.fields import Form, days, must
-from compliance.web.pages import BOTH, EVERYBODY, POST, _, done, me, ours, page, sign_in_page, sign_ins, web
 
 FIRST = {Role.CLERK: "check_form", Role.SUPERVISOR: "check_form", Role.AUDITOR: "audit", Role.ADMINISTRATOR: "users"}
 SOON = timedelta(days=14)
@@ -25,7 +24,7 @@ OVERLAPS = ("0", "24", "168", "720")  # hours that the old keys still hold besid
 
 
 @page("/")
-def home() -> ResponseReturnValue:
+def home() -> Reply:
     return redirect(url_for(f"web.{FIRST[me().role]}")) if pages.visitor() else render_template("pages/home.html")
 
 
@@ -33,24 +32,22 @@ def begin(signed_in: SignedIn | None) -> None:
     """A new session, for who has just proved who he or she is; of the old one only the language stays."""
     kept = session.get("language")
     session.clear()
-    session["language"] = kept
-    g.visitor = signed_in
+    session["language"], g.visitor = kept, signed_in
     if signed_in:
         session["signed_in"], session["given"] = signed_in.token, sign_ins().must_choose_password(signed_in.user)
 
 
 @page("/masuk", methods=BOTH)
-def sign_in() -> ResponseReturnValue:
+def sign_in() -> Reply:
     """To a page of this service that was asked for, or to the first; nobody is sent elsewhere after signing in."""
-    typed, onward = request.form.get("sign_in", ""), request.form.get("next", "")
-    mark, given = pages.CARRIED, request.form.items()
-    carried = {name.removeprefix(mark): text for name, text in given if name.startswith(mark)}
-    if "password" not in request.form:
-        return sign_in_page(typed, carried=carried)
+    given, typed, onward = request.form, request.form.get("sign_in", ""), request.form.get("next", "")
+    carried = {name.removeprefix(CARRIED): text for name, text in given.items() if name.startswith(CARRIED)}
+    if "password" not in given:
+        return pages.sign_in_page(typed, carried=carried)
     try:
-        found = sign_ins().password(typed, request.form["password"], request.remote_addr or "")
+        found = sign_ins().password(typed, given["password"], request.remote_addr or "")
     except SignInFailed as failure:
-        return sign_in_page(typed, failure, carried)
+        return pages.sign_in_page(typed, failure, carried)
     if not found.complete:
         session["pending"] = found.token
         return redirect(url_for("web.second_factor"))
@@ -63,7 +60,7 @@ def sign_in() -> ResponseReturnValue:
 
 @page("/masuk/kode", methods=BOTH, name="second_factor")
 @page("/masuk/telepon", methods=BOTH, name="enrol", defaults={"enrolling": True})
-def second_factor(enrolling: bool = False) -> ResponseReturnValue:
+def second_factor(enrolling: bool = False) -> Reply:
     """The code of a telephone; or setting one up, with a seed made from this sign-in: it is not stored unconfirmed."""
     pending, failure = sign_ins().current(session.get("pending", ""), complete=False), None
     if not pending:
@@ -82,14 +79,15 @@ def second_factor(enrolling: bool = False) -> ResponseReturnValue:
             return redirect(url_for("web.home"))
         except SignInFailed as error:
             failure = error
+    told, status = {"failure": failure}, 401 if failure else 200
+    if not enrolling:
+        return render_template("pages/second_factor.html", **told), status
     address = pyotp.TOTP(seed).provisioning_uri(name=pending.user.sign_in, issuer_name="Pemeriksaan Kepatuhan")
-    told = {"seed": seed, "address": address} if enrolling else {}
-    template = "pages/enrol.html" if enrolling else "pages/second_factor.html"
-    return render_template(template, failure=failure, **told), 401 if failure else 200
+    return render_template("pages/enrol.html", seed=seed, address=address, **told), status
 
 
 @page("/keluar", *EVERYBODY, methods=POST)
-def sign_out(onward: str = "web.home") -> ResponseReturnValue:
+def sign_out(onward: str = "web.home") -> Reply:
     """End the session for good, here and in the database."""
     sign_ins().end(session.get("signed_in", ""))
     begin(None)
@@ -97,13 +95,13 @@ def sign_out(onward: str = "web.home") -> ResponseReturnValue:
 
 
 @page("/akun/keluar-semua", *EVERYBODY, methods=POST)
-def sign_out_everywhere() -> ResponseReturnValue:
+def sign_out_everywhere() -> Reply:
     sign_ins().users.end_sessions(me().id)
     return sign_out("web.sign_in")
 
 
 @page("/akun", *EVERYBODY, methods=BOTH)
-def account() -> ResponseReturnValue:
+def account() -> Reply:
     failure: Exception | None = None
     if request.method == "POST":
         try:
@@ -126,21 +124,23 @@ def _about(typed: dict[str, str]) -> dict[str, Any]:
     return about | ({"active": active == "yes"} if "active" in typed else {})
 
 
+def _secret(secret: str, person: User | None = None, client: Client | None = None) -> Reply:
+    return render_template("pages/secret.html", secret=secret, person=person, client=client)
+
+
 @page("/pengguna", Role.ADMINISTRATOR, methods=BOTH)
-def users() -> ResponseReturnValue:
+def users() -> Reply:
     """Those who work for no other region than the administrator does."""
-    form = Form("user", {"regions": me().regions[0], "office": me().office})
-    with form as typed:
-        if typed:
-            password, about = secrets.token_urlsafe(12), _about(typed)
-            made = sign_ins().users.create(typed["sign_in"], **about, password=password, by=me().id, given=True)
-            return render_template("pages/secret.html", secret=password, person=made)
-    people = [person for person in sign_ins().users.all() if ours(person.regions)]
-    return form.show("pages/users.html", people=people)
+    people, password = sign_ins().users, secrets.token_urlsafe(12)
+    with Form("user", {"regions": me().regions[0], "office": me().office}) as form:
+        if typed := form.sent:
+            about = _about(typed) | {"password": password, "given": True}
+            return _secret(password, people.create(typed["sign_in"], **about, by=me().id))
+    return form.show("pages/users.html", people=[person for person in people.all() if ours(person.regions)])
 
 
 @page("/pengguna/<user_id>", Role.ADMINISTRATOR, methods=BOTH)
-def user(user_id: str) -> ResponseReturnValue:
+def user(user_id: str) -> Reply:
     """One person; nobody changes himself here, so that it takes two and an administrator is always left."""
     people, by, act = sign_ins().users, me().id, request.form.get("act")
     person = people.get(user_id) or abort(404)
@@ -148,19 +148,20 @@ def user(user_id: str) -> ResponseReturnValue:
         abort(404)
     if request.method == "POST" and person.id == by:
         abort(403)
+    said, password = _("Perubahan disimpan dan langsung berlaku."), secrets.token_urlsafe(12)
     stated = {"name": person.name, "role": person.role.value, "office": person.office}
-    form = Form("person", stated | {"regions": " ".join(person.regions), "active": "yes" if person.active else "no"})
-    with form as typed:
+    stated |= {"regions": " ".join(person.regions), "active": "yes" if person.active else "no"}
+    with Form("person", stated) as form:
         if act == "password":
-            password = secrets.token_urlsafe(12)
             people.set_password(person, password, by, given=True)
-            return render_template("pages/secret.html", secret=password, person=person)
+            return _secret(password, person)
         if act == "telephone":
             people.forget_second_factor(person, by)
-            return done(_("Telepon dilepas: kode kedua dipasang lagi saat masuk."), "user", user_id=person.id)
-        if typed:
-            people.change(person, by, **_about(typed))
-            return done(_("Perubahan disimpan dan langsung berlaku."), "user", user_id=person.id)
+            said = _("Telepon dilepas: kode kedua dipasang lagi saat masuk.")
+        elif form.sent:
+            people.change(person, by, **_about(form.sent))
+        if form.sent:
+            return done(said, "user", user_id=person.id)
     return form.show("pages/user.html", person=person, telephone=sign_ins().has_second_factor(person))
 
 
@@ -168,7 +169,7 @@ def all_clients() -> Clients:
     return Clients(deployment().log, deployment().clock)
 
 
-@web.app_template_global()
+@pages.web.app_template_global()
 def client_state(client: Client) -> str:
     """revoked, expired, soon (to expire), or alive."""
     now, ends = deployment().clock(), client.expires_at
@@ -177,49 +178,45 @@ def client_state(client: Client) -> str:
     return "soon" if ends and ends - now < SOON else "alive"
 
 
-def _end(text: str, code: str) -> datetime | None:
-    """The end of the day that was typed, in the region's zone. Raises BadInput for a day that is past, or none."""
-    if not text:
-        return None
-    day = days({"expires": text}, "expires")["expires"]
-    must(expires=(region.today(code) <= day < date.max, "is past"))
-    return datetime.combine(day + timedelta(days=1), time(), region.zone(code))
+def _limits(typed: dict[str, str], code: str) -> dict[str, Any]:
+    """Until the end of the day that was typed, in the region's zone. Raises BadInput for one that is past, or none."""
+    addresses, day = typed["addresses"].split(), days(typed, *(["expires"] if typed["expires"] else [])).get("expires")
+    must(expires=(not day or region.today(code) <= day < date.max, "is past"))
+    zone = deployment().policy.region(code).zone
+    return {"addresses": addresses, "expires_at": day and datetime.combine(day + timedelta(days=1), time(), zone)}
 
 
 @page("/aplikasi", Role.ADMINISTRATOR, methods=BOTH)
-def clients() -> ResponseReturnValue:
+def clients() -> Reply:
     """Those that ask for no other region than the administrator's, the newest first."""
-    form = Form("client", {"regions": me().regions[0], "scopes": "check"})
-    with form as typed:
-        if typed:
-            regions, limits = typed["regions"].split(), {"addresses": typed["addresses"].split()}
+    with Form("client", {"regions": me().regions[0], "scopes": "check"}) as form:
+        if typed := form.sent:
+            regions, limits = typed["regions"].split(), _limits(typed, me().regions[0])
             must(regions=(ours(regions), "must be among yours"))
-            ends, scopes = _end(typed["expires"], me().regions[0]), typed["scopes"].split()
-            made, key = all_clients().create(typed["name"], regions, scopes, by=me().id, expires_at=ends, **limits)
-            return render_template("pages/secret.html", secret=key, client=made)
+            made, key = all_clients().create(typed["name"], regions, typed["scopes"].split(), by=me().id, **limits)
+            return _secret(key, client=made)
     return form.show("pages/clients.html", clients=[one for one in all_clients().all()[::-1] if ours(one.regions)])
 
 
 @page("/aplikasi/<client_id>", Role.ADMINISTRATOR, methods=BOTH)
-def client(client_id: str) -> ResponseReturnValue:
+def client(client_id: str) -> Reply:
     known = all_clients().get(client_id) or abort(404)
     if not ours(known.regions):
         abort(404)
     if request.method == "POST" and known.revoked_at:
         abort(403)
     code, by, act, hours = known.regions[0], me().id, request.form.get("act"), request.form.get("hours", "")
-    last = known.expires_at and (known.expires_at - timedelta(seconds=1)).astimezone(region.zone(code)).date()
-    form = Form("limits", {"expires": str(last or ""), "addresses": " ".join(known.addresses)})
-    with form as typed:
+    said, zone = _("Perubahan disimpan dan langsung berlaku."), deployment().policy.region(code).zone
+    last = known.expires_at and (known.expires_at - timedelta(seconds=1)).astimezone(zone).date()
+    with Form("limits", {"expires": str(last or ""), "addresses": " ".join(known.addresses)}) as form:
+        if act == "rotate":
+            overlap = timedelta(hours=int(hours)) if hours in OVERLAPS else abort(400)
+            return _secret(all_clients().rotate(known, by, overlap), client=known)
         if act == "revoke":
             all_clients().revoke(known, by)
-            return done(_("Aplikasi dicabut; kuncinya tidak berlaku lagi."), "client", client_id=known.id)
-        if act == "rotate":
-            if hours not in OVERLAPS:
-                abort(400)
-            key = all_clients().rotate(known, by, timedelta(hours=int(hours)))
-            return render_template("pages/secret.html", secret=key, client=known)
-        if typed:
-            all_clients().limit(known, by, _end(typed["expires"], code), typed["addresses"].split())
-            return done(_("Perubahan disimpan dan langsung berlaku."), "client", client_id=known.id)
+            said = _("Aplikasi dicabut; kuncinya tidak berlaku lagi.")
+        elif form.sent:
+            all_clients().limit(known, by, **_limits(form.sent, code))
+        if form.sent:
+            return done(said, "client", client_id=known.id)
     return form.show("pages/client.html", client=known, keys=all_clients().keys(known), region=code)

@@ -10,28 +10,25 @@ from hashlib import sha256
 from typing import Any
 
 from flask import abort, current_app, g, render_template, request, url_for
-from flask.typing import ResponseReturnValue
 from ulid import ULID
 
 from compliance.access.users import Role
-from compliance.audit import words
-from compliance.audit.replays import past_policies
+from compliance.audit import checks
+from compliance.audit.verify import past_policies
 from compliance.casework.acts import ACT, acts
 from compliance.database import db
 from compliance.deployment import deployment
 from compliance.errors import BadInput
 from compliance.law.codec import from_json
-from compliance.law.explain import explain
 from compliance.law.facts import Facts
-from compliance.law.replay import Policies, replay
+from compliance.law.replay import Policies, explain, replay
 from compliance.proof.receipt import read_code
 from compliance.reports import figures
 from compliance.reports.export import FORMS, export
 from compliance.reports.search import Wanted, search
-from compliance.web import records, region
+from compliance.web import BOTH, Reply, _, download, language, me, page, records, region, sign_ins
 from compliance.web.account import all_clients
 from compliance.web.fields import days, must, word
-from compliance.web.pages import BOTH, _, download, me, page, sign_ins
 
 PLAIN = ("verdict", "permit_type", "finding", "office", "asker")
 PER_PAGE, NAMES, HISTORY = 25, 5_000, 100
@@ -76,7 +73,7 @@ def wanted(typed: dict[str, str]) -> Wanted:
     if search(log.engine, Wanted(regions, reference=q), 1):
         return replace(found, reference=q)
     with log.engine.connect() as connection:
-        among = list(connection.scalars(words.named(q).limit(NAMES + 1)))
+        among = list(connection.scalars(checks.named(q).limit(NAMES + 1)))
     must(q=(len(among) <= NAMES, _("Lebih dari 5.000 nama cocok. Tulis nama usaha lebih lengkap.")))
     return replace(found, among=among)
 
@@ -93,7 +90,7 @@ def choices() -> dict[str, dict[str, str]]:
     first, mine = me().regions[0], set(me().regions)
     law, offices = region.law_of(first), {user.office for user in sign_ins().users.all() if mine & set(user.regions)}
     return {
-        "verdict": {verdict: words[region.language()] for verdict, words in law.labels.items()},
+        "verdict": {verdict: words[language()] for verdict, words in law.labels.items()},
         "region": region.my_regions() if len(mine) > 1 else {},
         "permit_type": region.offered(first),
         "finding": {code: word("finding", code) for code in law.findings},
@@ -103,7 +100,7 @@ def choices() -> dict[str, dict[str, str]]:
 
 
 @page("/audit", Role.AUDITOR)
-def audit() -> ResponseReturnValue:
+def audit() -> Reply:
     log, typed, errors, rows = deployment().log, asked(), dict[str, str](), list[Any]()
     day, _dot, pos = request.args.get("sebelum", "").partition(".")
     looked("search", asked=typed)
@@ -122,7 +119,7 @@ def audit() -> ResponseReturnValue:
 
 
 @page("/audit/ekspor.<form>", Role.AUDITOR)
-def audit_export(form: str) -> ResponseReturnValue:
+def audit_export(form: str) -> Reply:
     running, typed = deployment(), asked()
     if form not in FORMS:
         abort(404)
@@ -136,7 +133,7 @@ def audit_export(form: str) -> ResponseReturnValue:
 
 
 @page("/audit/laporan", Role.AUDITOR)
-def audit_report() -> ResponseReturnValue:
+def audit_report() -> Reply:
     today, errors = region.today(me().regions[0]), dict[str, str]()
     month = {"since": str(today - MONTH), "until": str(today)}
     typed = month | asked()
@@ -158,9 +155,9 @@ def audit_report() -> ResponseReturnValue:
 
 
 @page("/audit/periksa/<check_id>", Role.AUDITOR, methods=BOTH)
-def audit_check(check_id: str) -> ResponseReturnValue:
+def audit_check(check_id: str) -> Reply:
     """All there is about one check; POST decides it again, from its entry and the law that it names."""
-    shown, log, again = records.find(check_id, me().regions), deployment().log, None
+    shown, log, again = records.find(check_id), deployment().log, None
     body, past = shown.entry.body, current_app.extensions
     policies: Policies = past.get("compliance-past") or past.setdefault("compliance-past", past_policies(log))
     looked("check", check=check_id)
@@ -179,16 +176,16 @@ def audit_check(check_id: str) -> ResponseReturnValue:
 
 
 @page("/audit/periksa/<check_id>/bukti.json", Role.AUDITOR)
-def audit_proof(check_id: str) -> ResponseReturnValue:
+def audit_proof(check_id: str) -> Reply:
     """The file for `flask log verify`."""
-    records.find(check_id, me().regions)
+    records.find(check_id)
     looked("proof", "export", check=check_id)
     package = json.dumps(deployment().log.package(check_id), indent=1, ensure_ascii=False)
     return download(package, f"bukti-{check_id}.json", "application/json")
 
 
 @page("/audit/aturan/<named>", Role.AUDITOR)
-def audit_policy(named: str) -> ResponseReturnValue:
+def audit_policy(named: str) -> Reply:
     """A text of the law as decisions named it."""
     stored = deployment().log.entry(f"policy.text.{named[:64]}") or abort(404)
     looked("policy", sha256=named)

@@ -5,7 +5,6 @@ from typing import Any
 
 import sqlalchemy as sa
 from flask import abort, render_template, request
-from flask.typing import ResponseReturnValue
 
 from compliance import work
 from compliance.casework import acts, watch
@@ -13,9 +12,8 @@ from compliance.casework.acts import ABOUT_CHECKS, ACT, ITEM, Act, Person
 from compliance.casework.office import decision_shown
 from compliance.deployment import deployment
 from compliance.errors import NotAllowed
-from compliance.web import records
+from compliance.web import BOTH, CHECKERS, Reply, _, done, me, page, records, sign_ins, web
 from compliance.web.fields import Form
-from compliance.web.pages import BOTH, CHECKERS, _, done, me, page, sign_ins, web
 
 WORDS = dict(zip(("verifikasi", "pernyataan", "pengecualian", "koreksi", "izin-terbit"), ABOUT_CHECKS, strict=True))
 MOST = 200  # lines of a list
@@ -30,7 +28,7 @@ def _find(act_id: str) -> sa.Row[Any]:
 
 
 @web.app_errorhandler(NotAllowed)
-def refused(error: NotAllowed) -> ResponseReturnValue:
+def refused(error: NotAllowed) -> Reply:
     """What this person may not do, or nobody any more; nothing was changed."""
     return render_template("casework/refused.html", why=str(error)), 409
 
@@ -55,21 +53,20 @@ def person_name(user_id: str) -> str:
 @page("/sanksi/<about>/cabut", *CHECKERS, methods=BOTH, name="lift_letter", defaults={"act": Act.LIFT})
 @page("/sanksi/baru", *CHECKERS, methods=BOTH, name="new_letter", defaults={"act": Act.IMPOSE})
 @page("/usulan/penarikan", *CHECKERS, methods=BOTH, name="new_recall", defaults={"act": Act.RECALL})
-def propose(act: Act | None = None, word: str = "", about: str = "") -> ResponseReturnValue:
+def propose(act: Act | None = None, word: str = "", about: str = "") -> Reply:
     """An act's form, about a check or a letter or neither; what it says is proposed, or (a granted permit) recorded."""
     here, told = deployment(), dict[str, Any]()
     act = act or WORDS.get(word) or abort(404)
     if act in ABOUT_CHECKS:
-        told = {"shown": records.find(about, me().regions), "offered": acts.possible(here, about).get(act)}
+        told = {"shown": records.find(about), "offered": acts.possible(here, about).get(act)}
         if told["offered"] is None:
             raise NotAllowed("this is not possible for this check, or not allowed in this region")
     elif act is Act.LIFT:
         told["letter"] = letter = _find(about)
         if letter.act != Act.IMPOSE:
             abort(404)
-    form = Form(f"casework_{act}")
-    with form as typed:
-        if typed:
+    with Form(f"casework_{act}") as form:
+        if typed := form.sent:
             stated = typed | {"codes": typed.get("codes", "").split(), "region": request.form.get("region", "")}
             act_id = acts.propose(here, _me(), act, stated, about)
             if act is Act.GRANT:
@@ -79,20 +76,20 @@ def propose(act: Act | None = None, word: str = "", about: str = "") -> Response
 
 
 @page("/usulan", *CHECKERS)
-def proposals() -> ResponseReturnValue:
+def proposals() -> Reply:
     waiting = acts.acts(deployment(), me().regions, ACT.c.state == "proposed", most=MOST)
     decided = acts.acts(deployment(), me().regions, ACT.c.state.in_(("accepted", "refused")), most=25)
     return render_template("casework/proposals.html", waiting=waiting, decided=decided)
 
 
 @page("/usulan/<act_id>", *CHECKERS, methods=BOTH)
-def proposal(act_id: str) -> ResponseReturnValue:
+def proposal(act_id: str) -> Reply:
     """One act with all that it rests on. Who accepts it sees at once what the gate answers now."""
-    row, here, form = _find(act_id), deployment(), Form("casework_decision")
-    with form as typed:
-        if typed:
+    row, here = _find(act_id), deployment()
+    with Form("casework_decision") as form:
+        if form.sent:
             accepted = request.form.get("act") == "accepted"
-            acts.settle(here, _me(), act_id, "accepted" if accepted else "refused", typed["reason"])
+            acts.settle(here, _me(), act_id, "accepted" if accepted else "refused", form.sent["reason"])
             if accepted and row.check_id:
                 watch.redecide(here, work.Row("redecide", f"{row.check_id}:{act_id}", 1))
             return done(_("Usulan diterima.") if accepted else _("Usulan ditolak."), "proposal", act_id=act_id)
@@ -108,7 +105,7 @@ def proposal(act_id: str) -> ResponseReturnValue:
 
 
 @page("/sanksi", *CHECKERS)
-def letters() -> ResponseReturnValue:
+def letters() -> Reply:
     """The region's register: every letter that two have recorded, and what lifted it."""
     here, kinds = deployment(), ACT.c.act.in_((Act.IMPOSE, Act.LIFT))
     rows = acts.acts(here, me().regions, kinds, ACT.c.state == "accepted")
@@ -119,7 +116,7 @@ def letters() -> ResponseReturnValue:
 
 
 @page("/pantauan", *CHECKERS, methods=BOTH)
-def watched() -> ResponseReturnValue:
+def watched() -> Reply:
     """What somebody must see to, the oldest first, and the permits that are watched."""
     here, of = deployment(), request.form.get("of", "")
     if request.method == "POST" and request.form.get("act") == "ended":

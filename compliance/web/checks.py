@@ -1,4 +1,4 @@
-"""The clerk's work: ask (typed, or filled in from OSS), see the result, find earlier checks, see what waits."""
+"""The clerk's work: ask (typed, or filled in from OSS), find earlier checks, see what waits."""
 
 import hashlib
 import json
@@ -8,7 +8,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 from flask import g, redirect, render_template, request, session, url_for
-from flask.typing import ResponseReturnValue
 from flask_babel import refresh
 from flask_wtf.csrf import CSRFError
 
@@ -20,27 +19,39 @@ from compliance.errors import AskedInProgress, AskedOtherwise, BadInput, FieldEr
 from compliance.gate import Asker, Question
 from compliance.intake import oss, read_question, refused
 from compliance.proof.receipt import read_code
-from compliance.web import fields, records, region
+from compliance.web import (
+    BOTH,
+    CHECKERS,
+    LANGUAGES,
+    Reply,
+    _,
+    fields,
+    language,
+    me,
+    page,
+    records,
+    region,
+    sign_in_page,
+)
 from compliance.web.fields import must
-from compliance.web.pages import BOTH, CHECKERS, _, download, me, page, sign_in_page
 
 MAIN = ("permit_type", "region")
 PER_PAGE, WAITING, MIB = 25, 100, 1024 * 1024
 STATUS = {BadInput: 422, AskedInProgress: 409, LogUnavailable: 503, CSRFError: 400}
 
 
-def rescue(signed_out: bool) -> ResponseReturnValue:
+def rescue(signed_out: bool) -> Reply:
     """A form came after its session had ended: nothing that was typed is lost."""
-    return sign_in_page("", "ended", typed_fields()) if signed_out else form_page(typed_fields(), CSRFError())
+    return sign_in_page("", "ended", _typed()) if signed_out else form_page(_typed(), CSRFError())
 
 
 @page("/periksa", *CHECKERS, methods=BOTH, rescue=rescue)
-def check_form() -> ResponseReturnValue:
+def check_form() -> Reply:
     if request.method == "GET":
         again = request.args.get("ulang")
-        return form_page(records.find(again, me().regions).stated) if again else type_page({"stage": "new"})
-    typed, step = typed_fields(), request.form.get("step", "check")
-    if step in region.LANGUAGES:
+        return form_page(records.find(again).stated) if again else type_page({"stage": "new"})
+    typed, step = _typed(), request.form.get("step", "check")
+    if step in LANGUAGES:
         session["language"] = step
         refresh()
         return form_page(typed)
@@ -49,19 +60,24 @@ def check_form() -> ResponseReturnValue:
     return form_page(typed) if step == "fields" else run(typed)
 
 
-def typed_fields() -> dict[str, str]:
+def _typed() -> dict[str, str]:
     """What was typed into fields that exist, and no more than a field takes."""
     known = {*fields.FIELDS, *MAIN}
     return {name: text[:1000] for name, text in request.form.items() if name in known and text.strip()}
 
 
-def type_page(typed: dict[str, str], failure: str = "") -> ResponseReturnValue:
+def _region(typed: dict[str, str]) -> str:
+    """The region that was chosen, if it is one of the person's."""
+    return typed["region"] if typed.get("region") in me().regions else me().regions[0]
+
+
+def type_page(typed: dict[str, str], failure: str = "") -> Reply:
     where, carried = _region(typed), {name: text for name, text in typed.items() if name not in MAIN}
     told = {"region": where, "carried": carried, "permits": region.offered(where), "failure": failure}
     return render_template("pages/check_type.html", **told), 422 if failure else 200
 
 
-def form_page(typed: dict[str, str], failure: Exception | None = None) -> ResponseReturnValue:
+def form_page(typed: dict[str, str], failure: Exception | None = None) -> Reply:
     """The form with what was typed; its `once` keeps a repeated click one check. No permit type: the first page."""
     why = type(failure).__name__ if failure else ""
     if "permit_type" not in typed:
@@ -70,21 +86,15 @@ def form_page(typed: dict[str, str], failure: Exception | None = None) -> Respon
     rule = region.rule(where, permit_type)
     asked = fields.needed(rule.grounds if rule else ())
     boxes, others = fields.filled(asked, typed, failure.errors if isinstance(failure, BadInput) else ())
-    shown = {*MAIN, *(field.name for field in asked)}
+    shown = {*MAIN, *(field["name"] for field in asked)}
     told: dict[str, Any] = {"region": where, "permit_type": permit_type, "stage": rule.stage if rule else "off"}
-    told |= {"failure": why, "others": others}
     told |= {"carried": {name: text for name, text in typed.items() if name not in shown}, "boxes": boxes}
     told |= {"once": request.form.get("once") or secrets.token_urlsafe(18), "parts": fields.FORM["part"]}
-    return render_template("pages/check_form.html", **told), STATUS.get(type(failure), 200)
+    page = render_template("pages/check_form.html", failure=why, others=others, **told)
+    return page, STATUS.get(type(failure), 200)
 
 
-def _region(typed: dict[str, str]) -> str:
-    """The region that was chosen, if it is one of the person's."""
-    regions, chosen = me().regions, typed.get("region", "")
-    return chosen if chosen in regions else regions[0]
-
-
-def run(typed: dict[str, str]) -> ResponseReturnValue:
+def run(typed: dict[str, str]) -> Reply:
     """Make the check and show its page; a wrong field or a log that fails leaves all that was typed on the form.
 
     One form is one check, however often it is sent; going back and changing something is another question.
@@ -92,14 +102,15 @@ def run(typed: dict[str, str]) -> ResponseReturnValue:
     where, permit_type = _region(typed), typed["permit_type"].strip()
     rule, about = region.rule(where, permit_type), {"permit_type": permit_type, "region": where}
     stated = fields.read(typed, fields.needed(rule.grounds if rule else ())) | about | {"officer": {"name": me().name}}
-    key = OnceKey(f"user:{me().id}", "/periksa", request.form.get("once", "")[:100] or secrets.token_urlsafe(18))
+    owner, path, another = f"user:{me().id}", "/periksa", secrets.token_urlsafe(18)
+    once, patience = request.form.get("once", "")[:100] or another, deployment().settings.registry_timeout + 2
     try:
         question = _question(stated)
         db.session.remove()  # no connection is held while the agency is asked
         try:
-            recorded, _again = check_once(key, stated, question, wait=deployment().settings.registry_timeout + 2)
+            recorded, _again = check_once(OnceKey(owner, path, once), stated, question, wait=patience)
         except AskedOtherwise:
-            recorded, _again = check_once(replace(key, key=secrets.token_urlsafe(18)), stated, question)
+            recorded, _again = check_once(OnceKey(owner, path, another), stated, question)
     except (BadInput, AskedInProgress, LogUnavailable) as error:
         return form_page(typed, error)
     return redirect(url_for("web.result", check_id=recorded.id), 303)
@@ -107,28 +118,27 @@ def run(typed: dict[str, str]) -> ResponseReturnValue:
 
 def _question(stated: dict[str, Any]) -> Question:
     """A refused one leaves an entry: where it was wrong, never what it said (contract §3)."""
-    running, asker = deployment(), Asker("user", me().id, me().office)
-    told = {"asker": asker, "request_id": g.request_id, "language": region.language()}
+    here, asker = deployment(), Asker("user", me().id, me().office)
+    told = {"asker": asker, "request_id": g.request_id, "language": language()}
     try:
-        return read_question(stated, regions=me().regions, policy=running.policy, now=running.clock(), **told)
+        return read_question(stated, regions=me().regions, policy=here.policy, now=here.clock(), **told)
     except BadInput as error:
         body = urlencode(list(request.form.items(multi=True)), errors="replace").encode()
-        at = {"request_id": g.request_id, "path": "/periksa", "status": 422, "body_length": len(body)}
-        pointers, digest = [wrong.pointer for wrong in error.errors], hashlib.sha256(body).hexdigest()
-        refused(running.log, asker, running.clock(), pointers=pointers, body_sha256=digest, **at)
+        digest, pointers = hashlib.sha256(body).hexdigest(), [wrong.pointer for wrong in error.errors]
+        at: dict[str, Any] = {"request_id": g.request_id, "path": "/periksa", "status": 422, "body_length": len(body)}
+        refused(here.log, asker, here.clock(), pointers=pointers, body_sha256=digest, **at)
         raise
 
 
 @page("/periksa/oss", *CHECKERS, methods=BOTH, most=2 * MIB + 10_000)
-def from_oss() -> ResponseReturnValue:
+def from_oss() -> Reply:
     """Fill the form from what OSS wrote of a NIB: read, and forgotten.
 
     One permit of this region goes straight to the form; of several the clerk chooses.
     """
-    form = fields.Form("oss")
-    with form as typed:
-        if typed:
-            items = oss.read(_document(typed["text"]), region.language())
+    with fields.Form("oss") as form:
+        if form.sent:
+            items = oss.read(_document(form.sent["text"]), language())
             mine = [fields.flat(item.stated) for item in items if item.region in me().regions]
             must(text=(items, _("Daftar izinnya kosong.")))
             must(text=(mine, _("Tidak ada izin untuk daerah Anda di dalamnya.")))
@@ -155,19 +165,8 @@ def _document(text: str) -> Any:
     return {"dataNIB": found} if isinstance(found, dict) and "nib" in found else found
 
 
-@page("/periksa/<check_id>", *CHECKERS)
-def result(check_id: str) -> ResponseReturnValue:
-    return render_template("pages/result.html", shown=records.find(check_id, me().regions))
-
-
-@page("/periksa/<check_id>/hasil.pdf", *CHECKERS)
-def paper(check_id: str) -> ResponseReturnValue:
-    shown = records.find(check_id, me().regions)
-    return download(records.draw(shown), f"hasil-{shown.document['receipt']['code']}.pdf", "application/pdf")
-
-
 @page("/riwayat", *CHECKERS)
-def earlier() -> ResponseReturnValue:
+def earlier() -> Reply:
     """By receipt code, NIB or reference if what is typed is one, else by how words of the business's name begin."""
     log, regions, query = deployment().log, me().regions, request.args.get("q", "").strip()[:100]
     before, plain = request.args.get("sebelum", type=lambda text: int(text[:15])), query.replace(" ", "")
@@ -186,7 +185,7 @@ def earlier() -> ResponseReturnValue:
 
 
 @page("/tindak-lanjut", *CHECKERS)
-def waiting() -> ResponseReturnValue:
+def waiting() -> Reply:
     """Held applications that no later check has settled, each once."""
     log, held = deployment().log, []
     for record in log.checks(CheckFilter(me().regions, action="HOLD"), WAITING):

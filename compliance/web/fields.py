@@ -3,75 +3,52 @@
 A field is named as in the API's document with dots (`business.nib`), so that an error's pointer finds its field.
 """
 
+import re
 import tomllib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from flask import render_template, request
-from flask.typing import ResponseReturnValue
 
 from compliance.errors import BadInput, FieldError
-from compliance.web.pages import _, web
+from compliance.web import Reply, _, web
 
 FORM = tomllib.loads(Path(__file__).with_name("form.toml").read_text(encoding="utf-8"))
 STAND_FOR = {"business": "business.nib", "workforce": "workforce.declared", "project": "project.contract_date"}
+Field = dict[str, Any]  # what form.toml says, with part, id and choices; on a page also value and error
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
-    """A field, on a page also what was typed and what is wrong with it. Texts are Indonesian; templates translate.
-
-    `kind`: text, digits, count, choice, select, yesno, date, many (boxes to tick, their words with spaces between),
-    long (several lines), file. `needed_for` grounds; always if there is none. `wrong`: told instead of the error.
-    """
-
-    name: str
-    part: str
-    label: str
-    hint: str = ""
-    kind: str = "text"
-    needed_for: tuple[str, ...] = ()
-    rare: bool = False
-    wrong: str = ""
-    value: str = ""
-    error: str = ""
-
-    @property
-    def choices(self) -> dict[str, str]:
-        found: dict[str, str] = FORM["choices"].get(self.name.rpartition(".")[2], {})
-        return found
-
-    @property
-    def id(self) -> str:
-        return self.name.replace(".", "-").replace("_", "-")
+def _field(part: str, told: Field) -> Field:
+    choices = FORM["choices"].get(told["name"].rpartition(".")[2], {})
+    return {"kind": "text", "part": part, "id": re.sub("[._]", "-", told["name"]), "choices": choices} | told
 
 
-FIELDS = {told["name"]: Field(part=part["name"], **told) for part in FORM["part"] for told in part["field"]}
-FORMS = {name: [Field(part=name, **told) for told in form] for name, form in FORM["form"].items()}
+FIELDS = {told["name"]: _field(part["name"], told) for part in FORM["part"] for told in part["field"]}
+FORMS = {name: [_field(name, told) for told in form] for name, form in FORM["form"].items()}
 
 
 class Form:
-    """A simple page with a form, `[[form.NAME]]`. `with` gives what was sent (nothing by a GET) and keeps a BadInput.
+    """A form on a page, `[[form.NAME]]`, with what was `stated` before; within `with` it keeps a BadInput.
 
-    On a page with several forms and buttons, `act` of what is sent says which it was.
+    `sent` is what was typed, nothing by a GET. Of several forms and buttons `act` of what is sent says which it was.
     """
 
     def __init__(self, name: str, stated: Mapping[str, str] | None = None) -> None:
-        self.fields, self.typed, self.errors = FORMS[name], dict(stated or {}), tuple[FieldError, ...]()
+        self.fields, self.errors, self.sent = FORMS[name], tuple[FieldError, ...](), dict[str, str]()
         if request.method == "POST":
-            self.typed = {each.name: " ".join(request.form.getlist(each.name)).strip() for each in self.fields}
+            self.sent = {each["name"]: " ".join(request.form.getlist(each["name"])).strip() for each in self.fields}
+        self.typed = dict(self.sent or stated or {})
 
-    def __enter__(self) -> dict[str, str]:
-        return dict(self.typed) if request.method == "POST" else {}
+    def __enter__(self) -> "Form":
+        return self
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> bool:
         self.errors = error.errors if isinstance(error, BadInput) else ()
         return isinstance(error, BadInput)
 
-    def show(self, template: str, **told: Any) -> ResponseReturnValue:
+    def show(self, template: str, **told: Any) -> Reply:
         """The page with its `boxes` and what is wrong in none of them, `others`."""
         boxes, others = filled(self.fields, self.typed, self.errors)
         return render_template(template, boxes=boxes, others=others, **told), 422 if self.errors else 200
@@ -102,9 +79,9 @@ def word(about: str, code: str | None) -> str:
     return _(choices[code]) if code in choices else code or ""
 
 
-def needed(grounds: Iterable[str]) -> list[Field]:
+def needed(grounds: Collection[str]) -> list[Field]:
     """The fields of a check for a rule with these grounds, in the order of the page."""
-    return [field for field in FIELDS.values() if not field.needed_for or set(field.needed_for) & set(grounds)]
+    return [field for field in FIELDS.values() if "needed_for" not in field or {*field["needed_for"]} & {*grounds}]
 
 
 def read(typed: Mapping[str, str], asked: Iterable[Field]) -> dict[str, Any]:
@@ -114,15 +91,13 @@ def read(typed: Mapping[str, str], asked: Iterable[Field]) -> dict[str, Any]:
     """
     document: dict[str, Any] = {}
     for field in asked:
-        if text := typed.get(field.name, "").strip():
-            value: Any = text
-            if field.kind == "yesno":
+        if text := typed.get(field["name"], "").strip():
+            value, kind, number = cast(Any, text), field["kind"], re.sub(r"[\s.]", "", text)
+            if kind == "yesno":
                 value = {"yes": True, "no": False}.get(text, text)
-            elif field.kind in ("digits", "count"):
-                value = "".join(text.split()).replace(".", "")
-                count = field.kind == "count" and value.isascii() and value.isdigit() and len(value) < 10
-                value = int(value) if count else value
-            above, _dot, last = field.name.rpartition(".")
+            elif kind in ("digits", "count"):
+                value = int(number) if kind == "count" and re.fullmatch("[0-9]{1,9}", number) else number
+            above, _dot, last = field["name"].rpartition(".")
             (document.setdefault(above, {}) if above else document)[last] = value
     return document
 
@@ -138,13 +113,11 @@ def flat(document: Mapping[str, Any]) -> dict[str, str]:
     return typed
 
 
-def filled(
-    asked: Iterable[Field], typed: Mapping[str, str], errors: Iterable[FieldError]
-) -> tuple[list[Field], list[str]]:
+def filled(asked: Iterable[Field], typed: Mapping[str, str], errors: Iterable[FieldError]) -> tuple[Any, list[str]]:
     """Every field with what was typed and the first thing that is wrong with it; and what is wrong in none of them."""
     names = [error.pointer.strip("/").replace("/", ".") for error in errors]
     placed = [(STAND_FOR.get(name, name), error) for name, error in zip(names, errors, strict=True)]
     first = {name: error.detail for name, error in reversed(placed)}
-    boxes = [replace(f, value=typed.get(f.name, ""), error=first.get(f.name, "")) for f in asked]
-    strange = [error for name, error in placed if name not in {box.name for box in boxes}]
+    boxes = [field | {"value": typed.get(field["name"], ""), "error": first.get(field["name"], "")} for field in asked]
+    strange = [error for name, error in placed if name not in {field["name"] for field in asked}]
     return boxes, [f"{error.pointer}: {error.detail}".removeprefix(": ") for error in strange]

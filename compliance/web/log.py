@@ -11,7 +11,6 @@ from typing import Any
 
 import sqlalchemy as sa
 from flask import Response, abort, redirect, render_template, request, stream_with_context, url_for
-from flask.typing import ResponseReturnValue
 from ulid import ULID
 
 from compliance.access.users import Role
@@ -22,17 +21,17 @@ from compliance.errors import LogBroken
 from compliance.proof.note import b64
 from compliance.reports import promises, sample
 from compliance.reports.search import NAMED, Wanted, named, stream
-from compliance.web import region
+from compliance.web import BOTH, POST, Reply, _, me, ours, page
 from compliance.web.audit import LONGEST, looked, said
 from compliance.web.fields import Form, days, must
-from compliance.web.pages import BOTH, POST, _, me, ours, page
+from compliance.web.region import today
 
 ON_DEMAND = 500
 _verifying = threading.Lock()  # one at a time: it reads everything
 
 
 @page("/audit/log", Role.AUDITOR, methods=BOTH)
-def audit_log() -> ResponseReturnValue:
+def audit_log() -> Reply:
     """POST recomputes the log; the page grows meanwhile, without script."""
     log, running = deployment().log, request.method == "POST"
     looked("log")
@@ -90,16 +89,15 @@ def _sample(sample_id: str) -> dict[str, Any] | None:
 
 
 @page("/audit/sampel", Role.AUDITOR, methods=BOTH)
-def audit_samples() -> ResponseReturnValue:
+def audit_samples() -> Reply:
     """Plan a sample: the digest of a seed, for a time wholly to come, of which nobody knows yet what will be drawn."""
     looked("samples")
-    form = Form("sample", {"per_office": "30", "regions": " ".join(me().regions)})
-    with form as typed:
-        if typed:
+    with Form("sample", {"per_office": "30", "regions": " ".join(me().regions)}) as form:
+        if typed := form.sent:
             seed, sample_id, regions = secrets.token_hex(16), str(ULID()), typed["regions"].split()
             number, digest = typed["per_office"], typed["seed_sha256"].lower() or sha256(seed.encode()).hexdigest()
             since, until = days(typed, "since", "until").values()
-            tomorrow = since > max(region.today(code) for code in me().regions)
+            tomorrow = since > max(today(code) for code in me().regions)
             few = re.fullmatch("[0-9]{1,3}", number) and 1 <= int(number) <= 500
             must(
                 regions=(ours(regions), _("Pilih daerah Anda.")),
@@ -120,35 +118,35 @@ def audit_samples() -> ResponseReturnValue:
 
 
 @page("/audit/sampel/<sample_id>", Role.AUDITOR, methods=BOTH)
-def audit_sample(sample_id: str) -> ResponseReturnValue:
+def audit_sample(sample_id: str) -> Reply:
     """Reveal the seed and draw; then say how many were wrong, office by office."""
-    told, by, form = _sample(sample_id) or abort(404), {"sample": sample_id, "by": me().id}, Form("seed")
+    told, by = _sample(sample_id) or abort(404), {"sample": sample_id, "by": me().id}
     looked("sample", sample=sample_id)
-    with form as typed:
-        if typed and "drawn" in told:
+    with Form("seed") as form:
+        if form.sent and "drawn" in told:
             wrong = [request.form.get(f"wrong.{number}", "") for number, _office in enumerate(told["drawn"])]
             most = [len(each["ids"]) for each in told["drawn"].values()]
             few = all(re.fullmatch("[0-9]{1,4}", n) and int(n) <= top for n, top in zip(wrong, most, strict=True))
             must(wrong=(few, _("Untuk tiap kantor tulis angka, tidak lebih dari yang dilihat.")))
             said("access.sample_judged", by | {"wrong": dict(zip(told["drawn"], map(int, wrong), strict=True))})
-        elif typed:
-            seed, since, until = typed["seed"], date.fromisoformat(told["since"]), date.fromisoformat(told["until"])
+        elif form.sent:
+            seed, since, until = form.sent["seed"], date.fromisoformat(told["since"]), date.fromisoformat(told["until"])
             fits = sha256(seed.encode()).hexdigest() == told["seed_sha256"]
             must(seed=(fits, _("Bukan benih yang sidiknya dicatat.")))
-            over = min(region.today(code) for code in told["regions"]) > until
+            over = min(today(code) for code in told["regions"]) > until
             must(seed=(over, _("Masa sampel belum berakhir; simpan dahulu benihnya.")))
             rows = stream(deployment().log.engine, Wanted(tuple(told["regions"]), since, until))
             offices = ((sample.office_of(row.region, row.office, row.asker), row.id) for batch in rows for row in batch)
             drawn = sample.draw(offices, seed, told["per_office"])
             said("access.sample_drawn", by | {"seed": seed, "drawn": drawn})
-        if typed:
+        if form.sent:
             return redirect(url_for("web.audit_sample", sample_id=sample_id), 303)
     bounds = sample.bounds(told["drawn"], told["wrong"]) if "wrong" in told else None
     return form.show("audit/sample.html", told=told, bounds=bounds)
 
 
 @page("/promises")
-def promised() -> ResponseReturnValue:
+def promised() -> Reply:
     """Public: what a gate promises and how it was kept is everybody's business, and names nobody."""
     entry, now = named(deployment().log, "log.promises:"), deployment().clock()
     stale = entry is None or now - entry.at > promises.STALE
@@ -156,7 +154,7 @@ def promised() -> ResponseReturnValue:
 
 
 @page("/promises/periksa", Role.AUDITOR, methods=POST)
-def promised_now() -> ResponseReturnValue:
+def promised_now() -> Reply:
     """The newest of each kind, at once; the night looks at more."""
     looked("promises")
     cosigners = [key for _address, key in witnesses.configured(deployment().settings.log_witnesses)]

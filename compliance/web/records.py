@@ -7,17 +7,14 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import partial
 from hashlib import sha256
-from pathlib import Path
 from typing import Any, cast
 
 import segno
-from flask import redirect, render_template, request, url_for
-from flask.typing import ResponseReturnValue
+from flask import abort, redirect, render_template, request, url_for
 from flask_babel import force_locale
 from fpdf import FPDF, TextStyle
 from fpdf.fonts import TTFFont
 from markupsafe import Markup
-from werkzeug.exceptions import NotFound, TooManyRequests
 
 from compliance.access.users_sign_in import Guard
 from compliance.audit import document
@@ -25,16 +22,12 @@ from compliance.audit.checks import CheckRecord
 from compliance.audit.entry import Entry
 from compliance.deployment import deployment
 from compliance.errors import LawNotInForce, LogBroken, UnknownRegion
-from compliance.law.facts import Certainty
 from compliance.proof.note import b64
 from compliance.proof.receipt import read_code
-from compliance.web import fields, region
-from compliance.web.pages import _, page, web
+from compliance.web import CHECKERS, HERE, LANGUAGES, Reply, _, download, fields, language, me, page, region, web
 
 DISCLOSED = {"business.name": "name", "owner.name": "owner_name", "owner.nik": "nik", "business.npwp": "npwp"}
-FONTS = Path(__file__).with_name("fonts")
-MARGIN, QR_SIDE = 18.0, 34.0
-SIZES = (10.5, 9.5, 8.5, 7.5, 6.5)
+MARGIN, QR_SIDE, BLACK = 18.0, 34.0, "#000000"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +56,7 @@ class Shown:
             rule = region.rule(d["region"], d["permit_type"], date.fromisoformat(d["as_at"]))
         except (LawNotInForce, UnknownRegion):  # the policy of then is not loaded any more
             rule = None
-        return Certainty.EXAMPLE in cited | {basis.certainty for basis in (rule.basis if rule else ())}
+        return "example" in cited | {basis.certainty for basis in (rule.basis if rule else ())}
 
     @property
     def deadline(self) -> date:
@@ -75,20 +68,18 @@ class Shown:
     def days_left(self) -> int:
         """Working days until the deadline; 0 on it, -1 after it."""
         law, today, end = region.law_of(self.document["region"]), region.today(self.document["region"]), self.deadline
-        if today >= end:
-            return 0 if today == end else -1
-        return next(n for n in range(1, 7) if law.working_day_after(today, n)[0] >= end)
+        return -1 if today > end else sum(law.working_day_after(today, n)[0] <= end for n in range(1, 6))
 
     @property
     def stated(self) -> dict[str, str]:
         """What was typed, by field, to ask the same again."""
         body, known = self.entry.body, self.entry.disclosed
-        application = body["facts"]["application"]
-        asked = {name: application[name] for name in ("permit_type", "region")} | {"reference": body["reference"]}
+        application = {"workforce": {}, "contract": {}, "stage": "new"} | body["facts"]["application"]
         about = {name: application.get(name) for name in ("scale", "legal_form", "nib_status")}
-        parts = {"workforce": application.get("workforce", {}), "project": application.get("contract", {})}
-        parts |= {"business": body["business"] | about, "stage": application.get("stage", "new")}
-        return fields.flat(asked | parts) | {field: known[name] for field, name in DISCLOSED.items() if name in known}
+        asked = {name: application[name] for name in ("permit_type", "region", "workforce", "stage")}
+        asked |= {"reference": body["reference"], "business": body["business"] | about}
+        typed = fields.flat(asked | {"project": application["contract"]})
+        return typed | {field: known[name] for field, name in DISCLOSED.items() if name in known}
 
 
 def show(records: Iterable[CheckRecord]) -> list[Shown]:
@@ -100,30 +91,35 @@ def show(records: Iterable[CheckRecord]) -> list[Shown]:
             broken = b64(sha256(b"\0" + entry.raw).digest()) != given["log"]["leaf_hash"]
             broken = broken or given["verdict"] != entry.body["decision"]["verdict"]
             if not broken:
-                given = document.build(entry, given["receipt"], log.origin, region.language())
+                given = document.build(entry, given["receipt"], log.origin, language())
             trial = given["action"] == "PROCEED" and given["verdict"] in ("NOT_MET", "OFFICER_REVIEW", "UNDETERMINED")
             shown.append(Shown(given | {"superseded_by": record.superseded_by}, entry, trial, broken))
     return shown
 
 
-def find(check_id: str, regions: tuple[str, ...]) -> Shown:
-    """A check of one of these regions; NotFound for every other. Raises LogBroken for one that was tampered with."""
+def find(check_id: str, regions: tuple[str, ...] = ()) -> Shown:
+    """A check of these regions, one's own if none is said; of others there is none. LogBroken: it was tampered with."""
     record = deployment().log.check(check_id)
-    for shown in show([record] if record and record.region in regions else []):
+    for shown in show([record] if record and record.region in (regions or me().regions) else []):
         if shown.broken:
             raise LogBroken("an entry is not what was logged", shown.entry.position)
         return shown
-    raise NotFound
+    abort(404)
+
+
+@page("/periksa/<check_id>", *CHECKERS)
+def result(check_id: str) -> Reply:
+    return render_template("pages/result.html", shown=find(check_id))
 
 
 @page("/r")
-def receipt_form() -> ResponseReturnValue:
+def receipt_form() -> Reply:
     typed = request.args.get("kode", "").strip()
     return redirect(url_for("web.receipt", typed=typed[:40])) if typed else render_template("pages/receipt_form.html")
 
 
 @page("/r/<path:typed>")
-def receipt(typed: str) -> ResponseReturnValue:
+def receipt(typed: str) -> Reply:
     """What was found, whether it still holds; nothing about people.
 
     Wrong codes of one address are counted: a person mistypes a few, a guesser many.
@@ -131,20 +127,20 @@ def receipt(typed: str) -> ResponseReturnValue:
     running, address, code = deployment(), request.remote_addr or "", read_code(typed[:40])
     guard = Guard("receipt", 20, timedelta(minutes=10), running.settings.secret_key.encode(), running.clock)
     if guard.locked_until(address):
-        raise TooManyRequests
+        abort(429)
     if not (record := running.log.check_by_code(code) if code else None):
         guard.failed(address)
         unknown = "unknown" if code else "mistyped"
         return render_template("pages/receipt_form.html", typed=typed[:40], error=unknown), 404
     shown = find(record.id, (record.region,))
+    body, name = shown.entry.body, shown.entry.disclosed.get("name") or ""
+    if body["facts"]["application"].get("legal_form") == "17":  # a person's: only how its words begin
+        name = " ".join(word[:2] + "…" if len(word) > 2 else word for word in name.split())
     expired = record.valid_until is not None and record.valid_until < region.today(record.region)
     said = partial(render_template, "pages/receipt_state.html", record=record, expired=expired)
-    told: dict[str, Any] = {"state": {spoken: force_locale(spoken)(said)() for spoken in region.LANGUAGES}}
-    told |= {"label": shown.entry.body["decision"]["label"], "name": shown.entry.disclosed.get("name") or ""}
-    if shown.entry.body["facts"]["application"].get("legal_form") == "17":  # a person's: only how its words begin
-        told["name"] = " ".join(word[:2] + "…" if len(word) > 2 else word for word in told["name"].split())
+    told = {"state": {spoken: force_locale(spoken)(said)() for spoken in LANGUAGES}, "label": body["decision"]["label"]}
     faded = shown.on_trial or expired or record.superseded_by
-    return render_template("pages/receipt.html", shown=shown, faded=faded, **told)
+    return render_template("pages/receipt.html", shown=shown, name=name, faded=faded, **told)
 
 
 @web.app_template_filter()
@@ -154,41 +150,41 @@ def qr(text: str) -> Markup:
     return Markup(drawn.svg_inline(scale=1, border=2, omitsize=True, svgclass="qr", lineclass=None))  # noqa: S704
 
 
-def draw(shown: Shown) -> bytes:
-    """The sheet of A4, a PDF with selectable text, with the largest letters that fit on one page."""
-    for size in SIZES:
+@page("/periksa/<check_id>/hasil.pdf", *CHECKERS)
+def paper(check_id: str) -> Reply:
+    """One sheet of A4, a PDF with selectable text, with the largest letters that fit."""
+    shown = find(check_id)
+    for size in (10.5, 9.5, 8.5, 7.5, 6.5):
         sheet = _sheet(shown, size)
         count, drawn = sheet.page_no(), bytes(sheet.output())
         for font in sheet.fonts.values():
             cast(TTFFont, font).ttfont.close()  # the library leaves the file open
         if count == 1:
             break
-    return drawn
+    return download(drawn, f"hasil-{shown.document['receipt']['code']}.pdf", "application/pdf")
 
 
 def _sheet(shown: Shown, size: float) -> FPDF:
     sheet, d = FPDF(format="A4"), shown.document
-    sheet.add_font("DejaVu", "", FONTS / "DejaVuSans.ttf")
-    sheet.add_font("DejaVu", "B", FONTS / "DejaVuSans-Bold.ttf")
+    sheet.add_font("DejaVu", "", HERE / "fonts/DejaVuSans.ttf")
+    sheet.add_font("DejaVu", "B", HERE / "fonts/DejaVuSans-Bold.ttf")
     sheet.set_font("DejaVu", size=size)
     sheet.set_margin(MARGIN)
     sheet.set_auto_page_break(True, MARGIN + QR_SIDE + 2)
     sheet.set_title(f"{_('Hasil pemeriksaan kepatuhan')} {d['reference']}")
-    sheet.set_lang(region.language())
+    sheet.set_lang(language())
     sheet.set_creation_date(datetime.fromisoformat(d["checked_at"]))
     sheet.set_line_width(0.8)
     sheet.add_page()
-    black = "#000000"
-    heads = {f"h{n}": TextStyle(None, "B", size + more, black, t_margin=1.5) for n, more in ((1, 5), (2, 6), (3, 1))}
+    heads = {f"h{n}": TextStyle(None, "B", size + more, BLACK, t_margin=1.5) for n, more in ((1, 5), (2, 6), (3, 1))}
     items = {"li": TextStyle(l_margin=5, t_margin=0.5), "ol": TextStyle(t_margin=0), "ul": TextStyle(t_margin=0)}
-    told: dict[str, Any] = {"ul_bullet_char": "•", "li_prefix_color": black, "tag_styles": heads | items}
-    sheet.write_html(render_template("pages/paper.html", shown=shown), font_family="DejaVu", **told)
+    write = partial(sheet.write_html, ul_bullet_char="•", li_prefix_color=BLACK, tag_styles=heads | items)
+    write(render_template("pages/paper.html", shown=shown), font_family="DejaVu")
     sheet.set_auto_page_break(False)
-    code = io.BytesIO()
+    code, top = io.BytesIO(), sheet.h - MARGIN - QR_SIDE
     segno.make(d["receipt"]["url"], error="m", micro=False).save(code, kind="svg", border=0, omitsize=True)
-    top = sheet.h - MARGIN - QR_SIDE
     sheet.image(code, MARGIN, top, QR_SIDE, QR_SIDE)
     sheet.set_left_margin(MARGIN + QR_SIDE + 5)
     sheet.set_y(top)
-    sheet.write_html(render_template("pages/paper_foot.html", receipt=d["receipt"]), font_family="DejaVu", **told)
+    write(render_template("pages/paper_foot.html", receipt=d["receipt"]), font_family="DejaVu")
     return sheet
