@@ -11,7 +11,7 @@ from typing import Any
 from compliance.law.codec import to_json
 from compliance.law.decide import decide
 from compliance.law.facts import Facts
-from compliance.law.policy import Law
+from compliance.law.law import Law
 from compliance.law.replay import Policies, replay
 from tests.law import golden
 

@@ -22,7 +22,8 @@ from compliance.law.decide import decide
 from compliance.law.facts import Application, Evidence, Facts, Identity, Verdict
 from compliance.law.identifiers import npwp_is_personal
 from compliance.law.inquiry import inquire, question_text
-from compliance.law.policy import Law, Policy
+from compliance.law.law import Law
+from compliance.law.policy import Policy
 from compliance.registry.port import Brake, Outages, Purpose, Source
 
 RETRY_AFTER = timedelta(minutes=5)

@@ -13,7 +13,7 @@ import pytest
 
 HOME = Path(__file__).resolve().parents[1]
 CODE = HOME / "compliance"
-PURE_FACTS = ("law.facts", "law.codec", "law.identifiers", "law.names")
+PURE_FACTS = ("law.facts", "law.codec", "law.identifiers")
 STORING = ("errors", "database", "gate", "law", "proof", "audit.entry", "audit.projection", "deployment")
 BELOW_PAGES = ("errors", "database", "gate", "law", "proof", "registry", "deployment", "intake", *STORING)
 BELOW_PAGES += ("audit", "access", "casework", "coverage", "reports", "work", "delivery", "batches")

@@ -25,7 +25,6 @@ from compliance.deployment import deployment
 from compliance.errors import BadInput
 from compliance.gate import Question
 from compliance.intake import oss, read_question
-from compliance.law import explain as law_explain
 from compliance.law import replay as law_replay
 from compliance.law.codec import from_json, to_json
 from compliance.law.facts import Facts
@@ -98,7 +97,7 @@ def explain(check_id: str) -> dict[str, Any]:
     body = _entry(check_id).body
     facts: Facts = from_json(Facts, body["facts"])
     law = _policies().get(body["policy"]["sha256"]).on(facts.application.as_at, facts.application.region)
-    return {"id": check_id, **law_explain.explain(facts, law)}
+    return {"id": check_id, **law_replay.explain(facts, law)}
 
 
 def replay(check_id: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from compliance.audit.entry import Entry
 from compliance.audit.projection import projects
 from compliance.audit.table import Position
 from compliance.database import db
-from compliance.law.names import normal
+from compliance.law.identifiers import normal
 
 LONGEST, MOST = 60, 20
 _Word = String(LONGEST).with_variant(String(LONGEST, collation="C"), "postgresql")  # compared byte by byte on both

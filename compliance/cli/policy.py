@@ -18,17 +18,15 @@ from compliance.cli.log import by_option, log
 from compliance.deployment import deployment
 from compliance.errors import BadPolicy, LawNotInForce, UnknownRegion
 from compliance.law.codec import from_json, to_json
-from compliance.law.explain import explain
 from compliance.law.facts import Facts
-from compliance.law.loading import CITED, LATER
 from compliance.law.policy import Policy
-from compliance.law.replay import flips
+from compliance.law.replay import explain, flips
 
 policy = AppGroup("policy", help="The law as dated data: check, show, diff, holidays, flips, explain.")
 PATH = click.Path(exists=True, path_type=Path)
 DAY = click.DateTime(formats=["%Y-%m-%d"])
 SECTIONS = ("gate", "value", "service", "programmes", "due", "pension_age", "legal_form", "finding")
-NAMES = {*CITED, *LATER, "permit_types", "scales", "forms", "name", "code", "applied_for"}  # what an entry is about
+NAMES = ("permit_types", "scales", "forms", "name", "code", "applied_for")  # what an entry is about
 
 
 def register(app: Flask) -> None:

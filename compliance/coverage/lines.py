@@ -13,7 +13,7 @@ from typing import Any
 import openpyxl
 
 from compliance.errors import BadIdentifier, BadInput, FieldError
-from compliance.law import identifiers, names
+from compliance.law import identifiers
 
 WORDS: dict[str, Any] = tomllib.loads(Path(__file__).with_name("words.toml").read_text(encoding="utf-8"))
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
@@ -78,7 +78,7 @@ def read(rows: Rows, today: date, language: str) -> list[dict[str, Any]]:
 
 def identity(facts: Mapping[str, Any]) -> str:
     """The id of an institution: its kind and its name as names are compared."""
-    key = f"{facts.get('kind')}|{names.normal(facts.get('name', ''))}"
+    key = f"{facts.get('kind')}|{identifiers.normal(facts.get('name', ''))}"
     return hashlib.sha256(key.encode()).hexdigest()[:16]
 
 

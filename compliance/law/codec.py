@@ -16,8 +16,7 @@ from typing import Any
 
 from compliance.law.facts import Account
 
-Json = Any
-_PLAIN = {str, int, bool, float, type(None)}
+PLAIN = {str, int, bool, float, type(None)}
 MANY = 20  # accounts; more are written in groups that differ in EACH only: an entry of the log holds 65,535 bytes
 EACH = ("npp", "active_workers")
 
@@ -28,9 +27,9 @@ def moment(value: datetime) -> str:
     return text.replace("+00:00", "Z").replace(".000Z", "Z")
 
 
-def to_json(value: Any) -> Json:
+def to_json(value: Any) -> Any:
     """Turn a fact into JSON values (dict, list, str, int, bool, None)."""
-    if value.__class__ in _PLAIN:
+    if value.__class__ in PLAIN:
         return value
     if isinstance(value, StrEnum):
         return value.value
@@ -45,16 +44,16 @@ def to_json(value: Any) -> Json:
         return sorted(to_json(item) for item in value)
     if isinstance(value, dict):
         return {key: to_json(item) for key, item in value.items()}
-    written: Json = {}
-    for name, default in _fields(value.__class__):
-        item = getattr(value, name)
-        if item != default or item.__class__ is not default.__class__:
-            written[name] = to_json(item)
-    return written
+    held = ((name, getattr(value, name), default) for name, default in _defaults(value.__class__))
+    return {
+        name: to_json(item)
+        for name, item, default in held
+        if item != default or item.__class__ is not default.__class__
+    }
 
 
-def _grouped(accounts: list[Json]) -> Json:
-    groups: dict[str, Json] = {}
+def _grouped(accounts: list[Any]) -> Any:
+    groups: dict[str, Any] = {}
     for account in accounts:
         alike = {name: value for name, value in account.items() if name not in EACH}
         group = groups.setdefault(json.dumps(alike), {"alike": alike, "each": []})
@@ -62,41 +61,36 @@ def _grouped(accounts: list[Json]) -> Json:
     return {"groups": list(groups.values())}
 
 
-def _ungrouped(data: Json) -> list[Json]:
-    if isinstance(data, list):
-        return data
-    return [
-        {**group["alike"], **dict(zip(EACH, each, strict=True))} for group in data["groups"] for each in group["each"]
-    ]
+@cache
+def _defaults(kind: type) -> list[tuple[str, Any]]:
+    made = dataclasses.MISSING
+    return [(f.name, f.default if f.default_factory is made else f.default_factory()) for f in dataclasses.fields(kind)]
 
 
-def from_json(kind: Any, data: Json) -> Any:
+def from_json(kind: Any, data: Any) -> Any:
     """Rebuild a fact of type `kind`. Raises KeyError, TypeError or ValueError when `data` is not of that shape."""
     return _reader(kind)(data)
 
 
 @cache
-def _fields(kind: type) -> list[tuple[str, Any]]:
-    made = dataclasses.MISSING
-    return [(f.name, f.default if f.default_factory is made else f.default_factory()) for f in dataclasses.fields(kind)]
-
-
-@cache
-def _reader(kind: Any) -> Callable[[Json], Any]:
+def _reader(kind: Any) -> Callable[[Any], Any]:
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin in (types.UnionType, typing.Union):  # of something and None
         inner = _reader(arguments[0])
         return lambda data: None if data is None else inner(data)
     if origin in (tuple, frozenset):
         item = _reader(arguments[0])
-        return lambda data: origin(item(part) for part in _ungrouped(data))
+        return lambda data: origin(map(item, data if isinstance(data, list) else _ungrouped(data)))
     if kind in (datetime, date):
-        return typing.cast(Callable[[Json], Any], kind.fromisoformat)
+        return typing.cast(Callable[[Any], Any], kind.fromisoformat)
     if isinstance(kind, type) and issubclass(kind, StrEnum):
         return kind
     if dataclasses.is_dataclass(kind):
-        make = typing.cast(type, kind)
-        hints = typing.get_type_hints(kind)
-        readers = {entry.name: _reader(hints[entry.name]) for entry in dataclasses.fields(make)}
+        make, hints = typing.cast(type, kind), typing.get_type_hints(kind)
+        readers = {field.name: _reader(hints[field.name]) for field in dataclasses.fields(kind)}
         return lambda data: make(**{name: readers[name](value) for name, value in data.items()})
     return lambda data: data
+
+
+def _ungrouped(data: Any) -> list[Any]:
+    return [group["alike"] | dict(zip(EACH, each, strict=True)) for group in data["groups"] for each in group["each"]]

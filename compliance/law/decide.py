@@ -1,43 +1,52 @@
 """From facts and law to a decision: pure, and the same for ever."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
-from compliance.law.facts import Action, Cure, Decision, Effect, Facts, Finding, RuleStage, Verdict
-from compliance.law.grounds import RULES
-from compliance.law.law import Law, Words
-from compliance.law.rules import LANGUAGES, RANK, Case, Rule
+from compliance.law import rules
+from compliance.law.facts import RANK, Action, Cure, Decision, Effect, Facts, Finding, RuleStage, Verdict
+from compliance.law.law import Law
+from compliance.law.loading import SCHEMA
+from compliance.law.rules import LANGUAGES, Case, Findings
 
 ASK_AGAIN = timedelta(hours=1)  # when the agency named no time, or was misunderstood and somebody must repair that
 VERDICTS = {Effect.NOTE: Verdict.MET_WITH_NOTE, Effect.OK: Verdict.MET}  # of the others the names are the same
-STOPPED = (Verdict.NOT_MET, Verdict.BLOCKED)
-HELD = (Verdict.OFFICER_REVIEW, Verdict.UNDETERMINED)
+ACTIONS = dict.fromkeys((Verdict.NOT_MET, Verdict.BLOCKED), Action.STOP)
+ACTIONS |= dict.fromkeys((Verdict.OFFICER_REVIEW, Verdict.UNDETERMINED), Action.HOLD)
 BEYOND_OFFICERS = (Effect.BLOCKED, Effect.UNDETERMINED)
 IN_THE_WAY = (*BEYOND_OFFICERS, Effect.NOT_MET, Effect.OFFICER_REVIEW)
 MOST_STEPS = 40  # of a firm with hundreds of accounts; the next check names the rest
 
 
+class Rule(NamedTuple):  # one question of the law; schema.toml lists them in their order
+    name: str
+    judge: Callable[[Case], Findings]
+    reads: list[str]  # the facts it looks at
+    rests_on: list[str]  # the dated law it applies: a kind, or `value.` and a name
+    stops: bool = False  # a finding of it ends the judgement
+
+
+RULES = [Rule(name, getattr(rules, name), **said) for name, said in SCHEMA["rules"].items()]
+
+
 def decide(facts: Facts, law: Law) -> Decision:
     """Judge one application. Raises ValueError when the agency must be asked and was not."""
-    case = Case.of(facts, law)
+    case = Case(facts, law)
     judged = [finding for _, found in judge(case) for finding in found]
     for weigh in (_scales_checked, _decided, _undertaken, _doubted):
         judged = weigh(case, judged)
     findings = _shown(judged)
-    worst = findings[0].effect if findings else Effect.OK
-    verdict = VERDICTS.get(worst) or Verdict(worst)
-    stage, blocked = case.gate.stage, verdict is Verdict.BLOCKED
-    action = Action.STOP if verdict in STOPPED else Action.HOLD if verdict in HELD else Action.PROCEED
+    verdict = (VERDICTS.get(findings[0].effect) or Verdict(findings[0].effect)) if findings else Verdict.MET
+    stage, blocked, action = case.gate.stage, verdict is Verdict.BLOCKED, ACTIONS.get(verdict, Action.PROCEED)
     trial = stage in (RuleStage.SHADOW, RuleStage.ADVISE) and not blocked
-    permit, texts = facts.application.permit_type, law.summaries[verdict]
+    told = {"permit_type": facts.application.permit_type}
     reasons = findings[0].message if findings else dict.fromkeys(LANGUAGES, "")
-    summary = {language: texts[language].format(permit_type=permit, reason=reasons[language]) for language in LANGUAGES}
-    as_at, promised = case.application.as_at, [_deadline(f) for f in findings if f.code == "UNDERTAKING_OPEN"]
-    retry_at = None
-    if verdict is Verdict.UNDETERMINED and case.evidence.failure:
-        retry_at = case.evidence.failure.retry_at or case.evidence.received_at + ASK_AGAIN
+    summary = {name: law.summaries[verdict][name].format(**told, reason=reasons[name]) for name in LANGUAGES}
+    last_day, failure = facts.application.as_at + timedelta(days=law.valid_days), case.evidence.failure
+    promised = [_deadline(finding) for finding in findings if finding.code == "UNDERTAKING_OPEN"]
+    retry_at = failure.retry_at or case.evidence.received_at + ASK_AGAIN if failure else None
     return Decision(
         verdict,
         Action.PROCEED if trial else action,
@@ -47,14 +56,15 @@ def decide(facts: Facts, law: Law) -> Decision:
         summary,
         findings,
         _cure(case, verdict, judged),
-        min([as_at + timedelta(days=law.valid_days), *promised]) if action is Action.PROCEED else None,
-        retry_at,
+        min([last_day, *promised]) if action is Action.PROCEED else None,
+        retry_at if verdict is Verdict.UNDETERMINED else None,
     )
 
 
 def judge(case: Case) -> Iterator[tuple[Rule, list[Finding]]]:
     """Ask every rule in order until one ends the judgement."""
     for rule in RULES:
+        case.owed = {}
         found = list(rule.judge(case))
         yield rule, found
         if rule.stops and found:
@@ -66,21 +76,20 @@ def _scales_checked(case: Case, found: list[Finding]) -> list[Finding]:
     refused = any(finding.effect is Effect.NOT_MET for finding in found)
     if case.gate.scales is None or case.application.scale is not None or not refused:
         return found
-    return [_softened(finding) for finding in found] + list(case.find("SCALE_UNKNOWN", variant="gate", anywhere=True))
+    return [*map(_softened, found), *case.find("SCALE_UNKNOWN", variant="gate", anywhere=True)]
 
 
 def _decided(case: Case, found: list[Finding]) -> list[Finding]:
     """An officer's decision replaces the findings it names; a sanction ends with its letter alone."""
     decision = case.facts.decision
-    if decision is None or decision.effect in BEYOND_OFFICERS:
+    if decision is None or decision.effect in BEYOND_OFFICERS or (decision.until or date.max) < case.application.as_at:
         return found
-    ended = decision.until is not None and decision.until < case.application.as_at
-    replaced = [f for f in found if f.code in decision.codes and f.effect is not Effect.BLOCKED]
-    if ended or not replaced:
+    replaced = [finding for finding in found if finding.code in decision.codes and finding.effect is not Effect.BLOCKED]
+    if not replaced:
         return found
     codes = sorted({finding.code for finding in replaced})
     made = case.find("OFFICER_DECISION", decision.effect, codes=codes, until=decision.until)
-    return [finding for finding in found if finding not in replaced] + list(made)
+    return [finding for finding in found if finding not in replaced] + made
 
 
 def _undertaken(case: Case, found: list[Finding]) -> list[Finding]:
@@ -88,15 +97,13 @@ def _undertaken(case: Case, found: list[Finding]) -> list[Finding]:
     # A source that may be incomplete refuses nobody.
     refusing = Effect.NOT_MET if case.evidence.complete else Effect.OFFICER_REVIEW
     for undertaking in case.facts.undertakings if case.law.values["undertakings"] else ():
-        promised = (Effect.NOT_MET, Effect.OFFICER_REVIEW)
-        named = [f for f in found if f.code in undertaking.codes and f.effect in promised]
-        if not named:
-            continue
+        named = [
+            f for f in found if f.code in undertaking.codes and f.effect in (Effect.NOT_MET, Effect.OFFICER_REVIEW)
+        ]
         facts: dict[str, Any] = {"codes": sorted({finding.code for finding in named}), "deadline": undertaking.due}
-        if undertaking.due >= case.application.as_at:
-            found = [finding for finding in found if finding not in named]
-            found += case.find("UNDERTAKING_OPEN", **facts)
-        else:
+        if named and undertaking.due >= case.application.as_at:
+            found = [finding for finding in found if finding not in named] + case.find("UNDERTAKING_OPEN", **facts)
+        elif named:
             found = [replace(finding, effect=refusing) if finding in named else finding for finding in found]
             found += case.find("UNDERTAKING_OVERDUE", refusing, **facts)
     return found
@@ -104,11 +111,13 @@ def _undertaken(case: Case, found: list[Finding]) -> list[Finding]:
 
 def _doubted(case: Case, found: list[Finding]) -> list[Finding]:
     """While the agency's answers look doubtful, an officer looks before anybody is refused."""
-    why = case.law.says("phrase", "doubtful")["text"] if case.facts.doubtful else None
-    return [_softened(finding, why) if why and finding.code != "OFFICER_DECISION" else finding for finding in found]
+    if not case.facts.doubtful:
+        return found
+    why = case.law.says("phrase", "doubtful")["text"]
+    return [finding if finding.code == "OFFICER_DECISION" else _softened(finding, why) for finding in found]
 
 
-def _softened(finding: Finding, why: Words | None = None) -> Finding:
+def _softened(finding: Finding, why: Mapping[str, str] | None = None) -> Finding:
     if finding.effect is not Effect.NOT_MET:
         return finding
     message = {lang: f"{text} {why[lang]}" for lang, text in finding.message.items()} if why else finding.message
@@ -117,23 +126,19 @@ def _softened(finding: Finding, why: Words | None = None) -> Finding:
 
 def _shown(found: list[Finding]) -> tuple[Finding, ...]:
     """The worst first; of accounts, the worst finding of each code once."""
-    seen: set[str] = set()
-    shown = []
+    shown: list[Finding] = []
     for finding in sorted(found, key=_weight):
-        if "npp" not in finding.facts or finding.code not in seen:
+        if "npp" not in finding.facts or all(finding.code != other.code for other in shown):
             shown.append(finding)
-        seen.add(finding.code)
     return tuple(shown)
 
 
 def _weight(finding: Finding) -> tuple[int, int]:
-    missing, months = finding.facts.get("missing", ()), finding.facts.get("months", 0)
-    extent = len(missing) if isinstance(missing, list) else 0
-    return RANK[finding.effect], -extent - (months if isinstance(months, int) else 0)
+    return RANK[finding.effect], -len(finding.facts.get("missing", ())) - finding.facts.get("months", 0)
 
 
 def _deadline(finding: Finding) -> date:
-    return date.fromisoformat(str(finding.facts["deadline"]))
+    return date.fromisoformat(finding.facts["deadline"])
 
 
 def _cure(case: Case, verdict: Verdict, judged: list[Finding]) -> Cure | None:
@@ -142,7 +147,7 @@ def _cure(case: Case, verdict: Verdict, judged: list[Finding]) -> Cure | None:
     An overdue undertaking is no step of its own: it ends with the findings it named. A project that may still be
     registered in time is a step although it stops nothing.
     """
-    steps = [f for f in judged if f.effect in IN_THE_WAY and f.code != "UNDERTAKING_OVERDUE"]
+    steps = [finding for finding in judged if finding.effect in IN_THE_WAY and finding.code != "UNDERTAKING_OVERDUE"]
     in_time = [] if steps else [finding for finding in judged if finding.code == "PROJECT_WITHIN_DEADLINE"]
     if not steps and not in_time:
         return None

@@ -7,6 +7,7 @@ moments are aware `datetime` in UTC. `None` always means *unknown*, never "no".
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
+from typing import Any
 
 # What names no values is written in lower case.
 Scale = StrEnum("Scale", "MICRO SMALL MEDIUM LARGE")
@@ -26,6 +27,9 @@ class Effect(StrEnum):  # what one finding does to the verdict; worst first, in 
     NOT_REQUIRED = "NOT_REQUIRED"
     NOTE = "NOTE"
     OK = "OK"
+
+
+RANK = {effect: rank for rank, effect in enumerate(Effect)}
 
 
 class Verdict(StrEnum):
@@ -228,7 +232,7 @@ class Finding:  # one reason; texts by language ("id", "en"), `facts` as JSON va
     message: dict[str, str]
     remedy: dict[str, str]
     basis: tuple[Basis, ...]
-    facts: dict[str, object] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

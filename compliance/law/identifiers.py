@@ -1,15 +1,17 @@
-"""The numbers by which businesses and persons are known: checked as a whole, in one canonical form.
+"""The numbers and names by which businesses and persons are known; each number is checked as a whole.
 
 Every reader takes the text as written and returns the canonical form, or raises BadIdentifier naming the rule and an
 example. Only ASCII digits and letters count, and the whole text must match (a trailing newline does not).
 """
 
 import re
+import unicodedata
 from collections.abc import Callable
 
 from compliance.errors import BadIdentifier
 
 INDIVIDUAL = "17"  # OSS legal form of a natural person
+_LEGAL_FORM = re.compile(r"(?<!\S)(?:P T|C V|U D|PT|CV|UD|FA|FIRMA|TBK|PERSERO)(?!\S)")
 
 
 def _reader(kind: str, pattern: str, rule: str, example: str) -> Callable[[str], str]:
@@ -68,3 +70,15 @@ def npwp_is_personal(npwp16: str, legal_form: str | None = None) -> bool:
 def masked_nik(nik16: str) -> str:
     """A NIK fit to be shown: its last four digits."""
     return "*" * (len(nik16) - 4) + nik16[-4:]
+
+
+def normal(name: str) -> str:
+    """The form in which names are compared: upper case, no punctuation, no words of the legal form."""
+    text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).upper())
+    words = "".join(letter if letter.isalnum() else " " for letter in text).split()
+    return " ".join(_LEGAL_FORM.sub("", " ".join(words)).split())
+
+
+def same_name(a: str | None, b: str | None) -> bool | None:
+    """Whether two names are equal after normalising; None when one was left out."""
+    return normal(a) == normal(b) if a and b else None

@@ -1,17 +1,15 @@
 """What the agency is asked, in which order, and what is kept of its answers. Knows no transport."""
 
 from collections.abc import Generator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from compliance.errors import RegistryError, RegistryUnavailable
 from compliance.law import facts
-from compliance.law.facts import Answer, Application, Ask, Contract, Evidence, Identity, Match, Project, Subject
-from compliance.law.identifiers import same_npwp
+from compliance.law.facts import Answer, Application, Ask, Contract, Employer, Evidence, Identity, Match, Subject
+from compliance.law.identifiers import normal, same_name, same_npwp
 from compliance.law.law import Law
-from compliance.law.names import normal, same_name
-
-Steps = Generator[Ask, Answer, None]
 
 
 def inquire(
@@ -22,20 +20,68 @@ def inquire(
     A failure ends the asking: what was understood before it is kept, for a sanction must not be lost. `now` is the
     moment of asking.
     """
-    asking = _Asking(application, identity, Evidence(source_name, now))
+    known: dict[str, Any] = {"complete": True, "found_by": None, "accounts": ()}
+
+    def ask(subject: Subject, by: str, value: str, region: str | None = None) -> Generator[Ask, Answer, Any]:
+        """Where from and as of when is kept of the answer that holds the employer's record, or else of the last."""
+        answer = yield Ask(subject, by, value, region)
+        known.update(source=answer.source, complete=known["complete"] and answer.complete)
+        if known["found_by"] is None:
+            known.update(as_of=answer.as_of, reference=answer.reference)
+        return answer.record
+
     try:
-        yield from asking.employer(law.key_order)
-        if asking.evidence.found_by is None and identity.nik:
-            yield from asking.owner(identity.nik)
-        contract = law.contract_in_force(application)
-        if contract and asking.evidence.match is Match.AGREES:
-            yield from asking.projects(contract)
-        return asking.evidence
-    except RegistryUnavailable as error:
-        failure = facts.Failure("unavailable", error.detail, error.retry_at)
+        for key in (*law.key_order, "nik"):  # the owner's own number: first as one who employs
+            if (value := getattr(identity, key)) and known["found_by"] is None:
+                record = yield from ask(Subject.EMPLOYER, key, value)
+                known |= _compared(key, record, application, identity) if record else {}
+        if known["found_by"] is None and identity.nik:  # then as one who insures himself
+            record = yield from ask(Subject.PARTICIPANT, "nik", identity.nik)
+            known |= {"participant_asked": True, "participant": record}
+        contract = law.contract_in_force(application) if known.get("match", Match.AGREES) is Match.AGREES else None
+        if contract:
+            npps = [account.npp for account in known["accounts"]]
+            by_account = [("npp", npp, contract.region) for npp in npps]
+            for how in [("number", contract.number)] if contract.number else by_account:
+                project = yield from ask(Subject.PROJECT, *how)
+                known["projects_asked"] = True
+                if project:
+                    own = project if project.npp in npps else replace(project, npp="")
+                    known["projects"] = (*known.get("projects", ()), own)
+                    if registers(own, contract, application):
+                        break
     except RegistryError as error:
-        failure = facts.Failure("misunderstood", error.detail)
-    return replace(asking.evidence, failure=failure, as_of=None, reference=None)
+        kind = "unavailable" if isinstance(error, RegistryUnavailable) else "misunderstood"
+        failure = facts.Failure(kind, error.detail, getattr(error, "retry_at", None))
+        known |= {"failure": failure, "as_of": None, "reference": None}
+    return Evidence(known.pop("source", source_name), now, **known)
+
+
+def _compared(key: str, record: Employer, application: Application, identity: Identity) -> dict[str, Any]:
+    """Compare, and keep the record only when it is the applicant's."""
+    (nib, npwp), form = (identity.nib, identity.npwp), application.legal_form
+    nib_equal = record.nib == nib if record.nib and nib else None
+    npwp_equal = same_npwp(record.npwp, npwp, form) if record.npwp and npwp else None
+    names = (identity.owner_name, identity.name) if key == "nik" else (identity.name,)
+    compared = [same for same in (same_name(record.name, name) for name in names) if same is not None]
+    name_equal = any(compared) if compared else None
+    match = Match.AGREES
+    if False in (nib_equal, npwp_equal):
+        match = Match.NPP_OF_ANOTHER if key == "npp" else Match.UNRESOLVED
+    elif key == "npp" and nib_equal is None and npwp_equal is None and name_equal is False:
+        match = Match.UNRESOLVED
+    found: dict[str, Any] = {"found_by": key, "match": match}
+    found |= {"name_equal": name_equal, "npwp_equal": npwp_equal, "nib_equal": nib_equal}
+    if match is Match.AGREES:
+        accounts = sorted(record.accounts, key=lambda account: (not account.active, account.npp))
+        found |= {"accounts": tuple(accounts), "warning": record.warning, "sanction": record.sanction}
+    return found
+
+
+def registers(project: facts.Project, contract: Contract, application: Application) -> bool:
+    """Whether this registration covers the contract on the application's day."""
+    covers = project.active and project.region == contract.region and project.until >= application.as_at
+    return covers and (contract.number is not None or project.since >= contract.contract_date)
 
 
 def question_text(application: Application, identity: Identity, law: Law) -> str:
@@ -47,74 +93,3 @@ def question_text(application: Application, identity: Identity, law: Law) -> str
     if contract:
         parts.append(f"project={contract.number or ''},{contract.region},{contract.contract_date}")
     return "\n".join(parts)
-
-
-@dataclass(slots=True)
-class _Asking:  # the evidence so far
-    application: Application
-    identity: Identity
-    evidence: Evidence
-
-    def note(self, **changes: object) -> None:
-        self.evidence = replace(self.evidence, **changes)  # type: ignore[arg-type]
-
-    def heard(self, answer: Answer, *, record: bool) -> None:
-        """Remember where from and as of when; the answer that holds the employer's record is the one named."""
-        self.note(source=answer.source, complete=self.evidence.complete and answer.complete)
-        if record or self.evidence.found_by is None:
-            self.note(as_of=answer.as_of, reference=answer.reference)
-
-    def employer(self, keys: tuple[str, ...]) -> Steps:
-        for key in keys:
-            if value := getattr(self.identity, key):
-                answer = yield Ask(Subject.EMPLOYER, key, value)
-                self.heard(answer, record=answer.record is not None)
-                if isinstance(answer.record, facts.Employer):
-                    self.keep(key, answer.record)
-                    return
-
-    def owner(self, nik: str) -> Steps:
-        """The owner's own number: first as one who employs, then as one who insures himself."""
-        yield from self.employer(("nik",))
-        if self.evidence.found_by is None:
-            answer = yield Ask(Subject.PARTICIPANT, "nik", nik)
-            self.heard(answer, record=answer.record is not None)
-            participant = answer.record if isinstance(answer.record, facts.Participant) else None
-            self.note(participant_asked=True, participant=participant)
-
-    def keep(self, key: str, record: facts.Employer) -> None:
-        """Compare, and keep the record only when it is the applicant's."""
-        mine, form = self.identity, self.application.legal_form
-        nib_equal = record.nib == mine.nib if record.nib and mine.nib else None
-        npwp_equal = same_npwp(record.npwp, mine.npwp, form) if record.npwp and mine.npwp else None
-        names = (mine.owner_name, mine.name) if key == "nik" else (mine.name,)
-        compared = [same for same in (same_name(record.name, name) for name in names) if same is not None]
-        name_equal = any(compared) if compared else None
-        match = Match.AGREES
-        if False in (nib_equal, npwp_equal):
-            match = Match.NPP_OF_ANOTHER if key == "npp" else Match.UNRESOLVED
-        elif key == "npp" and nib_equal is None and npwp_equal is None and name_equal is False:
-            match = Match.UNRESOLVED
-        self.note(found_by=key, match=match, name_equal=name_equal, npwp_equal=npwp_equal, nib_equal=nib_equal)
-        if match is Match.AGREES:
-            accounts = tuple(sorted(record.accounts, key=lambda account: (not account.active, account.npp)))
-            self.note(accounts=accounts, warning=record.warning, sanction=record.sanction)
-
-    def projects(self, contract: Contract) -> Steps:
-        npps = [account.npp for account in self.evidence.accounts]
-        by_account = [Ask(Subject.PROJECT, "npp", npp, contract.region) for npp in npps]
-        for ask in [Ask(Subject.PROJECT, "number", contract.number)] if contract.number else by_account:
-            answer = yield ask
-            self.heard(answer, record=False)
-            self.note(projects_asked=True)
-            if isinstance(answer.record, Project):
-                own = answer.record if answer.record.npp in npps else replace(answer.record, npp="")
-                self.note(projects=(*self.evidence.projects, own))
-                if registers(own, contract, self.application):
-                    return
-
-
-def registers(project: Project, contract: Contract, application: Application) -> bool:
-    """Whether this registration covers the contract on the application's day."""
-    covers = project.active and project.region == contract.region and project.until >= application.as_at
-    return covers and (contract.number is not None or project.since >= contract.contract_date)

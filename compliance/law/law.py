@@ -1,21 +1,62 @@
-"""The law of one region in one period, compiled for judging."""
+"""The law of one region in one period, compiled for judging; and its working days."""
 
 from calendar import monthrange
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from compliance.errors import NoCalendar
+from compliance.errors import BadPolicy, NoCalendar
 from compliance.law.facts import Application, Basis, Contract, Effect, Facts, Programme, RuleStage, Scale, Verdict
-from compliance.law.loading import Entry, Groups, Key
-from compliance.law.workdays import Calendar
+from compliance.law.loading import SCHEMA, Entry, Groups, Key, parse, read
 
 FROZEN_NIB = ("05", "06")
-GATE = ("stage", "basis", "grounds", "programmes", "scales", "effects", "arrears")
+ONE_DAY = timedelta(days=1)
+GATE = ("stage", "grounds", "programmes", "scales", "effects", "arrears")
 Words = Mapping[str, str]  # by language: id, en
+
+
+class HolidayYear(NamedTuple):  # one year's days off
+    year: int
+    confirmed: bool  # a person compared it with the decree
+    names: dict[date, str]  # by day
+
+
+def read_year(source: str, where: str, stem: str = "") -> HolidayYear:
+    """Read one table, whose file's name, if said, must be its year. Raises BadPolicy naming `where` and the rule."""
+    data = read(SCHEMA["file"]["holidays"], parse(source, where), where)
+    days, year = [day["date"] for day in data["days"]], data["year"]
+    if days != sorted(set(days)) or {day.year for day in days} != {year}:
+        raise BadPolicy(f"{where}.days", f"must be days of {year}, in order, each once")
+    if stem not in ("", str(year)):
+        raise BadPolicy(where, f"holds the year {year}")
+    return HolidayYear(year, data["confirmed"], {day["date"]: day["name"] for day in data["days"]})
+
+
+class Calendar:
+    """Working days: Monday to Friday, neither national holiday nor cuti bersama. Raises NoCalendar for a year without
+    a table."""
+
+    def __init__(self, years: Iterable[HolidayYear]) -> None:
+        self.years = {year.year: year for year in years}
+
+    def of(self, year: int) -> HolidayYear:
+        if year not in self.years:
+            raise NoCalendar(year)
+        return self.years[year]
+
+    def is_working_day(self, day: date) -> bool:
+        return day not in self.of(day.year).names and day.weekday() < 5
+
+    def add_working_days(self, day: date, number: int) -> date:
+        """The `number`-th working day after `day`, which itself is not counted."""
+        for _ in range(number):
+            day += ONE_DAY
+            while not self.is_working_day(day):
+                day += ONE_DAY
+        return day
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +68,7 @@ class Region:  # one that has a policy
     groups: Groups = field(repr=False)  # its own dated entries
     starts: list[date] = field(repr=False)  # the days on which its law changes
     texts: Mapping[str, str] = field(repr=False)  # all that decide, by hash
-
-    @property
-    def sha256(self) -> str:
-        """The hash of the list of all texts, which names the policy."""
-        return list(self.texts)[-1]
+    sha256: str  # of the list of all texts: it names the policy
 
     @property
     def last_change(self) -> date:
@@ -50,8 +87,7 @@ class GateRule:  # what a region requires for a permit type
     arrears: Mapping[str, Any] = field(default_factory=dict)  # as a ground: from how many months, effect, basis
 
 
-@dataclass(frozen=True, slots=True)
-class FindingRule:  # what national law says of one finding
+class FindingRule(NamedTuple):  # what national law says of one finding
     effect: Effect
     ground: str | None
     basis: tuple[Basis, ...]
@@ -80,26 +116,21 @@ class Law:
             if kind == "text":
                 words[key[0]][key[1]] = (entry.data["message"], entry.data["remedy"])
         self.values: dict[str, Any] = {name: entry.data["value"] for (name,), entry in kinds["value"].items()}
-        verdicts = {Verdict(name): entry.data for (name,), entry in kinds["verdict"].items()}
         self.region, self.region_name, self.since = region.code, region.name, since
-        self.sha256, self.texts = region.sha256, region.texts
-        self.version = f"{since.isoformat()}.{self.sha256[:8]}"
-        self.entries, self.calendar, self._due_rules = entries, calendar, due
+        self.sha256, self.texts, self.version = region.sha256, region.texts, f"{since.isoformat()}.{region.sha256[:8]}"
+        self.entries, self._calendar, self._due_rules = entries, calendar, due
         self._due: dict[date, tuple[date, bool]] = {}
         self.gates = {
-            about: GateRule(**{name: value for name, value in entry.data.items() if name in GATE})
+            about: GateRule(basis=entry.basis, **{name: entry.data[name] for name in GATE if name in entry.data})
             for about, entry in kinds["gate"].items()
         }
         promised = kinds["value"]["undertakings",].basis
-        self.findings = {
-            code: FindingRule(
-                entry.data["effect"],
-                entry.data.get("ground"),
-                tuple(dict.fromkeys((promised if code.startswith("UNDERTAKING_") else ()) + entry.basis)),
-                words[code],
-            )
-            for (code,), entry in kinds["finding"].items()
-        }
+        self.findings = {}
+        for (code,), entry in kinds["finding"].items():
+            basis = (promised if code.startswith("UNDERTAKING_") else ()) + entry.basis
+            told = entry.data["effect"], entry.data.get("ground")
+            self.findings[code] = FindingRule(*told, tuple(dict.fromkeys(basis)), words[code])
+        verdicts = {Verdict(name): entry.data for (name,), entry in kinds["verdict"].items()}
         self.labels: dict[Verdict, Words] = {verdict: data["label"] for verdict, data in verdicts.items()}
         self.summaries: dict[Verdict, Words] = {verdict: data["summary"] for verdict, data in verdicts.items()}
         self.pension_age: int | None = self.says("pension_age").get("age")
@@ -118,8 +149,7 @@ class Law:
         rule = self.gates.get((application.permit_type, application.stage))
         if rule is None or rule.stage is RuleStage.OFF:
             return None
-        outside = rule.scales is not None and application.scale is not None and application.scale not in rule.scales
-        return None if outside else rule
+        return rule if not (rule.scales and application.scale) or application.scale in rule.scales else None
 
     def asks(self, facts: Facts) -> bool:
         """Whether the agency must be asked to judge these facts."""
@@ -140,7 +170,7 @@ class Law:
             rule = ([entry for entry in self._due_rules if entry.since <= month] or self._due_rules[:1])[-1]
             after = add_months(month, 1)
             day = min(rule.data["day"], monthrange(after.year, after.month)[1])
-            self._due[month] = self.working_day_after(after.replace(day=day) - timedelta(days=1), 1)
+            self._due[month] = self.working_day_after(after.replace(day=day) - ONE_DAY, 1)
         return self._due[month]
 
     def working_day_after(self, day: date, number: int) -> tuple[date, bool]:
@@ -149,8 +179,8 @@ class Law:
         Where no table of holidays exists, Monday to Friday are counted, unconfirmed.
         """
         try:
-            found = self.calendar.add_working_days(day, number)
-            return found, all(self.calendar.confirmed(year) for year in {day.year, found.year})
+            found = self._calendar.add_working_days(day, number)
+            return found, self._calendar.of(day.year).confirmed and self._calendar.of(found.year).confirmed
         except NoCalendar:
             for _ in range(number):
                 day += timedelta(days=max(1, 7 - day.weekday()) if day.weekday() > 3 else 1)

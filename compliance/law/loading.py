@@ -1,20 +1,33 @@
 """Reads dated law strictly: whatever is unknown, uncited, overlapping, gapped or impossible is refused by name."""
 
+import re
 import tomllib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
-from enum import StrEnum
 from itertools import product
 from pathlib import Path
+from string import Formatter
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from compliance.errors import BadPolicy
-from compliance.law.facts import Basis, Certainty, Effect, Programme, RuleStage, Scale, Verdict
+from compliance.law.facts import RANK, Basis, Certainty, Effect, Programme, RuleStage, Scale, Verdict
 
-Check = Callable[[Any, str], Any]
-Checks = dict[str, Check]
+SCHEMA = tomllib.loads(Path(__file__).with_name("schema.toml").read_text(encoding="utf-8"))
+NATIONAL, REGION, VALUES, NAMED = (SCHEMA[part] for part in ("national", "region", "values", "named"))
+UNSAID = {"variant": "", "applied_for": ("new", "renewal")}
+ENUMS = {"scale": Scale, "programme": Programme, "effect": Effect, "stage": RuleStage, "verdict": Verdict}
+ENUMS["certainty"] = Certainty
+REGION_CODE = re.compile(r"[0-9]{2}\.[0-9]{2}")
+PLAIN: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "text": ("a text that is not empty", lambda value: isinstance(value, str) and value.strip()),
+    "flag": ("true or false", lambda value: isinstance(value, bool)),
+    "day": ("a day, like 2026-11-21", lambda value: type(value) is date),
+    "table": ("a table", lambda value: isinstance(value, dict)),
+    "region": ("NN.NN, like 73.09", lambda value: isinstance(value, str) and REGION_CODE.fullmatch(value)),
+}
 Key = tuple[str, ...]
 
 
@@ -22,106 +35,67 @@ Key = tuple[str, ...]
 class Entry:  # one dated piece of law
     kind: str
     key: Key  # what it is about
-    since: date
-    until: date | None
-    basis: tuple[Basis, ...]
-    looked_at: date | None
-    data: Mapping[str, Any]
     where: str  # file and table
+    data: Mapping[str, Any]  # what it says
+    since: date
+    until: date | None = None
+    basis: tuple[Basis, ...] = ()
+    looked_at: date | None = None
 
 
 Groups = dict[tuple[str, Key], list[Entry]]
 
 
-def must(rule: str, holds: Callable[[Any], bool], make: Callable[[Any], Any] = lambda value: value) -> Check:
-    """A check that a value is as the rule says; what it is then read as."""
-
-    def check(value: Any, where: str) -> Any:
-        if not holds(value):
-            raise BadPolicy(where, f"must be {rule}")
-        return make(value)
-
-    return check
-
-
-text = must("a text that is not empty", lambda value: isinstance(value, str) and bool(value.strip()))
-flag = must("true or false", lambda value: isinstance(value, bool))
-day = must("a day, like 2026-11-21", lambda value: type(value) is date)
-_a_table = must("a table", lambda value: isinstance(value, dict))
-
-
-def whole(least: int, most: int) -> Check:
-    return must(f"a whole number from {least} to {most}", lambda value: type(value) is int and least <= value <= most)
-
-
-def one_of(allowed: Iterable[str], make: Callable[[Any], Any] = str) -> Check:
-    words = tuple(allowed)
-    return must(f"one of {', '.join(words)}", lambda value: value in words, make)
-
-
-def many(check: Check, least: int = 1) -> Check:
-    a_list = must(f"a list of at least {least}", lambda value: isinstance(value, list) and len(value) >= least)
-
-    def checked(value: Any, where: str) -> tuple[Any, ...]:
-        found = tuple(check(item, f"{where}[{number}]") for number, item in enumerate(a_list(value, where), 1))
-        if len(set(found)) < len(found):
-            raise BadPolicy(where, "names something twice")
-        return found
-
-    return checked
-
-
-def table(required: Checks, optional: Checks | None = None, make: Callable[..., Any] = dict) -> Check:
-    """A table with exactly these keys."""
-    known = required | (optional or {})
-
-    def check(value: Any, where: str) -> Any:
-        for key in _a_table(value, where).keys() - known.keys():
-            raise BadPolicy(f"{where}.{key}", f"is an unknown key; known are {', '.join(known)}")
-        for key in required.keys() - value.keys():
-            raise BadPolicy(f"{where}.{key}", "is missing")
-        return make(**{key: known[key](item, f"{where}.{key}") for key, item in value.items()})
-
-    return check
-
-
-basis = many(table({"cite": text, "certainty": one_of(Certainty, Certainty)}, make=Basis))
-COMMON: Checks = {"since": day}
-CITED: Checks = COMMON | {"basis": basis, "looked_at": day}
-LATER: Checks = {"until": day, "note": text}
-SCHEMA = tomllib.loads(Path(__file__).with_name("schema.toml").read_text(encoding="utf-8"))
-NATIONAL, REGION, VALUES = SCHEMA["national"], SCHEMA["region"], SCHEMA["values"]
-UNSAID = {"variant": "", "applied_for": ("new", "renewal")}
-ENUMS: dict[str, type[StrEnum]] = {"scale": Scale, "programme": Programme, "effect": Effect, "stage": RuleStage}
-ENUMS |= {"verdict": Verdict}
-NAMED: Checks = {"text": text, "flag": flag, "day": day, "basis": basis, "both": table({"id": text, "en": text})}
-NAMED |= {"value": one_of(VALUES), "any": lambda value, where: value}
-REGION_HEAD = table({"region": text, "name": text, "zone": text, "since": day})
-
-
-def described(said: Any) -> Check:
-    """The check that schema.toml describes: of a value by its word, of a row by its columns."""
+def read(said: Any, value: Any, where: str) -> Any:
+    """A value that is as schema.toml says: by a word, or column by column. Raises BadPolicy naming place and rule."""
     if isinstance(said, dict):
-        columns = {name: described(what) for name, what in said.items() if name not in ("about", "uncited")}
-        dates = {} if "about" not in said else COMMON if "uncited" in said else CITED
-        optional = {name[:-1]: check for name, check in columns.items() if name.endswith("?")}
-        required = {name: check for name, check in columns.items() if not name.endswith("?")}
-        return table(dates | required, LATER | optional if dates else optional)
+        return _row(said, value, where)
     match said.split():
+        case ["any"]:
+            return value
+        case [name] if name in NAMED:
+            found = read(NAMED[name], value, where)
+            return Basis(**found) if name == "citation" else found
+        case [name] if name in PLAIN:
+            rule, holds = PLAIN[name][0], PLAIN[name][1](value)
         case ["whole", least, most]:
-            return whole(int(least), int(most))
-        case ["one", *words]:
-            return one_of(words)
-        case ["order", *words]:
-            return many(one_of(words), least=len(words))
-        case ["many", *words]:
-            return many(described(" ".join(words)))
+            rule = f"a whole number from {least} to {most}"
+            holds = type(value) is int and int(least) <= value <= int(most)
+        case ["zone"]:
+            try:
+                return ZoneInfo(read("text", value, where))
+            except (ValueError, OSError, KeyError) as error:
+                raise BadPolicy(where, f"{value} is no time zone") from error
+        case ["many", least, *words]:
+            rule, holds = f"a list of at least {least}", isinstance(value, list) and len(value) >= int(least)
+            if holds:
+                items = [read(" ".join(words), item, f"{where}[{number}]") for number, item in enumerate(value, 1)]
+                if any(item in items[:number] for number, item in enumerate(items)):
+                    raise BadPolicy(where, "names something twice")
+                return tuple(items)
         case ["each", *words]:
-            check = described(" ".join(words))
-            return lambda value, where: {name: check(value[name], f"{where}.{name}") for name in _a_table(value, where)}
-        case [name, *words] if name in ENUMS:
-            return one_of(words or ENUMS[name], ENUMS[name])
-    return NAMED[said]
+            rows = read("table", value, where)
+            return {name: read(" ".join(words), item, f"{where}.{name}") for name, item in rows.items()}
+        case [name, *words]:
+            words = words or [*(VALUES if name == "value" else ENUMS[name])]
+            rule, holds = f"one of {', '.join(words)}", value in words
+            if holds:
+                return ENUMS.get(name, str)(value)
+    if not holds:
+        raise BadPolicy(where, f"must be {rule}")
+    return value
+
+
+def _row(columns: Mapping[str, Any], value: Any, where: str) -> dict[str, Any]:
+    """A table with these columns alone, and with all of them but those that end in "?"."""
+    known = {name.rstrip("?"): said for name, said in columns.items()}
+    for key in read("table", value, where):
+        if key not in known:
+            raise BadPolicy(f"{where}.{key}", f"is an unknown key; known are {', '.join(known)}")
+    for key in columns:
+        if key not in value and not key.endswith("?"):
+            raise BadPolicy(f"{where}.{key}", "is missing")
+    return {key: read(known[key], item, f"{where}.{key}") for key, item in value.items()}
 
 
 def parse(source: str, where: str) -> dict[str, Any]:
@@ -134,32 +108,29 @@ def parse(source: str, where: str) -> dict[str, Any]:
 
 def entries(data: Mapping[str, Any], sections: Mapping[str, Any], where: str) -> list[Entry]:
     """All dated entries of a file's tables. Raises BadPolicy naming the place, like `national.toml: due[2].day`."""
-    found = []
+    made = []
     for kind, rows in data.items():
         if kind not in sections:
             raise BadPolicy(f"{where}: {kind}", f"is an unknown key; known are {', '.join(sections)}")
         if not isinstance(rows, list):
             raise BadPolicy(f"{where}: {kind}", f"must be a list of tables, [[{kind}]]")
-        columns, check = sections[kind]["about"].split(), described(sections[kind])
+        columns = {name: said for name, said in sections[kind].items() if name not in ("about", "uncited")}
+        columns = SCHEMA["dated"] | ({} if "uncited" in sections[kind] else SCHEMA["cited"]) | columns
         for number, raw in enumerate(rows, 1):
             at = f"{where}: {kind}[{number}]"
-            row = check(raw, at)
+            row = read(columns, raw, at)
             if kind == "value":
-                row["value"] = described(VALUES[row["name"]])(row["value"], f"{at}.value")
-            if kind == "gate":
-                _consistent(row, at)
-            about = [row.get(column, UNSAID.get(column)) for column in columns]
-            dated = (row["since"], row.get("until"), row.get("basis", ()), row.get("looked_at"), row, at)
+                row["value"] = read(VALUES[row["name"]], row["value"], f"{at}.value")
+            if kind == "gate" and row["stage"] is not RuleStage.OFF and "grounds" not in row:
+                raise BadPolicy(f"{at}.grounds", "is missing: a rule that is on names what counts")
+            if kind == "gate" and ("arrears" in row.get("grounds", ())) != ("arrears" in row):
+                raise BadPolicy(f"{at}.arrears", "ground and threshold with its own legal basis belong together")
+            row.pop("note", None)
+            dated = {name: row.pop(name) for name in ("since", "until", "basis", "looked_at") if name in row}
+            about = [row.get(name, UNSAID.get(name)) for name in sections[kind]["about"].split()]
             keys = product(*([part] if isinstance(part, str) else part for part in about))
-            found += [Entry(kind, key, *dated) for key in keys]
-    return found
-
-
-def _consistent(gate: Mapping[str, Any], where: str) -> None:
-    if gate["stage"] is not RuleStage.OFF and "grounds" not in gate:
-        raise BadPolicy(f"{where}.grounds", "is missing: a rule that is on names what counts")
-    if ("arrears" in gate.get("grounds", ())) != ("arrears" in gate):
-        raise BadPolicy(f"{where}.arrears", "ground and threshold with its own legal basis belong together")
+            made += [Entry(kind, key, at, row, **dated) for key in keys]
+    return made
 
 
 def in_order(found: Iterable[Entry]) -> Groups:
@@ -176,3 +147,50 @@ def in_order(found: Iterable[Entry]) -> Groups:
                 where = (follower or entry).where
                 raise BadPolicy(where, f"{rule} {entry.where}, which ends on {entry.until}; a gate ends with stage off")
     return dict(groups)
+
+
+def check_national(groups: Groups) -> None:
+    """Raises BadPolicy when something is missing that every decision needs, or has no reader."""
+    needed = SCHEMA["complete"] | {"value": VALUES, "verdict": Verdict, "rule": SCHEMA["rules"], "programmes": Scale}
+    known: set[tuple[str, Key]] = {(kind, (str(name),)) for kind, names in needed.items() for name in names}
+    texts: set[tuple[str, Key]] = {("text", (code, "")) for code in needed["finding"]}
+    for kind, key in sorted({("due", ()), *known, *texts} - groups.keys()):
+        raise BadPolicy("national law", f"has no {kind} {' '.join(key)}".rstrip())
+    for (kind, key), group in groups.items():
+        if kind in needed and (kind, key) not in known:
+            raise BadPolicy(group[0].where, f"no rule reads the {kind} {' '.join(key)}")
+        _check_texts(group)
+
+
+def check_region(groups: Groups, national: Groups, first_day: date, *, shipped: bool) -> None:
+    """Raises BadPolicy when a region's rule reaches beyond what a region may decide."""
+    for (kind, key), group in groups.items():
+        if kind == "text" and ("text", key) not in national:
+            raise BadPolicy(group[0].where, f"there is no text {' '.join(key)} to replace")
+        for entry in group:
+            if entry.since < first_day:
+                raise BadPolicy(f"{entry.where}.since", f"lies before the region's first day, {first_day}")
+            cited = (*entry.basis, *entry.data.get("arrears", {}).get("basis", ()))
+            if not shipped and any(basis.certainty is Certainty.EXAMPLE for basis in cited):
+                raise BadPolicy(f"{entry.where}.basis", "certainty example is only for files shipped with the program")
+            for code, effect in entry.data.get("effects", {}).items():
+                where, standard = f"{entry.where}.effects.{code}", national.get(("finding", (code,)), [])
+                if not standard or "ground" not in standard[-1].data:
+                    raise BadPolicy(where, "is no finding of a ground that a region may judge")
+                if RANK[effect] < RANK[nations := standard[-1].data["effect"]]:
+                    raise BadPolicy(where, f"is harder than national law, which says {nations}")
+        _check_texts(group)
+
+
+def _check_texts(group: list[Entry]) -> None:
+    for entry in group:
+        told = {
+            f"{entry.where}.{part}": texts for part, texts in entry.data.items() if part in SCHEMA["texts"]["parts"]
+        }
+        for where, language, words in ((at, *text) for at, texts in told.items() for text in texts.items()):
+            try:
+                filled = {name for _, name, _, _ in Formatter().parse(words) if name is not None}
+            except ValueError as error:
+                raise BadPolicy(f"{where}.{language}", f"braces: {error}") from error
+            if unknown := filled.difference(SCHEMA["texts"]["filled_in"]):
+                raise BadPolicy(f"{where}.{language}", f"nothing fills in {', '.join(sorted(unknown))}")

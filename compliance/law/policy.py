@@ -8,18 +8,14 @@ from datetime import date, datetime
 from itertools import chain
 from pathlib import Path, PurePath
 from typing import NamedTuple, Self
-from zoneinfo import ZoneInfo
 
-from compliance.errors import BadIdentifier, BadPolicy, LawNotInForce, UnknownRegion
-from compliance.law import identifiers
-from compliance.law.checks import ALWAYS_IN_FORCE, check_national, check_region
-from compliance.law.law import Law, Region
-from compliance.law.loading import NATIONAL, REGION, REGION_HEAD, Entry, entries, in_order, parse
-from compliance.law.workdays import Calendar, read_year
-
-__all__ = ["Law", "Policy", "Region"]
+from compliance.errors import BadPolicy, LawNotInForce, UnknownRegion
+from compliance.law import loading
+from compliance.law.law import Calendar, Law, Region, read_year
+from compliance.law.loading import NATIONAL, REGION, SCHEMA, Entry, entries, in_order, parse, read
 
 DATA = Path(__file__).parent / "data"
+ALWAYS = ("finding", "text", "verdict", "phrase", "rule", "value", "programmes", "due")  # kinds that any decision needs
 
 
 class _Source(NamedTuple):
@@ -32,18 +28,19 @@ class Policy:
     """All law that this deployment knows. Thread-safe once loaded."""
 
     def __init__(self, sources: Mapping[str, _Source], *, complete: bool = True) -> None:
-        files = sorted(sources.items())
-        regional = [(path, source) for path, source in files if path.startswith("regions/")]
-        holidays = [(path, source) for path, source in files if path.startswith("holidays/")]
-        national = [source for path, source in files if "/" not in path]
+        files: dict[str, dict[str, _Source]] = {"": {}, "holidays": {}, "regions": {}}
+        for path, source in sorted(sources.items()):
+            files[path.rpartition("/")[0]][path] = source
         self._laws: dict[tuple[str, date], Law] = {}
-        self._everywhere = {path: source.text for path, source in files if not path.startswith("regions/")}
-        self.calendar = Calendar(read_year(source.text, source.where, PurePath(path).stem) for path, source in holidays)
-        rows = (entries(parse(source.text, source.where), NATIONAL, source.where) for source in national)
+        self._everywhere = {path: source.text for path, source in (files[""] | files["holidays"]).items()}
+        years = [read_year(text, where, PurePath(path).stem) for path, (text, where, _) in files["holidays"].items()]
+        self.calendar = Calendar(years)
+        rows = [entries(parse(text, where), NATIONAL, where) for text, where, _ in files[""].values()]
         self.national = in_order(chain.from_iterable(rows))
         if complete:  # what was complete once need not know what rules ask today
-            check_national(self.national)
-        self.regions = {one.code: one for one in (self._read_region(path, source) for path, source in regional)}
+            loading.check_national(self.national)
+        regions = [self._read_region(path, source) for path, source in files["regions"].items()]
+        self.regions = {region.code: region for region in regions}
 
     @classmethod
     def load(cls, extra: Path | None = None) -> Self:
@@ -74,7 +71,7 @@ class Policy:
 
         def stored(name: str) -> str:
             text = text_of(name)
-            if text is None or hashlib.sha256(text.encode()).hexdigest() != name:
+            if text is None or _hash(text) != name:
                 raise BadPolicy(f"policy {sha256}", f"its text {name} is not stored, or is another one")
             return text
 
@@ -90,8 +87,7 @@ class Policy:
         if (region, start) not in self._laws:
             held = {  # the region's own word, where it has spoken, else the nation's
                 about: entry
-                for groups in (self.national, known.groups)
-                for about, group in groups.items()
+                for about, group in chain(self.national.items(), known.groups.items())
                 for entry in group
                 if entry.since <= start
             }
@@ -110,31 +106,28 @@ class Policy:
 
     def unlooked(self, before: date) -> list[Entry]:
         """Entries, still in force or to come, that nobody has looked at since a day."""
-        every = [self.national, *(region.groups for region in self.regions.values())]
-        last = [group[-1] for groups in every for group in groups.values()]
-        return list({entry.where: entry for entry in last if entry.looked_at and entry.looked_at < before}.values())
+        groups = chain(self.national.values(), *(region.groups.values() for region in self.regions.values()))
+        old = [group[-1] for group in groups if (seen := group[-1].looked_at) and seen < before]
+        return list({entry.where: entry for entry in old}.values())
 
     def _read_region(self, path: str, source: _Source) -> Region:
-        data = parse(source.text, source.where)
+        data, where = parse(source.text, source.where), source.where
         tables = {key: data.pop(key) for key in [*data] if isinstance(data[key], list)}
-        head = REGION_HEAD(data, source.where)
-        try:
-            code, zone = identifiers.region(head["region"]), ZoneInfo(head["zone"])
-        except BadIdentifier as error:
-            raise BadPolicy(f"{source.where}: region", str(error)) from error
-        except (ValueError, OSError, KeyError) as error:
-            raise BadPolicy(f"{source.where}: zone", f"{head['zone']} is no time zone") from error
-        if path != f"regions/{code}.toml":
-            raise BadPolicy(source.where, f"holds the region {code}")
-        begun = max(group[0].since for (kind, _), group in self.national.items() if kind in ALWAYS_IN_FORCE)
-        first_day = max(head["since"], begun)
-        groups = in_order(entries(tables, REGION, source.where))
-        check_region(groups, self.national, first_day, shipped=source.shipped)
-        dated = chain.from_iterable([*self.national.values(), *groups.values()])
-        starts = sorted({first_day, *(entry.since for entry in dated if entry.since > first_day)})
-        named = dict(sorted((self._everywhere | {path: source.text}).items()))
-        hashes = {path: hashlib.sha256(text.encode()).hexdigest() for path, text in named.items()}
-        listed = json.dumps({"files": hashes}, sort_keys=True, separators=(",", ":"))
-        texts = {hashes[path]: text for path, text in named.items()}
-        texts[hashlib.sha256(listed.encode()).hexdigest()] = listed
-        return Region(code, head["name"], zone, first_day, groups, starts, texts)
+        head = read(SCHEMA["file"]["region"], data, where)
+        if path != f"regions/{head['region']}.toml":
+            raise BadPolicy(where, f"holds the region {head['region']}")
+        begun = [group[0].since for (kind, _), group in self.national.items() if kind in ALWAYS]
+        first_day = max(head["since"], *begun)
+        groups = in_order(entries(tables, REGION, where))
+        loading.check_region(groups, self.national, first_day, shipped=source.shipped)
+        dated = {entry.since for group in chain(self.national.values(), groups.values()) for entry in group}
+        starts = sorted({first_day, *(day for day in dated if day > first_day)})
+        texts = self._everywhere | {path: source.text}
+        files = {name: _hash(texts[name]) for name in sorted(texts)}
+        listed = json.dumps({"files": files}, sort_keys=True, separators=(",", ":"))
+        by_hash = {files[name]: texts[name] for name in files} | {_hash(listed): listed}
+        return Region(head["region"], head["name"], head["zone"], first_day, groups, starts, by_hash, _hash(listed))
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,15 +1,17 @@
-"""Deciding again, years later or under a draft: from the entry alone."""
+"""Judging again from an entry's facts, years later or under a draft; and rule by rule, with the law of the day."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
-from functools import cache
+from functools import cache, reduce
 from typing import Any
 
 from compliance.law.codec import from_json, to_json
-from compliance.law.decide import decide
+from compliance.law.decide import RULES, decide, judge
 from compliance.law.facts import Action, Decision, Facts
+from compliance.law.law import Law
 from compliance.law.policy import Policy
+from compliance.law.rules import Case
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ def replay(body: Mapping[str, Any], policies: Policies) -> Replay:
     named = body["policy"]
     law = policies.get(named["sha256"]).on(facts.application.as_at, facts.application.region)
     decision = decide(facts, law)
-    found = list(differences(body["decision"], to_json(decision)))
+    found = [*differences(body["decision"], to_json(decision))]
     found += differences(named["version"], law.version, "/policy/version")
     return Replay(decision, tuple(found), named["sha256"])
 
@@ -67,26 +69,70 @@ class Flip:  # a logged check that a draft would decide otherwise
     as_at: date
     then: Mapping[str, Any]
     now: Decision | None  # None: the agency was not asked then
-
-    @property
-    def stopped(self) -> bool:
-        """Whether the draft would stop what went on."""
-        return self.now is not None and self.now.action is Action.STOP and self.then["action"] != Action.STOP
+    stopped: bool  # the draft would stop what went on
 
 
 def flips(bodies: Iterable[Mapping[str, Any]], draft: Policy, region: str) -> Iterator[Flip]:
     """The checks of a region that a draft would decide otherwise, judged by the draft as its last change leaves it."""
+
+    def outcome(decided: Mapping[str, Any]) -> tuple[Any, ...]:
+        found = sorted((finding["code"], finding["effect"]) for finding in decided["findings"])
+        return decided["verdict"], decided["action"], decided["enforced"], found
+
     for body in bodies:
-        facts: Facts = from_json(Facts, body["facts"])
-        application = facts.application
-        if application.region != region:
+        facts, then = from_json(Facts, body["facts"]), body["decision"]
+        if facts.application.region != region:
             continue
-        law = draft.on(max(draft.region(region).last_change, application.as_at), region)
+        as_at = facts.application.as_at
+        law = draft.on(max(draft.region(region).last_change, as_at), region)
         now = None if facts.evidence is None and law.asks(facts) else decide(facts, law)
-        if now is None or _outcome(to_json(now)) != _outcome(body["decision"]):
-            yield Flip(body["id"], body["reference"], application.as_at, body["decision"], now)
+        if now is None or outcome(to_json(now)) != outcome(then):
+            stopped = now is not None and now.action is Action.STOP and then["action"] != Action.STOP
+            yield Flip(body["id"], body["reference"], as_at, then, now, stopped)
 
 
-def _outcome(decision: Mapping[str, Any]) -> tuple[Any, ...]:
-    found = sorted((finding["code"], finding["effect"]) for finding in decision["findings"])
-    return decision["verdict"], decision["action"], decision["enforced"], found
+def explain(facts: Facts, law: Law) -> dict[str, Any]:
+    """Rule by rule: which facts were looked at, what was owed, what was found, and which day of which law applied; as
+    JSON values. Raises ValueError when the agency must be asked and was not."""
+    case, stated, law_of, rules = Case(facts, law), to_json(facts), _cited(facts, law), list[dict[str, Any]]()
+    for rule, found in judge(case):
+        looked_at = {path: reduce(_part, path.split("."), stated) for path in rule.reads}
+        rules.append(
+            {
+                "rule": rule.name,
+                "question": to_json(law.says("rule", rule.name).get("question", {})),
+                "looked_at": looked_at,
+                "owed": to_json(case.owed),
+                "law": [law_of[name] for name in rule.rests_on if name in law_of],
+                "found": to_json(found),
+                "ended_here": rule.stops and bool(found),
+            }
+        )
+    return {
+        "as_at": facts.application.as_at.isoformat(),
+        "policy": {"region": law.region, "version": law.version, "sha256": law.sha256, "since": law.since.isoformat()},
+        "rules": rules,
+        "not_reached": [rule.name for rule in RULES[len(rules) :]],
+        "decision": to_json(decide(facts, law)),
+    }
+
+
+def _part(value: Any, name: str) -> Any:
+    return value.get(name) if isinstance(value, dict) else None
+
+
+def _cited(facts: Facts, law: Law) -> dict[str, dict[str, Any]]:
+    """The dated entries that a rule can rest on, by what the application is about."""
+    application, found = facts.application, {}
+    about = {"gate": (application.permit_type, application.stage), "service": (application.permit_type,)}
+    about |= {"programmes": (application.scale or "micro",), "legal_form": (application.legal_form or "",)}
+    for (kind, key), entry in law.entries.items():
+        if kind == "value" or key == about.get(kind, ()):
+            found[f"value.{key[0]}" if kind == "value" else kind] = {
+                "what": " ".join((kind, *key)),
+                "says": to_json(entry.data),
+                "since": entry.since.isoformat(),
+                "legal_basis": to_json(entry.basis),
+                "where": entry.where,
+            }
+    return found

@@ -21,7 +21,7 @@ from ulid import ULID
 
 from compliance.database import TYPES, table
 from compliance.errors import ImportRefused, RegistryMisunderstood, RegistryUnavailable
-from compliance.law import names
+from compliance.law import identifiers
 from compliance.law.codec import moment
 from compliance.law.facts import Account, Answer, Ask, Employer, Programme, Subject
 from compliance.registry.port import Entry, Purpose
@@ -219,7 +219,7 @@ def _settle_duplicates(engine: sa.Engine, own: Any, remarks: Remarks) -> None:
         in_order = connection.execution_options(yield_per=BATCH).execute(query)
         for _, group in itertools.groupby(in_order, key=lambda row: (row.npp, row.divisi)):
             first, *others = rows = list(group)
-            if len({(*row[2:4], row.name and names.normal(row.name), *row[5:-1]) for row in rows}) == 1:
+            if len({(*row[2:4], row.name and identifiers.normal(row.name), *row[5:-1]) for row in rows}) == 1:
                 gone += [row.id for row in others]
                 for row in others:
                     remarks.overruled[row.place] = Note(row.place, "same_again", {"other": first.place})

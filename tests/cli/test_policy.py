@@ -16,9 +16,9 @@ from compliance import create_app
 from compliance.database import db
 from compliance.deployment import deployment
 from compliance.gate import Asker, Question
-from compliance.law import decide, grounds, law
+from compliance.law import decide, law
 from compliance.law.facts import Application, Identity, Scale, Workforce
-from compliance.law.workdays import read_year
+from compliance.law.law import read_year
 from config import Settings
 from tests.api.conftest import NIB, UNKNOWN_NIB, Agency
 from tests.conftest import Clock
@@ -181,7 +181,7 @@ def test_days_of_a_replay_are_days_of_the_region(app: Flask, clock: Clock) -> No
 def test_a_rule_that_was_changed_is_found_by_the_replay(
     app: Flask, checked: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rules = tuple(rule for rule in grounds.RULES if rule.name != "registered")
+    rules = tuple(rule for rule in decide.RULES if rule.name != "registered")
     monkeypatch.setattr(decide, "RULES", rules)
     done = replayed(app)
     assert done.exit_code == 1

@@ -40,7 +40,8 @@ from compliance.law.facts import (
 )
 from compliance.law.identifiers import npwp as canonical_npwp
 from compliance.law.inquiry import inquire
-from compliance.law.policy import Law, Policy
+from compliance.law.law import Law
+from compliance.law.policy import Policy
 
 CASES = Path(__file__).parent / "cases"
 REGIONS = Path(__file__).parent / "regions"

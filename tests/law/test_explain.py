@@ -7,8 +7,8 @@ from functools import cache
 
 import pytest
 
-from compliance.law.explain import explain
-from compliance.law.grounds import RULES
+from compliance.law.decide import RULES
+from compliance.law.replay import explain
 from tests.law.golden import Golden, golden_cases, run
 
 GOLDEN = list(golden_cases())

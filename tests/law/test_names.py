@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from compliance.law.names import normal, same_name
+from compliance.law.identifiers import normal, same_name
 
 
 @pytest.mark.parametrize(
