@@ -12,7 +12,7 @@ from compliance.audit import witnesses
 from compliance.deployment import deployment
 from compliance.proof.export import bodies_in
 from compliance.proof.note import open_head
-from compliance.reports import figures, promises, sample
+from compliance.reports import promises, sample, search
 from compliance.reports.search import Wanted
 
 report = AppGroup("report", help="Figures, promises and samples, as JSON.")
@@ -23,7 +23,7 @@ def register(app: Flask) -> None:
 
 
 @report.command("figures")
-@click.argument("parts", nargs=-1, type=click.Choice([*figures.BY, *figures.FOLLOWED, "outages"]))
+@click.argument("parts", nargs=-1, type=click.Choice([*search.BY, *search.FOLLOWED, "outages"]))
 @click.option("--region", "regions", multiple=True, help="May repeat; default: all that are served.")
 @click.option("--since", type=click.DateTime(["%Y-%m-%d"]), help="First day, as the region's days go.")
 @click.option("--until", type=click.DateTime(["%Y-%m-%d"]), help="Last day, inclusive.")
@@ -36,7 +36,7 @@ def show(
     days = [day and day.date() for day in (since, until)]
     span = Wanted(regions or tuple(deployment().policy.regions), days[0], days[1], **only)  # type: ignore[arg-type]
     with deployment().log.engine.connect() as connection:
-        found = figures.summary(connection, span)
+        found = search.summary(connection, span)
     click.echo(json.dumps({name: found[name] for name in parts or found}, indent=1, default=str))
 
 

@@ -33,21 +33,21 @@ COLUMNS = (
 )
 
 
-class _Pipe(io.RawIOBase):
-    """Takes what is written, until somebody takes it on."""
+class _Pipe(io.BytesIO):
+    """Takes what a zip writes, until somebody takes it on; there is no way back."""
 
-    held = b""
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any) -> int:
-        self.held += data
-        return len(data)
+    def tell(self) -> int:
+        raise OSError
 
     def take(self) -> bytes:
-        taken, self.held = self.held, b""
+        taken = self.getvalue()
+        self.seek(0)
+        self.truncate()
         return taken
+
+
+def _part(value: Any, name: str) -> Any:
+    return " ".join(each[name] for each in value) if isinstance(value, list) else value.get(name, "")
 
 
 def _proved(here: Deployment, wanted: Wanted, checkpoint: str) -> Iterator[tuple[bytes, list[Any]]]:
@@ -64,62 +64,50 @@ def _proved(here: Deployment, wanted: Wanted, checkpoint: str) -> Iterator[tuple
             yield json.dumps(package).encode() + b"\n", [reduce(_part, path.split("."), whole) for path in COLUMNS]
 
 
-def _part(value: Any, name: str) -> Any:
-    return " ".join(each[name] for each in value) if isinstance(value, list) else value.get(name, "")
-
-
-def _safe(cells: list[Any]) -> list[Any]:
-    return [f"'{each}" if isinstance(each, str) and each.startswith(FORMULA) else each for each in cells]
-
-
 def export(here: Deployment, wanted: Wanted, form: str, asked: dict[str, Any]) -> Iterator[bytes]:
     """The zip as it grows, in constant memory (rows wait in a file); nothing in it is newer than the head it names."""
-    (size, root), pipe, number = here.log.durable_head(), _Pipe(), 0
-    signer, checkpoint = here.log.keyring.signers[0], here.log.keyring.head(size, root)
-    sums = {"proofs.jsonl": sha256(), f"checks.{form}": sha256()}
+    (size, root), pipe, number, proved = here.log.durable_head(), _Pipe(), 0, sha256()
+    checkpoint, listed = here.log.keyring.head(size, root), sha256()
     with tempfile.TemporaryFile() as rows, zipfile.ZipFile(pipe, "w", zipfile.ZIP_DEFLATED) as whole:
         put, finish = _writer(rows, form)
-        with whole.open("proofs.jsonl", "w", force_zip64=True) as proofs:
+        with whole.open("proofs.jsonl", "w", force_zip64=True) as member:
             for proof, cells in _proved(here, replace(wanted, below=size), checkpoint):
                 number += 1
-                sums["proofs.jsonl"].update(proof)
-                proofs.write(proof)
+                proved.update(proof)
+                member.write(proof)
                 put(cells)
-                if len(pipe.held) > CHUNK:
+                if len(pipe.getbuffer()) > CHUNK:
                     yield pipe.take()
         finish()
         rows.seek(0)
         with whole.open(f"checks.{form}", "w", force_zip64=True) as member:
             while chunk := rows.read(CHUNK):
-                sums[f"checks.{form}"].update(chunk)
+                listed.update(chunk)
                 member.write(chunk)
                 yield pipe.take()
         told = {"iss": here.log.origin, "export": asked, "rows": number, "size": size, "root": b64(root)}
-        told["sha256"] = {name: each.hexdigest() for name, each in sums.items()}
-        whole.writestr("statement.jws", sign_claims(told, signer))
+        told["sha256"] = {"proofs.jsonl": proved.hexdigest(), f"checks.{form}": listed.hexdigest()}
+        whole.writestr("statement.jws", sign_claims(told, here.log.keyring.signers[0]))
         whole.writestr("checkpoint", checkpoint)
     yield pipe.take()
 
 
 def _writer(file: IO[bytes], form: str) -> tuple[Callable[[list[Any]], Any], Callable[[], Any]]:
     """How a row is put into the file, and how the file is ended."""
-    text = codecs.getwriter("utf-8")(file)
+    text, book, numbers = codecs.getwriter("utf-8")(file), Workbook(write_only=True), itertools.count()
     if form == "jsonl":
-
-        def say(cells: list[Any]) -> None:
-            text.write(json.dumps(dict(zip(COLUMNS, cells, strict=True)), ensure_ascii=False) + "\n")
-
-        return say, file.flush
-    book, rows = Workbook(write_only=True), csv.writer(text)
-    if form == "csv":
-        rows.writerow(COLUMNS)
-        return lambda cells: rows.writerow(_safe(cells)), file.flush
-    book.create_sheet().append(COLUMNS)
-    numbers = itertools.count()
+        line = json.JSONEncoder(ensure_ascii=False).encode
+        return lambda cells: text.write(line(dict(zip(COLUMNS, cells, strict=True))) + "\n"), file.flush
 
     def put(cells: list[Any]) -> None:
-        if (number := next(numbers)) and number % SHEET == 0:
+        safe = [f"'{each}" if isinstance(each, str) and each.startswith(FORMULA) else each for each in cells]
+        if form == "csv":
+            csv.writer(text).writerow(safe)
+            return
+        if (number := next(numbers)) > 1 and number % SHEET == 1:
             book.create_sheet().append(COLUMNS)
-        book.worksheets[-1].append(_safe(cells))
+        book.worksheets[-1].append(safe)
 
-    return put, lambda: book.save(file)
+    book.create_sheet()
+    put(list(COLUMNS))
+    return put, file.flush if form == "csv" else lambda: book.save(file)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import column, select, table
+import sqlalchemy as sa
 from ulid import ULID
 
 from compliance.audit.entry import Entry
@@ -19,42 +19,45 @@ from compliance.reports.search import BATCH, CHECKS
 
 STALE, PUBLISHED = timedelta(hours=26), timedelta(hours=3)  # what is done nightly, hourly, and a little late
 # Tables of other rooms: what was answered, and will be again to the same key; what met no answer; published heads.
-_answers, _failures = table("check_record", column("pos")), table("registry_failure", column("pos"))
-_once = table("once", column("check_id"), column("lease_until"), column("expires_at", Moment))
-_heads = table("audit_head", column("size"), column("note"))
+_answers, _failures = (sa.table(name, sa.column("pos")) for name in ("check_record", "registry_failure"))
+_once = sa.table("once", sa.column("check_id"), sa.column("lease_until"), sa.column("expires_at", Moment))
+_heads = sa.table("audit_head", sa.column("size"), sa.column("note"))
 
 
 def prove(here: Deployment, cosigners: Sequence[VerifierKey], *, by: str, most: int = 20_000) -> dict[str, Any]:
     """Look at the newest `most` checks of each kind (replayed are those of one day); recorded as `log.promises`."""
-    log, now, keys = here.log, here.clock(), [*here.log.keyring.keys, *here.log.keyring.retired]
-
-    def text_of(sha256: str) -> str | None:
-        stored = log.entry(f"policy.text.{sha256}")
-        return str(stored.body["text"]) if stored else None
+    log, now, keys, c = here.log, here.clock(), [*here.log.keyring.keys, *here.log.keyring.retired], CHECKS.c
+    past = Policies(lambda name: str(text.body["text"]) if (text := log.entry(f"policy.text.{name}")) else None)
 
     def answered(entry: Entry) -> bool:
         known = log.check(entry.id)
         told = json.loads(known.document if known else "{}")
         verify_answer(told, keys)
-        return bool(
-            told["verdict"] == entry.body["decision"]["verdict"] and told["log"]["leaf_hash"] == b64(entry.leaf_hash)
-        )
+        same = told["verdict"] == entry.body["decision"]["verdict"]
+        return bool(same and told["log"]["leaf_hash"] == b64(entry.leaf_hash))
 
-    past, pos, lost = Policies(text_of), CHECKS.c.pos, select(_once.c.check_id).where(_once.c.lease_until.is_(None))
-    looks: dict[str, tuple[Any, Callable[[Entry], bool]]] = {
-        "entry": (select(_answers.c.pos).order_by(_answers.c.pos.desc()), answered),
-        "outage": (select(_failures.c.pos).order_by(_failures.c.pos.desc()), _no_stop),
-        "remedy": (select(pos).where(CHECKS.c.action == "STOP").order_by(pos.desc()), _remedied),
-        "replay": (
-            select(pos).where(CHECKS.c.at >= now - timedelta(days=1)).order_by(pos.desc()),
-            lambda e: replay(e.body, past).same,
-        ),
+    def no_stop(entry: Entry) -> bool:
+        return bool(entry.body["decision"]["action"] != "STOP" or entry.body["decision"]["verdict"] == "BLOCKED")
+
+    def remedied(entry: Entry) -> bool:
+        reasons = [one for one in entry.body["decision"]["findings"] if one["effect"] in ("NOT_MET", "BLOCKED")]
+        return bool(reasons) and all(one["basis"] and one["remedy"]["id"] and one["remedy"]["en"] for one in reasons)
+
+    looks: dict[str, tuple[Any, Any, Callable[[Entry], bool]]] = {
+        "entry": (_answers.c.pos, sa.true(), answered),
+        "outage": (_failures.c.pos, sa.true(), no_stop),
+        "remedy": (c.pos, c.action == "STOP", remedied),
+        "replay": (c.pos, c.at >= now - timedelta(days=1), lambda entry: replay(entry.body, past).same),
     }
     with log.engine.connect() as connection:
-        wanted = {name: list(connection.scalars(query.limit(most))) for name, (query, _) in looks.items()}
-        again = list(connection.scalars(lost.order_by(_once.c.expires_at.desc()).limit(most)))
-        heads = connection.execute(select(_heads).order_by(_heads.c.size.desc()).limit(24)).all()
-    broken = {name: _broken(here, positions, looks[name][1]) for name, positions in wanted.items()}
+        wanted = {
+            name: list(connection.scalars(sa.select(pos).where(which).order_by(pos.desc()).limit(most)))
+            for name, (pos, which, _) in looks.items()
+        }
+        lost = sa.select(_once.c.check_id).where(_once.c.lease_until.is_(None)).order_by(_once.c.expires_at.desc())
+        again = list(connection.scalars(lost.limit(most)))
+        heads = connection.execute(sa.select(_heads).order_by(_heads.c.size.desc()).limit(24)).all()
+    broken = {name: _broken(here, positions, looks[name][2]) for name, positions in wanted.items()}
     broken["entry"] += [one for one in again if not (log.entry(one) or log.entry(f"batch.{one}.started"))]
     looked_at = {name: len(positions) for name, positions in wanted.items()} | {"witness": len(heads)}
     broken["witness"], witnesses = _unwitnessed(here, heads, keys, cosigners)
@@ -77,24 +80,13 @@ def _broken(here: Deployment, positions: Sequence[int], kept: Callable[[Entry], 
     return [f"#{position}" for position in positions if position not in good]
 
 
-def _no_stop(entry: Entry) -> bool:
-    decision = entry.body["decision"]
-    return bool(decision["action"] != "STOP" or decision["verdict"] == "BLOCKED")
-
-
-def _remedied(entry: Entry) -> bool:
-    reasons = [one for one in entry.body["decision"]["findings"] if one["effect"] in ("NOT_MET", "BLOCKED")]
-    return bool(reasons) and all(one["basis"] and one["remedy"]["id"] and one["remedy"]["en"] for one in reasons)
-
-
 def _unwitnessed(
     here: Deployment, heads: Sequence[Any], keys: Sequence[VerifierKey], cosigners: Sequence[VerifierKey]
 ) -> tuple[list[str], list[str]]:
     """What is wrong with the published heads, newest first, and who cosigned the newest."""
     first = here.log.entry_at(heads[0].size if heads else 0)  # that no published head covers
-    late = first is not None and here.clock() - first.at > PUBLISHED
     wrong, by = [] if heads else ["NO_HEAD"], list[str]()
-    wrong += [f"LATE #{first.position}"] if first and late else []
+    wrong += [f"LATE #{first.position}"] if first and here.clock() - first.at > PUBLISHED else []
     for number, row in enumerate(heads):
         try:
             head = open_head(row.note, keys)

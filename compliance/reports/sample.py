@@ -6,6 +6,7 @@ SHA-256(seed ‖ entry id), both as UTF-8; an office that has no more than so ma
 
 import heapq
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from typing import Any
@@ -31,17 +32,15 @@ def pairs(bodies: Iterable[Mapping[str, Any]], said: Mapping[str, Any]) -> Itera
 
 def draw(checks: Iterable[tuple[str, str]], seed: str, per_office: int) -> dict[str, dict[str, Any]]:
     """Draw from (office, entry id); holds no more than is drawn. Raises BadInput when that is more than MOST."""
-    numbers: dict[str, int] = {}
-    kept: dict[str, list[tuple[int, str]]] = {}
+    numbers, kept = defaultdict[str, int](int), defaultdict[str, list[tuple[int, str]]](list)
     for office, entry_id in checks:
-        numbers[office] = numbers.get(office, 0) + 1
+        numbers[office] += 1
         rank = (-int.from_bytes(sha256(f"{seed}{entry_id}".encode()).digest(), "big"), entry_id)
-        heap = kept.setdefault(office, [])
-        (heapq.heappush if len(heap) < per_office else heapq.heappushpop)(heap, rank)
+        (heapq.heappush if len(kept[office]) < per_office else heapq.heappushpop)(kept[office], rank)
     if sum(map(len, kept.values())) > MOST:
         raise BadInput(FieldError("/seed", f"more than {MOST} checks would be drawn: the sample was planned too large"))
-    ids = {office: [entry_id for _, entry_id in sorted(heap, reverse=True)] for office, heap in kept.items()}
-    return {office: {"checks": numbers[office], "ids": ids[office]} for office in sorted(ids)}
+    ids = {office: [entry_id for _, entry_id in sorted(kept[office], reverse=True)] for office in sorted(kept)}
+    return {office: {"checks": numbers[office], "ids": drawn} for office, drawn in ids.items()}
 
 
 def upper_bound(wrong: int, looked: int, confidence: float = CONFIDENCE) -> float:
@@ -60,12 +59,11 @@ def bounds(drawn: Mapping[str, Mapping[str, Any]], wrong: Mapping[str, int]) -> 
 
     An office whose checks were all looked at leaves no doubt.
     """
-
-    def bound(office: str, confidence: float) -> float:
-        checks, looked = drawn[office]["checks"], len(drawn[office]["ids"])
-        return wrong[office] / looked if looked == checks else upper_bound(wrong[office], looked, confidence)
-
     strict = 1 - (1 - CONFIDENCE) / max(sum(len(each["ids"]) < each["checks"] for each in drawn.values()), 1)
-    whole = sum(drawn[office]["checks"] * bound(office, strict) for office in drawn)
-    checks = sum(each["checks"] for each in drawn.values())
-    return {office: bound(office, CONFIDENCE) for office in drawn}, whole / max(checks, 1)
+    single, whole = dict[str, float](), 0.0
+    for office, each in drawn.items():
+        bad, looked = wrong[office], len(each["ids"])
+        known = looked == each["checks"]
+        single[office] = bad / looked if known else upper_bound(bad, looked)
+        whole += each["checks"] * (single[office] if known else upper_bound(bad, looked, strict))
+    return single, whole / max(sum(each["checks"] for each in drawn.values()), 1)

@@ -1,58 +1,42 @@
-"""Finding checks by what an auditor knows of them, newest day first: narrow tables, fast with a million rows."""
+"""Checks by what an auditor knows of them, found or counted: narrow tables, fast with a million rows."""
 
+import datetime as dt
+import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from operator import ge, le, lt
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.sql.operators import in_op
 
 from compliance.audit.entry import Entry
 from compliance.audit.projection import projects
-from compliance.database import Moment, db
+from compliance.database import Moment, table
 
 BATCH = 500
 FACETS = ("reference", "verdict", "permit_type", "office", "asker", "nib")
-TEXTS = {
-    "region": 5,
-    "office": 200,
-    "asker": 90,
-    "reference": 64,
-    "permit_type": 200,
-    "verdict": 16,
-    "action": 8,
-    "nib": 13,
-}
-Position = sa.BigInteger().with_variant(sa.Integer, "sqlite")
-
-CHECKS = sa.Table(  # `day` of asking, in the region's zone; `asker` is kind:id; `office` as the log says it, or ""
+CHECKS = table(  # `day` of asking, in the region's zone; `asker` is kind:id; `office` as the log says it, or ""
     "report_check",
-    db.metadata,
-    sa.Column("pos", Position, primary_key=True, autoincrement=False),
-    sa.Column("id", sa.String(128), nullable=False),
-    sa.Column("at", Moment, nullable=False),
-    sa.Column("day", sa.Date, nullable=False),
-    *(sa.Column(name, sa.String(most), nullable=name == "nib") for name, most in TEXTS.items()),
+    "pos:pos! id:128 at:moment day:day region:5 office:200 asker:90 reference:64 permit_type:200 verdict:16 action:8",
+    "nib:13?",
     sa.Index("ix_report_check_day", "region", "day", "pos"),
     *(sa.Index(f"ix_report_check_{name}", "region", name, "day", "pos") for name in FACETS),
 )
-FINDINGS = sa.Table(
-    "report_finding",
-    db.metadata,
-    sa.Column("pos", Position, primary_key=True, autoincrement=False),
-    sa.Column("code", sa.String(40), primary_key=True),
-    sa.Column("region", sa.String(5), nullable=False),
-    sa.Column("day", sa.Date, nullable=False),
-    sa.Index("ix_report_finding_code", "region", "code", "day", "pos"),
-)
-NAMED = sa.Table(  # where the newest entry of a name stands; the entry itself says what it says
-    "report_named",
-    db.metadata,
-    sa.Column("name", sa.String(80), primary_key=True),
-    sa.Column("position", Position, nullable=False),
-)
+_by_code = sa.Index("ix_report_finding_code", "region", "code", "day", "pos")
+FINDINGS = table("report_finding", "pos:pos! code:40! region:5 day:day", _by_code)
+NAMED = table("report_named", "name:80! position:pos")  # where the newest entry of a name stands
+_outages = sa.table("registry_outage", sa.column("source"), sa.column("since", Moment), sa.column("ended_at", Moment))
 _c, _f = CHECKS.c, FINDINGS.c
+BY = {
+    "days": ("day", "verdict"),
+    "verdicts": ("verdict",),
+    "reasons": ("code",),
+    "permit_types": ("permit_type", "verdict"),
+    "offices": ("region", "office", "verdict"),
+}
+FOLLOWED = {"cured": ("STOP", ("PROCEED",)), "decided": ("HOLD", ("STOP", "PROCEED"))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +47,8 @@ class Wanted:
     """
 
     regions: tuple[str, ...]
-    since: date | None = None
-    until: date | None = None
+    since: dt.date | None = None
+    until: dt.date | None = None
     verdict: str | None = None
     permit_type: str | None = None
     office: str | None = None
@@ -73,17 +57,18 @@ class Wanted:
     nib: str | None = None
     finding: str | None = None
     among: Sequence[int] | None = None
-    before: tuple[date, int] | None = None
+    before: tuple[dt.date, int] | None = None
     below: int | None = None
 
 
 @projects("check", into=(CHECKS, FINDINGS))
 def remember(connection: sa.Connection, entry: Entry) -> None:
-    body, facts, decision = entry.body, entry.body["facts"], entry.body["decision"]
-    application, asker = facts["application"], body["asker"]
-    where = {"pos": entry.position, "region": application["region"], "day": date.fromisoformat(facts["today"])}
+    """A check as it can be searched and counted."""
+    body, facts, decision, asker = entry.body, entry.body["facts"], entry.body["decision"], entry.body["asker"]
+    application, day = facts["application"], dt.date.fromisoformat(facts["today"])
+    where = {"pos": entry.position, "region": application["region"], "day": day}
     row = {"id": entry.id, "at": entry.at, "office": asker.get("office", ""), "asker": f"{asker['kind']}:{asker['id']}"}
-    row |= {name: decision[name] for name in ("verdict", "action")} | {"nib": body["business"].get("nib")}
+    row |= {"verdict": decision["verdict"], "action": decision["action"], "nib": body["business"].get("nib")}
     row |= {"reference": body["reference"], "permit_type": application["permit_type"]}
     connection.execute(insert(CHECKS).on_conflict_do_nothing(), where | row)
     if codes := sorted({finding["code"] for finding in decision["findings"]}):
@@ -92,11 +77,10 @@ def remember(connection: sa.Connection, entry: Entry) -> None:
 
 @projects("access.sample_committed", "access.sample_drawn", "access.sample_judged", "log.promises", into=(NAMED,))
 def name(connection: sa.Connection, entry: Entry) -> None:
+    """The newest entry of a name; the entry itself says what it says."""
     put = insert(NAMED).values(name=f"{entry.kind}:{entry.body.get('sample', '')}", position=entry.position)
-    newer = put.on_conflict_do_update(
-        index_elements=["name"], set_={"position": entry.position}, where=NAMED.c.position < entry.position
-    )
-    connection.execute(newer)
+    here, newer = {"position": entry.position}, NAMED.c.position < entry.position
+    connection.execute(put.on_conflict_do_update(index_elements=["name"], set_=here, where=newer))
 
 
 def conditions(wanted: Wanted, led: Any = _c) -> Iterator[sa.ColumnElement[bool]]:
@@ -108,14 +92,10 @@ def conditions(wanted: Wanted, led: Any = _c) -> Iterator[sa.ColumnElement[bool]
     for facet in FACETS:
         if value := getattr(wanted, facet):
             yield (_c[facet].concat("") if rare and facet not in ("reference", "nib") else _c[facet]) == value
-    if wanted.since:
-        yield led.day >= wanted.since
-    if wanted.until:
-        yield led.day <= wanted.until
-    if wanted.among is not None:
-        yield _c.pos.in_(wanted.among)
-    if wanted.below is not None:
-        yield _c.pos < wanted.below
+    days: list[Any] = [(wanted.since, ge, led.day), (wanted.until, le, led.day)]
+    for limit, holds, column in (*days, (wanted.among, in_op, _c.pos), (wanted.below, lt, _c.pos)):
+        if limit is not None:
+            yield holds(column, limit)
 
 
 def search(engine: sa.Engine, wanted: Wanted, limit: int) -> list[sa.Row[Any]]:
@@ -145,3 +125,41 @@ def named(log: Any, name: str) -> Entry | None:
     with log.engine.connect() as connection:
         position = connection.scalar(sa.select(NAMED.c.position).where(NAMED.c.name == name))
     return None if position is None else log.entry_at(position)
+
+
+def summary(connection: sa.Connection, wanted: Wanted) -> dict[str, Any]:
+    """All figures of a period, as `flask report` prints them and the page draws them: checks BY columns (of CHECKS, or
+    `code` of their findings), cases FOLLOWED, and the newest hundred outages (`hours` None: one goes on)."""
+
+    def hours(span: dt.timedelta) -> float:
+        return round(span.total_seconds() / 3600, 1)
+
+    found: dict[str, Any] = {}
+    for name, names in BY.items():
+        columns = [_f.code if each == "code" else _c[each] for each in names]
+        query = sa.select(*columns, sa.func.count()).group_by(*columns).order_by(*columns)
+        query = query.where(_c.region.in_(wanted.regions), *conditions(wanted))
+        query = query.join(FINDINGS, _f.pos == _c.pos) if "code" in names else query
+        found[name] = [tuple(row) for row in connection.execute(query)]
+    start, later, wider = CHECKS.alias(), CHECKS.alias(), replace(wanted, verdict=None)
+    case = ("region", "reference", "permit_type")
+    for name, (first, then) in FOLLOWED.items():  # of each case the first such check, and its next one of the others
+        begun = sa.select(sa.func.min(_c.pos)).where(_c.region.in_(wanted.regions), _c.action == first)
+        begun = begun.where(*conditions(wider)).group_by(*(_c[each] for each in case))
+        ended = sa.select(later.c.at).where(*(later.c[each] == start.c[each] for each in case))
+        ended = ended.where(later.c.pos > start.c.pos, later.c.action.in_(then)).order_by(later.c.pos).limit(1)
+        times = connection.execute(sa.select(start.c.at, ended.scalar_subquery()).where(start.c.pos.in_(begun))).all()
+        done = [hours(end - at) for at, end in times if end]
+        within = {str(days): sum(each <= days * 24 for each in done) for days in (1, 3, 7, 30)}
+        found[name] = {"cases": len(times), "done": len(done), "within_days": within}
+        found[name]["median_hours"] = statistics.median(done) if done else None
+    query, o = sa.select(_outages).order_by(_outages.c.since.desc()).limit(100), _outages.c
+    if wanted.until:
+        query = query.where(o.since <= dt.datetime.combine(wanted.until, dt.time.max, dt.UTC))
+    if wanted.since:
+        query = query.where(
+            o.ended_at.is_(None) | (o.ended_at > dt.datetime.combine(wanted.since, dt.time.min, dt.UTC))
+        )
+    told = [(*row, row.ended_at and hours(row.ended_at - row.since)) for row in connection.execute(query)]
+    named = ("source", "since", "until", "hours")
+    return found | {"outages": [dict(zip(named, row, strict=True)) for row in told]}

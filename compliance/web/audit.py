@@ -23,9 +23,8 @@ from compliance.law.codec import from_json
 from compliance.law.facts import Facts
 from compliance.law.replay import Policies, explain, replay
 from compliance.proof.receipt import read_code
-from compliance.reports import figures
 from compliance.reports.export import FORMS, export
-from compliance.reports.search import Wanted, search
+from compliance.reports.search import Wanted, search, summary
 from compliance.web import BOTH, Reply, _, download, language, me, page, records, region, sign_ins
 from compliance.web.account import all_clients
 from compliance.web.fields import days, must, word
@@ -146,7 +145,7 @@ def audit_report() -> Reply:
     except BadInput as wrong:
         errors, typed, span = {"since": wrong.errors[0].detail}, month, wanted(month)
     with deployment().log.engine.connect() as connection:
-        found = figures.summary(connection, span)
+        found = summary(connection, span)
     parts = itertools.groupby(found["days"], key=operator.itemgetter(0))
     columns = [(day, {verdict: number for _day, verdict, number in rows}) for day, rows in parts]
     found["columns"] = [(day, each, sum(each.values())) for day, each in columns]

@@ -10,8 +10,7 @@ from flask import Flask
 from compliance.deployment import Deployment
 from compliance.gate import Asker
 from compliance.law.facts import Scale
-from compliance.reports.figures import summary
-from compliance.reports.search import Wanted
+from compliance.reports.search import Wanted, summary
 from tests.conftest import Clock
 from tests.reports.conftest import OUT, Ask
 
