@@ -20,7 +20,7 @@ from ulid import ULID
 from compliance.audit import erasure, witnesses
 from compliance.audit.entry import Entry
 from compliance.audit.projection import catch_up, projects
-from compliance.audit.replays import replay_checks
+from compliance.audit.verify import replay_checks
 from compliance.coverage import acts as coverage
 from compliance.database import Moment, db
 from compliance.deployment import Deployment

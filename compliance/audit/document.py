@@ -15,8 +15,9 @@ _CLAIMED = ("reference", *_ASKED, *_DECIDED, "valid_until", "outage")
 
 def build(entry: Entry, receipt: Mapping[str, str], origin: str, language: str = "id") -> dict[str, Any]:
     """A check's answer in one language ("id" or "en"), as JSON values."""
-    body = entry.body
+    body, evidence = entry.body, entry.body["facts"].get("evidence")
     decision, cure, missing = body["decision"], body["decision"]["cure"], outage(body)
+    known = {} if evidence is None or "failure" in evidence else evidence
     return ({"outage": missing} if missing else {}) | {
         "id": entry.id,
         "checked_at": body["at"],
@@ -29,7 +30,13 @@ def build(entry: Entry, receipt: Mapping[str, str], origin: str, language: str =
         "cure": cure and {"steps": cure["steps"].get(language, []), "recheck_after": cure["recheck_after"]},
         "valid_until": decision["valid_until"],
         "retry_after": decision["retry_at"],
-        "registry": _registry(body["facts"].get("evidence")),
+        "registry": evidence
+        and {
+            "source": evidence["source"],
+            **{name: known.get(name) for name in ("as_of", "reference")},
+            "cached": evidence.get("cached", False),
+            "stale": evidence.get("age_hours") is not None,
+        },
         "policy": {**body["policy"], "stage": decision["stage"]},
         "receipt": dict(receipt),
         "log": {"origin": origin, "index": entry.position, "leaf_hash": b64(entry.leaf_hash)},
@@ -44,23 +51,10 @@ def finding(finding: Mapping[str, Any], language: str = "id") -> dict[str, Any]:
     return shown | {"facts": finding.get("facts", {}), "legal_basis": finding["basis"]}
 
 
-def _registry(evidence: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    if evidence is None:
-        return None
-    known = {} if "failure" in evidence else evidence
-    return {
-        "source": evidence["source"],
-        **{name: known.get(name) for name in ("as_of", "reference")},
-        "cached": evidence.get("cached", False),
-        "stale": evidence.get("age_hours") is not None,
-    }
-
-
 def outage(body: Mapping[str, Any]) -> dict[str, Any] | None:
     """Since when the agency has not answered, and the latest tries: what the office may put in the file."""
     evidence = body["facts"].get("evidence") or {}
-    failure = evidence.get("failure", {})
-    named = {name: failure[name] for name in ("since", "tries") if name in failure}
+    named = {name: value for name, value in evidence.get("failure", {}).items() if name in ("since", "tries")}
     return {"source": evidence["source"], **named} if "since" in named else None
 
 

@@ -14,19 +14,23 @@ from compliance.errors import LogUnavailable
 from compliance.law.codec import moment
 from compliance.proof.receipt import commitment, segment
 
-LARGEST = 65_535
-_EXACT = 2**53 - 1
+LARGEST, _EXACT = 65_535, 2**53 - 1
 _write = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), check_circular=False).encode
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A stored entry. `document` is a check's answer (else ""); `disclosed` what has not been erased."""
+    """A stored entry. `document` is a check's answer (else ""); `disclosed` what has not been erased.
+
+    `root` is that of the tree that ends with it, `frontier` that of the tree before it, as they are stored.
+    """
 
     position: int
     id: str
     raw: bytes
     leaf_hash: bytes
+    root: bytes = b""
+    frontier: bytes = b""
     document: str = ""
     disclosed: Mapping[str, Any] = field(default_factory=dict)
 
@@ -61,8 +65,12 @@ class Draft:
 
 
 def draft(kind: str, body: Mapping[str, Any], *, entry_id: str, private: Mapping[str, Any], at: datetime) -> Draft:
-    """Write an entry's body. Raises LogUnavailable when it cannot be an entry (too large, not canonical)."""
-    strings = {name: _disclosure(name, value) for name, value in private.items()}
+    """Write an entry's body; each private value gets 128 bits of salt of its own.
+
+    Raises LogUnavailable when it cannot be an entry (too large, not canonical).
+    """
+    salted = {name: [segment(secrets.token_bytes(16)), name, value] for name, value in private.items()}
+    strings = {name: segment(json.dumps(parts, ensure_ascii=False).encode()) for name, parts in salted.items()}
     whole: dict[str, Any] = {**body, "id": entry_id, "kind": kind, "at": moment(at)}
     if strings:
         whole["sd"] = {name: commitment(text) for name, text in strings.items()}
@@ -73,11 +81,6 @@ def draft(kind: str, body: Mapping[str, Any], *, entry_id: str, private: Mapping
     if len(raw) > LARGEST:
         raise LogUnavailable(f"the entry is larger than {LARGEST} bytes")
     return Draft(entry_id, raw, strings)
-
-
-def _disclosure(name: str, value: Any) -> str:
-    """The string of RFC 9901, with 128 bits of salt of its own."""
-    return segment(json.dumps([segment(secrets.token_bytes(16)), name, value], ensure_ascii=False).encode())
 
 
 def canonical(value: Any) -> bytes:

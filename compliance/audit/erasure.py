@@ -7,8 +7,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Row, Select, select
-from ulid import ULID
+from sqlalchemy import select
 
 from compliance.audit.entry import Entry
 from compliance.audit.table import audit_disclosure, check_record
@@ -33,8 +32,7 @@ def erase(
     wanted = ({"position": entry.position, "id": entry.id, "fields": gone} for entry, gone in named if gone)
     done = 0
     while erased := list(islice(wanted, _BATCH)):
-        body = {"erased": erased, "ground": ground, "by": by}
-        audit.append("log.erasure", body, entry_id=str(ULID()), private={}, at=audit.clock())
+        audit.append("log.erasure", {"erased": erased, "ground": ground, "by": by})
         done += len(erased)
     return done
 
@@ -54,36 +52,34 @@ def retire(audit: AuditLog, policy: Policy, *, by: str) -> dict[str, int]:
     done, now = {}, audit.clock()
     for region in policy.regions:
         years = policy.on(policy.today(region, now), region).values["retention_years"]
-        before, ground = now - timedelta(days=years * 365.25), f"retention_years: {years}"
-        done[region] = erase(audit, outlived(audit, region, before), ground=ground, by=by)
+        old = outlived(audit, region, now - timedelta(days=years * 365.25))
+        done[region] = erase(audit, old, ground=f"retention_years: {years}", by=by)
     return done
 
 
 def about(audit: AuditLog, nik: str, *, by: str) -> list[dict[str, Any]]:
     """Who asked about this person, when and why: for the answer within 3 x 24 hours. The look is an entry itself."""
-    found, ids = [], iter(dict.fromkeys(_naming(audit, nik)))
-    for entry in filter(None, map(audit.entry, ids)):
+    found = []
+    for entry in filter(None, map(audit.entry, dict.fromkeys(_naming(audit, nik)))):
         if entry.kind == "check":
-            application = entry.body["facts"]["application"]
             told = {"position": entry.position, **{name: entry.body[name] for name in ("at", "asker", "reference")}}
-            told |= {"region": application["region"], "permit_type": application["permit_type"]}
+            told |= {name: entry.body["facts"]["application"][name] for name in ("region", "permit_type")}
             told |= {"verdict": entry.body["decision"]["verdict"]}
             found.append(told | {"recorded": sorted(entry.disclosed.keys() - {"question"})})
     found.sort(key=lambda row: int(row["position"]))
     body = {"by": by, "positions": [row["position"] for row in found][:5000]}
-    audit.append("access.person_report", body, entry_id=str(ULID()), private={"nik": nik}, at=audit.clock())
+    audit.append("access.person_report", body, private={"nik": nik})
     return found
 
 
 def _naming(audit: AuditLog, nik: str) -> Iterator[str]:
     """The entries that disclose this NIK, found by reading all: a salted value has no index. Constant memory."""
-    for field, last in (("nik", ""), ("npwp", "")):
-        of_field = select(_d.entry_id, _d.disclosure).where(_d.field == field).order_by(_d.entry_id).limit(_READ)
-        while rows := _all(audit, of_field.where(_d.entry_id > last)):
+    for field in ("nik", "npwp"):
+        query, last = select(_d.entry_id, _d.disclosure).where(_d.field == field).order_by(_d.entry_id), ""
+        while True:
+            with audit.engine.connect() as connection:
+                rows = connection.execute(query.where(_d.entry_id > last).limit(_READ)).all()
+            if not rows:
+                break
             yield from (row.entry_id for row in rows if disclosed(row.disclosure)[1] == nik)
             last = rows[-1].entry_id
-
-
-def _all(audit: AuditLog, query: Select[str, str]) -> Sequence[Row[str, str]]:
-    with audit.engine.connect() as connection:
-        return connection.execute(query).all()

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ulid import ULID
-
 from compliance.audit.document import claims
+from compliance.audit.entry import Entry
 from compliance.errors import LogBroken, Misconfigured
+from compliance.proof.merkle import split
 from compliance.proof.note import Head, Signer, VerifierKey, b64, write_whole
 from compliance.proof.receipt import jwk, sign_claims, tlog_proof
 
@@ -38,14 +38,11 @@ class Keyring:
             if self._read is None or self._read[0] != stamp:
                 self._read = (stamp, self.parse())
         except OSError as error:
-            raise Misconfigured(
-                f"LOG_SIGNING_KEY: {self.path} cannot be read ({error.strerror}); put the log's key back there"
-            ) from error
+            why = f"{self.path} cannot be read ({error.strerror}); put the log's key back there"
+            raise Misconfigured(f"LOG_SIGNING_KEY: {why}") from error
         for other in (signer.key.name for signer in self._read[1] if signer.key.name != self.origin):
-            raise Misconfigured(
-                f"LOG_SIGNING_KEY: {self.path} is the key of {other}, not of LOG_ORIGIN {self.origin};"
-                " set it back, or declare the new origin: flask log incident"
-            )
+            why = f"{self.path} is the key of {other}, not of LOG_ORIGIN {self.origin}"
+            raise Misconfigured(f"LOG_SIGNING_KEY: {why}; set it back, or declare the new origin: flask log incident")
         return self._read[1]
 
     def parse(self) -> list[Signer]:
@@ -69,6 +66,11 @@ class Keyring:
         lines = self._retired.read_text().splitlines() if self._retired.exists() else []
         return [VerifierKey.parse(line) for line in lines]
 
+    @property
+    def known(self) -> list[VerifierKey]:
+        """Those that sign now, then those that signed before."""
+        return [*self.keys, *self.retired]
+
     def create_if_missing(self) -> None:
         """Make the first key of a new log, unless its file is there."""
         if not self.path.exists():
@@ -87,17 +89,18 @@ class Keyring:
 
     def jwks(self) -> dict[str, list[dict[str, str]]]:
         """All public keys, as `/.well-known/jwks.json` shows them."""
-        return {"keys": [jwk(key) for key in [*self.keys, *self.retired]]}
+        return {"keys": [jwk(key) for key in self.known]}
 
     def head(self, size: int, root: bytes) -> str:
         """A signed head."""
         text = str(Head(self.origin, size, root))
         return f"{text}\n" + "".join(signer.line(text) for signer in self.signers)
 
-    def receipt(self, document: Mapping[str, Any], code: str, proof: Sequence[bytes], root: bytes) -> dict[str, str]:
-        """The receipt of a check's answer: `root` and `proof` are those of the tree that ends with it."""
-        jws, index = sign_claims(claims(document, code), self.signers[0]), document["log"]["index"]
-        tlog = tlog_proof(index, proof, self.head(index + 1, root))
+    def receipt(self, document: Mapping[str, Any], entry: Entry) -> dict[str, str]:
+        """The receipt of a check's answer, with the proof and root of the tree that ends with its entry."""
+        code, proof = entry.body["receipt_code"], split(entry.frontier)[::-1]
+        tlog = tlog_proof(entry.position, proof, self.head(entry.position + 1, entry.root))
+        jws = sign_claims(claims(document, code), self.signers[0])
         return {"code": code, "url": f"{self._url}/r/{code}", "jws": jws, "proof": tlog}
 
     def remembered(self) -> Head | None:
@@ -115,16 +118,12 @@ class Keyring:
             write_whole(self._head, str(Head(self.origin, size, root)))
 
 
-def _tell(audit: AuditLog, kind: str, entry_id: str, body: Mapping[str, Any]) -> None:
-    audit.append(kind, body, entry_id=entry_id, private={}, at=audit.clock())
-
-
 def rotate(audit: AuditLog, *, by: str) -> VerifierKey:
     """Announce a new key and sign with both from now on; receipts with the new one. Returns the new public key."""
     signers, new = audit.keyring.signers, Signer.generate(audit.origin)
     if len(signers) > 1:
         raise LogBroken("a rotation is under way; end it first: flask log rotate --finish")
-    _tell(audit, "log.key_rotated", str(ULID()), {"new": str(new.key), "old": str(signers[0].key), "by": by})
+    audit.append("log.key_rotated", {"new": str(new.key), "old": str(signers[0].key), "by": by})
     audit.keyring.replace([new, *signers])
     return new.key
 
@@ -134,10 +133,10 @@ def finish_rotation(audit: AuditLog, *, by: str) -> list[VerifierKey]:
     new, *old = audit.keyring.signers
     if not old:
         raise LogBroken("no rotation is under way")
-    retired = [str(signer.key) for signer in old]
-    _tell(audit, "log.key_rotated", str(ULID()), {"retired": retired, "new": str(new.key), "by": by})
+    retired = [signer.key for signer in old]
+    audit.append("log.key_rotated", {"retired": list(map(str, retired)), "new": str(new.key), "by": by})
     audit.keyring.replace([new])
-    return [signer.key for signer in old]
+    return retired
 
 
 def declare_incident(audit: AuditLog, *, reason: str, by: str, known: Head | None = None) -> VerifierKey:
@@ -153,17 +152,15 @@ def declare_incident(audit: AuditLog, *, reason: str, by: str, known: Head | Non
         raise LogBroken("give the log a new name first: set LOG_ORIGIN to one that was never used")
     (size, root), lost, new = audit.head(), known or audit.keyring.remembered(), audit.keyring.keys[0]
     old = [key for key in audit.keyring.retired if key.name != audit.origin]
-    keys = [str(key) for key in old if key.name == old[-1].name]
     body = {
-        "old": {"origin": old[-1].name, "keys": keys},
+        "old": {"origin": old[-1].name, "keys": [str(key) for key in old if key.name == old[-1].name]},
         "known": {"size": lost.size, "root": b64(lost.root)} if lost else None,
         "database": {"size": size, "root": b64(root)},
-        "reason": reason,
-        "by": by,
         "new": {"origin": audit.origin, "key": str(new)},
+        **{"reason": reason, "by": by},
     }
     audit.closed = ""
-    _tell(audit, "log.incident", f"incident-{audit.origin}", body)
+    audit.append("log.incident", body, entry_id=f"incident-{audit.origin}")
     return new
 
 

@@ -1,50 +1,51 @@
-"""The audit log: everything that was decided, in order, and the receipts that prove it."""
+"""The audit log: everything that was decided, in order; entries, heads, and the receipts and proofs that show it."""
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Engine, bindparam, select
+from sqlalchemy import Engine, Select, bindparam, select
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from ulid import ULID
 
 from compliance.audit import document, witnesses
-from compliance.audit.append import Row, Turns
+from compliance.audit.append import Turns
 from compliance.audit.checks import CheckReads
-from compliance.audit.entry import Draft, Entry, draft
+from compliance.audit.entry import Entry, draft
 from compliance.audit.keys import Keyring, undeclared
 from compliance.audit.projection import catch_up
-from compliance.audit.reads import LogReads
-from compliance.audit.table import audit_entry, check_record
+from compliance.audit.table import audit_disclosure, audit_entry, check_record
 from compliance.audit.turn import check_place
 from compliance.errors import LogBroken, LogUnavailable, Misconfigured
 from compliance.gate import Recorded
 from compliance.law.codec import from_json
 from compliance.law.facts import Evidence
-from compliance.proof.export import BACKWARDS
-from compliance.proof.merkle import EMPTY_ROOT, split
-from compliance.proof.receipt import new_code
+from compliance.proof.export import BACKWARDS, WIDTH, bundle
+from compliance.proof.merkle import EMPTY_ROOT, Span, consistency_spans, inclusion_spans, subtree
+from compliance.proof.note import b64
+from compliance.proof.receipt import disclosed, new_code
 
 if TYPE_CHECKING:
     from config import Settings
 
+BATCH, LARGEST = 2_000, 2**62  # entries read at once; no position is higher
 log = logging.getLogger(__name__)
-_c = check_record.c
-_evidence = (
-    select(audit_entry.c.body)
-    .join(check_record, _c.pos == audit_entry.c.pos)
-    .where(_c.question == bindparam("question"), _c.received_at >= bindparam("since"))
-    .order_by(_c.received_at.desc(), _c.pos.desc())
-    .limit(1)
-)
+_e, _c, _d = audit_entry.c, check_record.c, audit_disclosure.c
+_newest = select(_e.pos, _e.root).order_by(_e.pos.desc()).limit(1)
+_same_question = _c.question == bindparam("question"), _c.received_at >= bindparam("since")
+_evidence = select(_e.body).join(check_record, _c.pos == _e.pos).where(*_same_question)
+_evidence = _evidence.order_by(_c.received_at.desc(), _c.pos.desc()).limit(1)
 
 
-class AuditLog(LogReads, CheckReads):
+class AuditLog(CheckReads):
     """The log of one deployment; implements the gate's `Log`. Thread-safe. Needs no tables until it is used.
 
     `closed` says why nothing is appended, else "". The signer's memory is kept once `check_start` has passed. `seen` is
@@ -89,14 +90,12 @@ class AuditLog(LogReads, CheckReads):
             check_place(self.engine, self.settings.demo)
             size, _ = self.head()
         except SQLAlchemyError as error:
-            why = (
-                f"the database cannot be read ({type(error).__name__}); is it there, and migrated by flask db upgrade?"
-            )
-            raise Misconfigured(f"DATABASE_URL: {why}") from error
+            why = f"cannot be read ({type(error).__name__}); is it there, and migrated by flask db upgrade?"
+            raise Misconfigured(f"DATABASE_URL: the database {why}") from error
         self.keyring.signers  # noqa: B018 (raises)
         if undeclared(self):
             raise Misconfigured("LOG_ORIGIN was changed, but no entry says why; end it: flask log incident")
-        for newest in self.entries(max(size - 1, 0), size):
+        for newest in self.entries_at([size - 1]):
             if newest.at - self.clock() > BACKWARDS:
                 last = f"{newest.at:%Y-%m-%dT%H:%M:%SZ}"
                 raise Misconfigured(f"this machine's clock is behind the log's last entry of {last}; set it right")
@@ -131,29 +130,41 @@ class AuditLog(LogReads, CheckReads):
         self.checkpoint()
 
     def append(
-        self, kind: str, body: Mapping[str, Any], *, entry_id: str, private: Mapping[str, Any], at: datetime
+        self,
+        kind: str,
+        body: Mapping[str, Any],
+        *,
+        entry_id: str | None = None,
+        private: Mapping[str, Any] | None = None,
+        at: datetime | None = None,
     ) -> Recorded:
-        """Make an entry durable, then return it; a second append of the same id returns the first.
+        """Make an entry durable, then return it; a second append of the same id (default: a new one) returns the first.
 
         For kind `check`, `document` is the answer (contract §2); for others "". Raises LogUnavailable: no answer then.
         """
         self.check_open()
         if kind == "check":
             body = {**body, "receipt_code": new_code()}
-        written, newest = draft(kind, body, entry_id=entry_id, private=private, at=at), self._newest
-        tree: Row = {}
+        entry_id, private = entry_id or str(ULID()), private or {}
+        written = draft(kind, body, entry_id=entry_id, private=private, at=at or self.clock())
 
-        def finish(row: Row) -> Entry:
-            nonlocal tree
-            tree = row
-            return self._answered(Entry(row["pos"], entry_id, row["body"], row["leaf_hash"], "", private), row)
+        def finish(stored: Entry) -> Entry:
+            return self.answered(replace(stored, disclosed=private))
 
+        newest = self._newest
         try:
             self.keyring.signers  # noqa: B018 (raises before anything is written)
-            entry, fresh = self._write(written, finish)
-            if fresh and entry.position < newest[0]:
-                self._fallen_back(newest)
-            self._newest = max(self._newest, (entry.position + 1, tree["root"]))
+            try:
+                entry, fresh = self.turns.append(written, finish)
+            except DBAPIError as error:  # once more when the server went away: the entry's id makes that harmless
+                if not error.connection_invalidated:
+                    raise
+                entry, fresh = self.turns.append(written, finish)
+            if fresh and entry.position < newest[0]:  # an older copy, a replica that was behind: no answer leaves
+                self.keyring.remember(*newest)
+                self.closed, self._newest = f"the database has lost entries, it had {newest[0]}", (0, EMPTY_ROOT)
+                raise LogBroken(self.closed)
+            self._newest = max(self._newest, (entry.position + 1, entry.root))
             if time.monotonic() >= self._remember_at and self._remembering.acquire(blocking=False):
                 try:
                     self.keyring.remember(*self._newest)
@@ -166,42 +177,128 @@ class AuditLog(LogReads, CheckReads):
         self.seen(kind, body)
         return Recorded(entry_id, entry.position, entry.document)
 
-    def _write(self, written: Draft, finish: Callable[[Row], Entry]) -> tuple[Entry, bool]:
-        """Once more when the server went away: the entry's id makes that harmless."""
-        try:
-            return self.turns.append(written, finish)
-        except DBAPIError as error:
-            if not error.connection_invalidated:
-                raise
-        return self.turns.append(written, finish)
-
-    def _fallen_back(self, newest: tuple[int, bytes]) -> None:
-        """The database lost entries that were durable (an older copy, a replica that was behind): no answer leaves."""
-        self.keyring.remember(*newest)
-        self.closed, self._newest = f"the database has lost entries, it had {newest[0]}", (0, EMPTY_ROOT)
-        raise LogBroken(self.closed)
-
-    def _answered(self, entry: Entry, row: Row) -> Entry:
-        """A check with its signed answer; `row` holds the tree that ends with it."""
-        if entry.kind != "check":
-            return entry
-        made, proof = document.build(entry, {}, self.origin), split(row["frontier"])[::-1]
-        made["receipt"] = self.keyring.receipt(made, entry.body["receipt_code"], proof, row["root"])
-        return entry.answered(document.text(made))
-
     def answered(self, entry: Entry) -> Entry:
-        """The entry with the answer that belongs to it, signed by today's key."""
+        """The entry; a check with the answer that belongs to it, signed by today's key."""
         if entry.kind != "check":
             return entry
-        tree = select(audit_entry.c.frontier, audit_entry.c.root).where(audit_entry.c.pos == entry.position)
-        with self.engine.connect() as connection:
-            return self._answered(entry, dict(connection.execute(tree).mappings().one()))
+        made = document.build(entry, {}, self.origin)
+        return entry.answered(document.text(made | {"receipt": self.keyring.receipt(made, entry)}))
 
     def last_evidence(self, question_key: str, since: datetime) -> Evidence | None:
         """The last understood fresh answer to the same question that was received at or after `since`."""
         with self.turns.reading.connect() as connection:
             raw = connection.scalar(_evidence, {"question": question_key, "since": since})
-        if raw is None:
+        return None if raw is None else from_json(Evidence, json.loads(raw)["facts"]["evidence"])
+
+    def head(self) -> tuple[int, bytes]:
+        """Size and root now."""
+        with self.engine.connect() as connection:
+            row = connection.execute(_newest).one_or_none()
+        return (row.pos + 1, row.root) if row else (0, EMPTY_ROOT)
+
+    def durable_head(self) -> tuple[int, bytes]:
+        """Size and root of what no crash can take back: only such a head is signed, remembered or published."""
+        head = self.head()
+        self.turns.durable()
+        return head
+
+    def root_at(self, size: int) -> bytes:
+        """The root of the first `size` entries. Raises LogBroken when there are fewer."""
+        with self.engine.connect() as connection:
+            root: bytes | None = connection.scalar(select(_e.root).where(_e.pos == size - 1))
+        if size and root is None:
+            raise LogBroken(f"the log has fewer than {size} entries")
+        return root or EMPTY_ROOT
+
+    def checkpoint(self) -> str:
+        """The newest head, signed now."""
+        return self.keyring.head(*self.durable_head())
+
+    def inclusion(self, index: int, size: int) -> list[bytes]:
+        """The proof that entry `index` is in the tree of `size`. Raises LogBroken when it is not."""
+        return self._hashes(inclusion_spans(index, size))
+
+    def consistency(self, old: int, new: int) -> list[bytes]:
+        """The proof that the tree of `new` entries begins with that of `old`. Raises LogBroken."""
+        return self._hashes(consistency_spans(old, new))
+
+    def tile(self, level: int, index: int, width: int) -> bytes:
+        """A hash tile (C2SP tlog-tiles). Raises LogBroken when the log does not reach so far."""
+        size, first = 1 << (8 * level), index * WIDTH
+        return b"".join(self._hashes([(at * size, at * size + size) for at in range(first, first + width)]))
+
+    def bundle(self, index: int, width: int) -> bytes:
+        """An entry bundle: up to 256 bodies, each after its length. For auditors only. Raises LogBroken as `tile`."""
+        first = min(index * WIDTH, LARGEST)
+        bodies = [entry.raw for entry in self.entries(first, first + width, disclose=False)]
+        if len(bodies) != width:
+            raise LogBroken("the log does not reach so far")
+        return bundle(bodies)
+
+    def _hashes(self, spans: list[Span]) -> list[bytes]:
+        """Each span ends with a row whose frontier holds the rest of it."""
+        last = {end - 1 for _, end in spans if end <= LARGEST}
+        with self.engine.connect() as connection:
+            rows = connection.execute(select(_e.pos, _e.leaf_hash, _e.frontier).where(_e.pos.in_(last)))
+            ends = {pos + 1: (leaf, frontier) for pos, leaf, frontier in rows}
+        if any(end not in ends for _, end in spans):
+            raise LogBroken("the log does not reach so far")
+        return [subtree(start, end, *ends[end]) for start, end in spans]
+
+    def package(self, entry_id: str) -> dict[str, Any] | None:
+        """An entry with its proof against the newest head, as `proof.receipt` verifies it."""
+        if (entry := self.entry(entry_id)) is None:
             return None
-        evidence: Evidence = from_json(Evidence, Entry(0, "", raw, b"").body["facts"]["evidence"])
-        return evidence
+        size, root = self.durable_head()
+        return {
+            **{"body": b64(entry.raw), "index": entry.position, "leaf_hash": b64(entry.leaf_hash)},
+            "proof": [b64(step) for step in self.inclusion(entry.position, size)],
+            "checkpoint": self.keyring.head(size, root),
+            "disclosures": self.disclosures([entry_id]).get(entry_id, []),
+        }
+
+    def entry(self, entry_id: str) -> Entry | None:
+        """One entry by its id, with what has not been erased of it."""
+        return next(iter(self._read(audit_entry.select().where(_e.entry_id == entry_id))), None)
+
+    def entry_at(self, position: int) -> Entry | None:
+        return next(iter(self.entries_at([position])), None)
+
+    def entries_at(self, positions: Iterable[int]) -> list[Entry]:
+        """The entries at some positions, few enough for one query, in order."""
+        return self._read(audit_entry.select().where(_e.pos.in_(list(positions))).order_by(_e.pos))
+
+    def entries(
+        self, start: int = 0, stop: int = LARGEST, *, kinds: tuple[str, ...] = (), disclose: bool = True
+    ) -> Iterator[Entry]:
+        """Entries from position `start` until before `stop`, with their disclosures; of some kinds (`x.`: all x).
+
+        Read in batches by key: constant memory, no long transaction.
+        """
+        whole = tuple(kind for kind in kinds if kind.endswith("."))
+        query = audit_entry.select().where(_e.pos < stop).order_by(_e.pos).limit(BATCH)
+        while batch := self._read(query.where(_e.pos >= start), disclose=False) if start < stop else []:
+            start = batch[-1].position + 1
+            wanted = [one for one in batch if not kinds or one.kind in kinds or one.kind.startswith(whole)]
+            yield from self._disclosed(wanted) if disclose else wanted
+
+    def _read(self, query: Select[Any], disclose: bool = True) -> list[Entry]:
+        with self.engine.connect() as connection:
+            found = [Entry(*row) for row in connection.execute(query)]
+        return self._disclosed(found) if disclose else found
+
+    def _disclosed(self, entries: list[Entry]) -> list[Entry]:
+        """Add the disclosures that are left, one query for all."""
+        strings = self.disclosures(entry.id for entry in entries if b'"sd":{' in entry.raw)
+        values = {entry_id: dict(disclosed(text) for text in texts) for entry_id, texts in strings.items()}
+        return [replace(entry, disclosed=values[entry.id]) if entry.id in values else entry for entry in entries]
+
+    def disclosures(self, entry_ids: Iterable[str]) -> dict[str, list[str]]:
+        """The disclosure strings (RFC 9901) that have not been erased, by entry."""
+        found: dict[str, list[str]] = {}
+        if ids := list(entry_ids):
+            with self.engine.connect() as connection:
+                query = select(_d.entry_id, _d.disclosure).where(_d.entry_id.in_(ids))
+                for entry_id, text in connection.execute(query):
+                    found.setdefault(entry_id, []).append(text)
+        return found

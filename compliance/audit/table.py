@@ -1,68 +1,32 @@
 """The log's tables. `audit_entry` is append-only; `audit_disclosure` alone may lose rows; the rest are projections."""
 
-from sqlalchemy import BigInteger, Boolean, Column, Date, Index, Integer, LargeBinary, String, Table, Text
+import sqlalchemy as sa
 
-from compliance.database import Moment, db
+from compliance.database import db, table
 
-Position = BigInteger().with_variant(Integer, "sqlite")
-
-audit_entry = Table(
-    "audit_entry",
-    db.metadata,
-    Column("pos", Position, primary_key=True, autoincrement=False),
-    Column("entry_id", String(128), nullable=False, unique=True),
-    Column("body", LargeBinary, nullable=False),
-    Column("leaf_hash", LargeBinary, nullable=False),
-    Column("root", LargeBinary, nullable=False),  # of the tree of pos + 1 entries
-    Column("frontier", LargeBinary, nullable=False),  # of the tree of pos entries, largest subtree first
-)
-
-audit_disclosure = Table(
-    "audit_disclosure",
-    db.metadata,
-    Column("entry_id", String(128), primary_key=True),
-    Column("field", String(64), primary_key=True),
-    Column("disclosure", Text, nullable=False),  # RFC 9901, as hashed
-)
-
-audit_mark = Table(
-    "audit_mark",
-    db.metadata,
-    Column("name", String(32), primary_key=True),
-    Column("size", Position, nullable=False),  # entries below this are in the projections
-)
-
-audit_head = Table(
-    "audit_head",
-    db.metadata,
-    Column("size", Position, primary_key=True, autoincrement=False),
-    Column("note", Text, nullable=False),  # as signed, with the cosignatures it got
-    Column("at", Moment, nullable=False),
-)
-
-check_record = Table(
+# `root` is of the tree of pos + 1 entries, `frontier` of that of pos entries, largest subtree first.
+ENTRY = "pos:pos! entry_id:128 body:bytes leaf_hash:bytes root:bytes frontier:bytes"
+audit_entry = table("audit_entry", ENTRY, sa.UniqueConstraint("entry_id"))
+audit_disclosure = table("audit_disclosure", "entry_id:128! field:64! disclosure:text")  # RFC 9901, as hashed
+audit_mark = table("audit_mark", "name:32! size:pos")  # entries below this are in the projections
+audit_head = table("audit_head", "size:pos! note:text at:moment")  # as signed, with the cosignatures it got
+check_record = table(
     "check_record",
+    "pos:pos! id:128 region:5 asker_kind:16 asker_id:64 reference:64+ nib:13?+ permit_type:200 as_at:day"
+    " checked_at:moment verdict:16 action:8 enforced:bool backdated:bool valid_until:day?"
+    # `question` is its keyed name, emptied by erasure; `received_at` of an answer that was fresh and understood
+    " question:64? received_at:moment? receipt_code:14 replaces:128?+ document:text",
+    sa.UniqueConstraint("id"),
+    sa.UniqueConstraint("receipt_code"),
+    sa.Index("ix_check_record_question", "question", "received_at"),
+    sa.Index("ix_check_record_region_pos", "region", "pos"),
+)
+LONGEST = 60  # letters of a word that are looked at
+_word = sa.String(LONGEST).with_variant(sa.String(LONGEST, collation="C"), "postgresql")  # by its bytes on both
+check_word = sa.Table(
+    "check_word",
     db.metadata,
-    Column("pos", Position, primary_key=True, autoincrement=False),
-    Column("id", String(128), nullable=False, unique=True),
-    Column("region", String(5), nullable=False),
-    Column("asker_kind", String(16), nullable=False),
-    Column("asker_id", String(64), nullable=False),
-    Column("reference", String(64), nullable=False, index=True),
-    Column("nib", String(13), index=True),
-    Column("permit_type", String(200), nullable=False),
-    Column("as_at", Date, nullable=False),
-    Column("checked_at", Moment, nullable=False),
-    Column("verdict", String(16), nullable=False),
-    Column("action", String(8), nullable=False),
-    Column("enforced", Boolean, nullable=False),
-    Column("backdated", Boolean, nullable=False),
-    Column("valid_until", Date),
-    Column("question", String(64)),  # keyed name of the question; emptied by erasure
-    Column("received_at", Moment),  # when the agency's answer was fresh and understood
-    Column("receipt_code", String(14), nullable=False, unique=True),
-    Column("replaces", String(128), index=True),
-    Column("document", Text, nullable=False),  # the answer as it was given
-    Index("ix_check_record_question", "question", "received_at"),
-    Index("ix_check_record_region_pos", "region", "pos"),
+    sa.Column("word", _word, primary_key=True),
+    sa.Column("pos", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=False),
+    sa.Index("ix_check_word_pos", "pos"),
 )

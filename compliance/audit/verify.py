@@ -1,25 +1,34 @@
-"""Verify the database's log: from bodies to roots, every row against every other, naming the first bad position."""
+"""Verify the database's log, naming the first bad position: bodies to roots, what is shown of checks, decisions."""
+
+from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import func, select
 
 from compliance.audit import document
-from compliance.audit.projection import check_row
-from compliance.audit.reads import BATCH, LogReads
+from compliance.audit.checks import check_row
+from compliance.audit.entry import Entry
 from compliance.audit.table import audit_entry, check_record
-from compliance.errors import LogBroken
+from compliance.errors import BadPolicy, LogBroken
+from compliance.law.codec import moment
+from compliance.law.replay import Policies, replay
 from compliance.proof.export import Tally
 from compliance.proof.merkle import root_of
 from compliance.proof.receipt import disclosed_by
 
+if TYPE_CHECKING:
+    from compliance.audit.log import AuditLog
+
 Progress = Callable[[int], None]
-_c = audit_entry.c
-_rows = select(_c.pos, _c.entry_id, _c.body, _c.leaf_hash, _c.root, _c.frontier).order_by(_c.pos).limit(BATCH)
+BATCH, STEP, NAMED = 2_000, 1_000, 200  # rows read at once; progress is told every so often; so many checks are named
+_e, _c = audit_entry.c, check_record.c
 
 
-def verify(log: LogReads, known: Mapping[int, bytes], progress: Progress) -> tuple[int, bytes]:
+def verify(log: AuditLog, known: Mapping[int, bytes], progress: Progress) -> tuple[int, bytes]:
     """Recompute the whole log; `known` are roots held outside, by size. Returns size and root.
 
     Raises LogBroken with the first bad position. Says nothing about the tables that show the log: see `verify_checks`.
@@ -27,7 +36,7 @@ def verify(log: LogReads, known: Mapping[int, bytes], progress: Progress) -> tup
     tally, start = Tally(known), -1
     while True:
         with log.engine.connect() as connection:
-            rows = connection.execute(_rows.where(_c.pos > start)).all()
+            rows = connection.execute(audit_entry.select().where(_e.pos > start).order_by(_e.pos).limit(BATCH)).all()
         for pos, entry_id, body, leaf_hash, root, frontier in rows:
             if pos != tally.size:
                 raise LogBroken(f"position {tally.size} is missing", tally.size)
@@ -45,16 +54,15 @@ def verify(log: LogReads, known: Mapping[int, bytes], progress: Progress) -> tup
         progress(tally.size)
 
 
-def verify_checks(log: LogReads, progress: Progress) -> int:
+def verify_checks(log: AuditLog, progress: Progress) -> int:
     """Compare what pages and lists show of each check, and what is disclosed of it, with its entry.
 
     Returns their number; raises LogBroken.
     """
     seen = 0
-    for entry in log.entries(kinds=("check",)):
+    for seen, entry in enumerate(log.entries(kinds=("check",)), 1):
         with log.engine.connect() as connection:
-            found = connection.execute(select(check_record).where(check_record.c.pos == entry.position)).mappings()
-            shown = found.one_or_none()
+            shown = connection.execute(check_record.select().where(_c.pos == entry.position)).mappings().one_or_none()
         if shown is None:
             raise LogBroken("the check is not in the tables yet (flask log project)", entry.position)
         for string in log.disclosures([entry.id]).get(entry.id, []):
@@ -65,10 +73,57 @@ def verify_checks(log: LogReads, progress: Progress) -> int:
         wrong += [f"{name} in its answer" for name, value in given.items() if wanted.get(name) != value]
         if wrong or given["receipt"]["code"] != shown["receipt_code"]:
             raise LogBroken(f"the check is shown with another {wrong[0] if wrong else 'receipt'}", entry.position)
-        seen += 1
         if seen % BATCH == 0:
             progress(seen)
     with log.engine.connect() as connection:
         if connection.scalar(select(func.count()).select_from(check_record)) != seen:
             raise LogBroken("checks are shown that no entry holds")
     return seen
+
+
+class Differing(NamedTuple):
+    """A check that no longer comes out as it was recorded; `why` names the places, with what was and what is."""
+
+    position: int
+    id: str
+    why: tuple[str, ...]
+
+
+def past_policies(log: AuditLog) -> Policies:
+    """The policies that decisions of this log name, read from its own entries."""
+
+    def text_of(sha256: str) -> str | None:
+        entry = log.entry(f"policy.text.{sha256}")
+        return str(entry.body["text"]) if entry else None
+
+    return Policies(text_of)
+
+
+def replay_checks(
+    log: AuditLog, since: datetime, until: datetime, *, by: str, progress: Progress = lambda done: None
+) -> tuple[int, list[Differing], str]:
+    """Decide all checks of [since, until), aware moments, again, from the log alone: their number, those that differ,
+    the id of the entry that tells so."""
+    policies, done, differing = past_policies(log), 0, []
+    with log.engine.connect() as connection:
+        span = select(func.min(_c.pos), func.max(_c.pos)).where(_c.checked_at >= since, _c.checked_at < until)
+        first, last = connection.execute(span).one()
+    for entry in log.entries(first, last + 1, kinds=("check",), disclose=False) if last is not None else ():
+        if since <= entry.at < until:
+            done += 1
+            if why := _differences(entry, policies):
+                differing.append(Differing(entry.position, entry.id, why))
+            if done % STEP == 0:
+                progress(done)
+    named = [{"position": found.position, "id": found.id} for found in differing[:NAMED]]
+    body = {"since": moment(since), "until": moment(until), "by": by, "named": named}
+    recorded = log.append("log.replayed", body | {"checks": done, "differing": len(differing)})
+    return done, differing, recorded.id
+
+
+def _differences(entry: Entry, policies: Policies) -> tuple[str, ...]:
+    try:
+        found = replay(entry.body, policies).differences
+    except (BadPolicy, KeyError, TypeError, ValueError) as error:
+        return (f"cannot be decided again: {type(error).__name__}: {error}",)
+    return tuple(f"{one.path}: was {one.then!r}, is {one.now!r}" for one in found)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import http.client
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+import urllib3
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
@@ -18,8 +18,8 @@ from compliance.proof.note import Head, VerifierKey, b64, open_note
 if TYPE_CHECKING:
     from compliance.audit.log import AuditLog
 
-_TIMEOUT, _LOOPBACK = 5.0, ("127.0.0.1", "::1", "localhost")
-_newest = select(audit_head.c.note).order_by(audit_head.c.size.desc()).limit(1)
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+_pool = urllib3.PoolManager(timeout=5.0, retries=False, headers={"Content-Type": "text/plain"})
 
 
 def configured(path: Path | None) -> list[tuple[str, VerifierKey]]:
@@ -33,7 +33,7 @@ def configured(path: Path | None) -> list[tuple[str, VerifierKey]]:
                 if where.scheme != "https" and (where.scheme != "http" or where.hostname not in _LOOPBACK):
                     raise LogBroken(f"{address} is not https")
                 found.append((address.rstrip("/"), VerifierKey.parse(key)))
-    except (OSError, UnicodeError, LogBroken) as error:
+    except (OSError, ValueError, LogBroken) as error:
         raise Misconfigured(f"LOG_WITNESSES: {path}: {error}") from error
     return found
 
@@ -50,9 +50,9 @@ def submit(audit: AuditLog) -> int:
             line = _cosign(audit, address, size, note)
             open_note(note + line, [key])
             lines.append(line)
-        except (OSError, http.client.HTTPException) as error:
-            told = "the witness %s cannot be reached (%s)"
-            logging.getLogger(__name__).warning(told, key.name, type(error).__name__)
+        except (OSError, urllib3.exceptions.HTTPError) as error:
+            told = str(error) if isinstance(error, ConnectionError) else type(error).__name__
+            logging.getLogger(__name__).warning("the witness %s cannot be reached (%s)", key.name, told)
     if size:
         kept = insert(audit_head).values(size=size, note="".join([note, *lines]), at=audit.clock())
         with audit.engine.begin() as connection:
@@ -64,46 +64,33 @@ def _cosign(audit: AuditLog, address: str, size: int, note: str) -> str:
     """One witness's line. It says where it stands, if that is not where we think it does."""
     old, proof = 0, list[bytes]()
     while True:
-        hashes = "".join(b64(step) + "\n" for step in proof)
-        status, text = _post(address, f"old {old}\n{hashes}\n{note}")
+        body = "".join([f"old {old}\n", *(b64(step) + "\n" for step in proof), "\n", note])
+        answer = _pool.request("POST", f"{address}/add-checkpoint", body=body.encode(), redirect=False)
+        status, text = answer.status, answer.data[:65_536].decode("utf-8", "replace")
         if status == 200:
             return text
         stands = int(text) if status == 409 and text.strip().isdecimal() else None
         if stands is not None and stands > audit.head()[0]:
-            raise LogBroken(
-                f"a witness has cosigned a head of {stands} entries, the database has {size}; restore it, or declare"
-                " the loss: flask log incident",
-                size,
-            )
+            what = f"a witness has cosigned a head of {stands} entries, the database has {size}"
+            raise LogBroken(f"{what}; restore it, or declare the loss: flask log incident", size)
         if status == 422 or (stands == old and old):
             raise LogBroken("a witness has cosigned another history of this log; flask log incident declares it")
         if stands is None or not old < stands <= size:
-            raise ConnectionError(f"the witness answered {status}")
+            raise ConnectionError(f"it answered {status} {text[:80].strip()}")
         old, proof = stands, audit.consistency(stands, size)
-
-
-def _post(address: str, body: str) -> tuple[int, str]:
-    where = urlsplit(address)
-    kind = http.client.HTTPSConnection if where.scheme == "https" else http.client.HTTPConnection
-    connection = kind(where.hostname or "", where.port, timeout=_TIMEOUT)
-    try:
-        connection.request("POST", f"{where.path}/add-checkpoint", body.encode(), {"Content-Type": "text/plain"})
-        answer = connection.getresponse()
-        return answer.status, answer.read(65_536).decode("utf-8", "replace")
-    finally:
-        connection.close()
 
 
 def published(audit: AuditLog) -> str | None:
     """The newest head that was published, with its cosignatures."""
+    newest = select(audit_head.c.note).order_by(audit_head.c.size.desc()).limit(1)
     with audit.engine.connect() as connection:
-        note: str | None = connection.scalar(_newest)
+        note: str | None = connection.scalar(newest)
     return note
 
 
 def heads(audit: AuditLog) -> dict[int, bytes]:
-    """The roots of all heads published under this origin, by size."""
+    """The roots of all heads published under this origin, by size; and of the highest that the signer remembers."""
     with audit.engine.connect() as connection:
-        notes = connection.scalars(select(audit_head.c.note)).all()
-    known = [Head.parse(note[: note.index("\n\n") + 1]) for note in notes]
+        known = [Head.parse(note[: note.index("\n\n") + 1]) for note in connection.scalars(select(audit_head.c.note))]
+    known += [head for head in [audit.keyring.remembered()] if head]
     return {head.size: head.root for head in known if head.origin == audit.origin}

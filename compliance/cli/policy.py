@@ -12,7 +12,7 @@ import click
 from flask import Flask
 from flask.cli import AppGroup
 
-from compliance.audit.replays import past_policies, replay_checks
+from compliance.audit.verify import past_policies, replay_checks
 from compliance.cli import told
 from compliance.cli.log import by_option, log
 from compliance.deployment import deployment

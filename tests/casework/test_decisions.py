@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from compliance.access.clients import Clients, Scope
 from compliance.audit.projection import rebuild
-from compliance.audit.replays import past_policies
+from compliance.audit.verify import past_policies
 from compliance.casework import acts
 from compliance.casework.acts import ACT, ITEM, Act
 from compliance.deployment import Deployment
