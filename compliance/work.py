@@ -189,11 +189,15 @@ def replay_yesterday(here: Deployment, row: Row) -> datetime:
     return tonight if tonight - now <= DAY else tonight - DAY
 
 
+def proved(here: Deployment, *, by: str) -> dict[str, Any]:
+    """Every promise held against the log now, the cosigning of the deployment's witnesses among them."""
+    return promises.prove(here, [key for _, key in witnesses.configured(here.settings.log_witnesses)], by=by)
+
+
 @handles("promises")
 def keep_promises(here: Deployment, row: Row) -> datetime | None:
     """Each promise is held against the log; one that seems broken again after an hour."""
-    cosigners = [key for _, key in witnesses.configured(here.settings.log_witnesses)]
-    told = promises.prove(here, cosigners, by="nightly")["promises"]
+    told = proved(here, by="nightly")["promises"]
     broken = {name: one["broken"] for name, one in told.items() if not one["kept"]}
     if broken:
         log.error("promises not kept: %s", broken)

@@ -1,70 +1,25 @@
-"""`flask policy …`: lint, show, compare the law, draft holidays, try a draft, explain; `flask log replay`."""
+"""`flask policy …`: lint, show and compare the law, draft holidays, try a draft on logged checks, explain one."""
 
-import json
-import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import click
-from flask import Flask
-from flask.cli import AppGroup
 
-from compliance.audit.verify import past_policies, replay_checks
-from compliance.cli import told
-from compliance.cli.log import by_option, log
-from compliance.deployment import deployment
-from compliance.errors import BadPolicy, LawNotInForce, UnknownRegion
+from compliance.audit.verify import past_policies
+from compliance.cli import COMMANDS, day, progress, tell, told
+from compliance.deployment import Deployment
+from compliance.law import facts
 from compliance.law.codec import from_json, to_json
-from compliance.law.facts import Facts
 from compliance.law.policy import Policy
 from compliance.law.replay import explain, flips
 
-policy = AppGroup("policy", help="The law as dated data: check, show, diff, holidays, flips, explain.")
+policy = COMMANDS.noun("policy", "The law as dated data: check, show, diff, holidays, flips, explain.")
 PATH = click.Path(exists=True, path_type=Path)
-DAY = click.DateTime(formats=["%Y-%m-%d"])
 SECTIONS = ("gate", "value", "service", "programmes", "due", "pension_age", "legal_form", "finding")
 NAMES = ("permit_types", "scales", "forms", "name", "code", "applied_for")  # what an entry is about
-
-
-def register(app: Flask) -> None:
-    app.cli.add_command(policy)
-
-
-def _load(path: Path | None) -> Policy:
-    """The shipped law with a folder or file of regional policies; ends with 1 and one line when it is refused."""
-    try:
-        return Policy.load(path)
-    except BadPolicy as error:
-        click.echo(f"REFUSED: {error}")
-        sys.exit(1)
-
-
-@policy.command("check")
-@click.argument("folder", required=False, type=PATH)
-def check(folder: Path | None) -> None:
-    """Lint FOLDER (default: POLICY_DIR) with the shipped law; list what nobody has looked at for a year."""
-    loaded, today = _load(folder or deployment().settings.policy_dir), deployment().clock().date()
-    old = loaded.unlooked(today - timedelta(days=365))
-    missing = [year for year in (today.year, today.year + 1) if year not in loaded.calendar.years]
-    click.echo(told("policy_check", loaded=loaded, old=old, missing=missing))
-    sys.exit(1 if old or missing else 0)
-
-
-@policy.command("show")
-@click.option("--on", "on", type=DAY, help="Day, yyyy-mm-dd; default today.")
-@click.option("--region", required=True)
-def show(on: datetime | None, region: str) -> None:
-    """Print the law in force on a day in a region, with the legal basis of each entry."""
-    running = deployment()
-    try:
-        day = on.date() if on else running.policy.today(region, running.clock())
-        law = running.policy.on(day, region)
-    except (UnknownRegion, LawNotInForce) as error:
-        raise click.UsageError(str(error)) from error
-    click.echo(told("policy_show", law=law, day=day, sections=SECTIONS, says=_says, cites=_cites))
 
 
 def _says(value: Any) -> str:
@@ -77,18 +32,6 @@ def _cites(basis: Any) -> str:
     return "; ".join(f"{row['cite']} [{row['certainty']}]" for row in to_json(basis))
 
 
-@policy.command("diff")
-@click.argument("old", type=PATH)
-@click.argument("new", type=PATH)
-def diff(old: Path, new: Path) -> None:
-    """Compare two folders or files of regional policies, each with the shipped law. Ends with 1 when they differ."""
-    signed = (("-", _dated(_load(old))), ("+", _dated(_load(new))))
-    changed = sorted({key for key, _ in signed[0][1].items() ^ signed[1][1].items()})
-    lines = [f"{sign} {' '.join(key)}: {law[key]}" for key in changed for sign, law in signed if key in law]
-    click.echo("\n".join(lines) or "no difference")
-    sys.exit(1 if lines else 0)
-
-
 def _dated(loaded: Policy) -> dict[tuple[str, ...], str]:
     """What every entry says, by region, kind, what it is about and its first day."""
     return {
@@ -99,9 +42,42 @@ def _dated(loaded: Policy) -> dict[tuple[str, ...], str]:
     }
 
 
+@policy.command("check")
+@click.argument("folder", required=False, type=PATH)
+def check(here: Deployment, folder: Path | None) -> bool:
+    """Lint FOLDER (default: POLICY_DIR) with the shipped law; list what nobody has looked at for a year."""
+    loaded, today = Policy.load(folder or here.settings.policy_dir), here.clock().date()
+    old = loaded.unlooked(today - timedelta(days=365))
+    missing = [year for year in (today.year, today.year + 1) if year not in loaded.calendar.years]
+    click.echo(told("policy_check", loaded=loaded, old=old, missing=missing))
+    return bool(old or missing)
+
+
+@policy.command("show")
+@click.option("--on", type=day, help="Day, yyyy-mm-dd; default today.")
+@click.option("--region", required=True)
+def show(here: Deployment, on: date | None, region: str) -> None:
+    """Print the law in force on a day in a region, with the legal basis of each entry."""
+    on = on or here.policy.today(region, here.clock())
+    law = here.policy.on(on, region)
+    click.echo(told("policy_show", law=law, day=on, sections=SECTIONS, says=_says, cites=_cites))
+
+
+@policy.command("diff")
+@click.argument("old", type=PATH)
+@click.argument("new", type=PATH)
+def diff(here: Deployment, old: Path, new: Path) -> bool:
+    """Compare two folders or files of regional policies, each with the shipped law. Ends with 1 when they differ."""
+    signed = (("-", _dated(Policy.load(old))), ("+", _dated(Policy.load(new))))
+    changed = sorted({about for about, _ in signed[0][1].items() ^ signed[1][1].items()})
+    lines = [f"{sign} {' '.join(about)}: {says[about]}" for about in changed for sign, says in signed if about in says]
+    click.echo("\n".join(lines) or "no difference")
+    return bool(lines)
+
+
 @policy.command("holidays")
 @click.argument("year", type=click.IntRange(2000, 2100))
-def holidays(year: int) -> None:
+def holidays(here: Deployment, year: int) -> None:
     """Print a draft table of a year's holidays, to be compared with the decree and confirmed by a person."""
     from holidays import GOVERNMENT, PUBLIC, country_holidays
 
@@ -115,67 +91,47 @@ def holidays(year: int) -> None:
 @policy.command("flips")
 @click.argument("file", type=PATH)
 @click.option("--region", help="Default: the one region that FILE changes.")
-@click.option("--from", "first", type=DAY, default="0001-01-01", help="First day of the checks, in the region's zone.")
-@click.option("--to", "last", type=DAY, default="9999-12-31", help="Last day, inclusive.")
-def try_draft(file: Path, region: str | None, first: datetime, last: datetime) -> None:
+@click.option("--from", "first", type=day, default="0001-01-01", help="First day of the checks, in the region's zone.")
+@click.option("--to", "last", type=day, default="9999-12-31", help="Last day, inclusive.")
+def try_draft(here: Deployment, file: Path, region: str | None, first: date, last: date) -> bool:
     """Decide the logged checks of a period again under the draft in FILE; ends with 1 when a decision would change."""
-    draft, judged = _load(file), Counter[str]()
-    running = {code: known.sha256 for code, known in deployment().policy.regions.items()}
-    changed = [region] if region else [c for c, known in draft.regions.items() if known.sha256 != running.get(c)]
+    draft, running, judged = Policy.load(file), here.policy.regions, Counter[str]()
+    changed = [
+        code for code, known in draft.regions.items() if code not in running or known.sha256 != running[code].sha256
+    ]
+    changed = [region] if region else changed
     if len(changed) != 1 or changed[0] not in draft.regions:
         raise click.UsageError(f"{file} has no policy of just one region: {', '.join(changed)}; name one with --region")
-    for flip in flips(_bodies(changed[0], first.date(), last.date(), judged), draft, changed[0]):
+    known = draft.regions[changed[0]]
+
+    def bodies() -> Iterator[Mapping[str, Any]]:
+        for entry in here.log.entries(kinds=("check",)):
+            within = first <= entry.at.astimezone(known.zone).date() <= last
+            if within and entry.body["facts"]["application"]["region"] == known.code:
+                judged["checks"] += 1
+                if judged["checks"] % 1000 == 0:
+                    progress(judged["checks"])
+                yield entry.body
+
+    for flip in flips(bodies(), draft, known.code):
         judged.update(changed=1, stopped=flip.stopped, unknown=flip.now is None)
         click.echo(told("policy_flip", flip=flip))
-    click.echo(
-        f"{judged['checks']} checks looked at: {judged['changed']} would change, {judged['stopped']} of them stopped;"
-        f" {judged['unknown']} cannot be known, for the agency was not asked"
-    )
-    sys.exit(1 if judged["changed"] else 0)
-
-
-def _bodies(region: str, first: date, last: date, judged: Counter[str]) -> Iterator[Mapping[str, Any]]:
-    running = deployment()
-    for entry in running.log.entries(kinds=("check",)) if region in running.policy.regions else ():
-        known = entry.body["facts"]["application"]["region"] == region
-        if known and first <= running.policy.today(region, entry.at) <= last:
-            judged["checks"] += 1
-            if judged["checks"] % 1000 == 0:
-                _progress(judged["checks"])
-            yield entry.body
-
-
-def _progress(done: int) -> None:
-    click.echo(f"{done} checks …", err=True)
-
-
-@log.command("replay")
-@click.option("--from", "first", type=DAY, required=True, help="First day in the regions' zone, yyyy-mm-dd.")
-@click.option("--to", "last", type=DAY, required=True, help="Last day, inclusive.")
-@by_option
-def replay(first: datetime, last: datetime, by: str) -> None:
-    """Decide all checks of a period again, from the log alone; ends with 1 when any differs."""
-    zones = [region.zone for region in deployment().policy.regions.values()]
-    since = min(first.replace(tzinfo=zone) for zone in zones)  # of several zones, the whole day in each
-    until = max(last.replace(tzinfo=zone) for zone in zones) + timedelta(days=1)
-    checks, differing, entry_id = replay_checks(deployment().log, since, until, by=by, progress=_progress)
-    for found in differing:
-        click.echo("\n  ".join((f"{found.position} {found.id}", *found.why)))
-    click.echo(f"{checks} checks decided again, {len(differing)} differ; entry {entry_id}")
-    sys.exit(1 if differing else 0)
+    click.echo(told("policy_flips", **{"changed": 0, "checks": 0, "stopped": 0, "unknown": 0} | judged))
+    return bool(judged["changed"])
 
 
 @policy.command("explain")
 @click.argument("check_id")
 @click.option("--json", "raw", is_flag=True, help="As the API gives it.")
-def why(check_id: str, raw: bool) -> None:
+def why(here: Deployment, check_id: str, raw: bool) -> None:
     """Explain a logged check rule by rule, by the law that it names."""
-    entry = deployment().log.entry(check_id)
+    entry = here.log.entry(check_id)
     if entry is None or entry.kind != "check":
         raise click.UsageError(f"there is no check {check_id}")
-    facts: Facts = from_json(Facts, entry.body["facts"])
-    law = past_policies(deployment().log).get(entry.body["policy"]["sha256"])
-    found = explain(facts, law.on(facts.application.as_at, facts.application.region))
-    click.echo(
-        json.dumps(found, indent=1, ensure_ascii=False) if raw else told("policy_explain", told=found, cites=_cites)
-    )
+    known: facts.Facts = from_json(facts.Facts, entry.body["facts"])
+    law = past_policies(here.log).get(entry.body["policy"]["sha256"])
+    found = explain(known, law.on(known.application.as_at, known.application.region))
+    if raw:
+        tell(found)
+    else:
+        click.echo(told("policy_explain", told=found, cites=_cites))

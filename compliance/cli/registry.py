@@ -1,29 +1,21 @@
-"""`flask registry`: the agency seen from the shell: one question, a branch office's report, what waits."""
+"""`flask registry …`: the agency seen from the shell: one question, a branch office's report, the brake."""
 
 import json
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
 import click
-from flask import Flask
-from flask.cli import AppGroup
 from ulid import ULID
 
+from compliance.cli import COMMANDS, FILE, day
 from compliance.database import db
-from compliance.deployment import deployment
-from compliance.errors import (
-    BadIdentifier,
-    GateError,
-    Misconfigured,
-    RegistryError,
-    RegistryUnavailable,
-    UnknownRegion,
-)  # fmt: skip
+from compliance.deployment import Deployment
+from compliance.errors import GateError, RegistryError, RegistryUnavailable
 from compliance.law import identifiers
 from compliance.law.codec import to_json
 from compliance.law.facts import Ask, Subject
@@ -35,13 +27,14 @@ from compliance.registry.sources import http
 from compliance.registry.watchers import brake_states
 from compliance.registry.wire import read_document, understand
 
-registry = AppGroup("registry", help="The agency: try one question, import a report.")
+registry = COMMANDS.noun("registry", "The agency: try one question, import a report, look at the brake.")
 FORMS = {"nib": identifiers.nib, "npwp": identifiers.npwp, "npp": identifiers.npp, "nik": identifiers.nik}
 FORMS["nomor"] = identifiers.project_number
 
 
-def register(app: Flask) -> None:
-    app.cli.add_command(registry)
+def _show(title: str, what: Any) -> None:
+    click.secho(f"\n— {title}", bold=True)
+    click.echo((what if isinstance(what, str) else json.dumps(what, ensure_ascii=False, indent=2))[:20_000])
 
 
 @registry.command("try")
@@ -49,25 +42,19 @@ def register(app: Flask) -> None:
 @click.option("--by", type=click.Choice(list(FORMS)), default="nib", show_default=True, help="The kind of number.")
 @click.option("--subject", type=click.Choice([s.value for s in Subject]), default="employer", show_default=True)
 @click.option("--region", help="For projects by NPP: kd_daerah.")
-def try_command(number: str, by: str, subject: str, region: str | None) -> None:
+def try_command(here: Deployment, number: str, by: str, subject: str, region: str | None) -> bool:
     """Ask the agency once: its raw answer, the facts in it, and what was not understood.
 
     It passes by cache and breaker. Exit status 0: understood. 1: unavailable or misunderstood.
     """
-    here = deployment()
-    try:
-        ask = Ask(Subject(subject), by, FORMS[by](number), region)
-        source = http(here.settings, here.clock)
-    except (BadIdentifier, Misconfigured) as error:
-        raise click.UsageError(str(error)) from error
-    purpose = Purpose(str(ULID()), "flask registry try", time.monotonic() + here.settings.registry_timeout)
+    ask, source = Ask(Subject(subject), by, FORMS[by](number), region), http(here.settings, here.clock)
     outcome, started = "understood", time.monotonic()
+    purpose = Purpose(str(ULID()), "flask registry try", started + here.settings.registry_timeout)
     try:
         raw = source.raw(ask, purpose)
         took = f"{len(raw)} bytes, {time.monotonic() - started:.2f} s"
         _show(f"Jawaban / raw answer, {took}", raw.decode(errors="replace"))
-        document = read_document(raw)
-        shaped = source.wire.shape(ask, document)
+        shaped = source.wire.shape(ask, document := read_document(raw))
         if shaped is not document:
             _show("Setelah pemetaan / mapped", shaped)
         _show("Fakta / facts", to_json(understand(ask, shaped, here.clock(), source.name)))
@@ -77,61 +64,49 @@ def try_command(number: str, by: str, subject: str, region: str | None) -> None:
         _show(f"Tidak dipahami / not understood: {outcome}", str(error))
     body = {"subject": subject, "by": by, "outcome": outcome}
     here.log.append("registry.tried", body, entry_id=purpose.request_id, private={}, at=here.clock())
-    sys.exit(0 if outcome == "understood" else 1)
-
-
-def _show(title: str, what: Any) -> None:
-    text = what if isinstance(what, str) else json.dumps(what, ensure_ascii=False, indent=2)
-    click.secho(f"\n— {title}", bold=True)
-    click.echo(text[:20_000])
+    return outcome != "understood"
 
 
 @registry.command("import")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("file", type=FILE)
 @click.option("--region", default=None, help="The region whose report it replaces (default: REGION, else all).")
 @click.option("--older", is_flag=True, help="Take it even if it is older than the report in force, or the same.")
-@click.option("--dated", type=click.DateTime(["%Y-%m-%d"]), help="The day of the facts, instead of PER TANGGAL.")
+@click.option("--dated", type=day, help="The day of the facts, instead of PER TANGGAL.")
 @click.option("--brief", is_flag=True, help="Leave out the lines that were simply taken.")
-def import_command(file: Path, region: str | None, older: bool, dated: datetime | None, brief: bool) -> None:
+def import_command(
+    here: Deployment, file: Path, region: str | None, older: bool, dated: date | None, brief: bool
+) -> bool:
     """Take a membership report (CSV or XLSX) and say what became of each line.
 
     Exit status 0: all taken. 1: the file, or some of its lines, were refused.
     """
-    here = deployment()
     region = here.settings.region if region is None else region
     try:
         if region:
-            here.policy.today(region, here.clock())  # raises UnknownRegion
+            here.policy.region(region)
         with tempfile.TemporaryFile("w+", encoding="utf-8") as notes:
             remarks = Remarks(notes)
             with click.progressbar(length=1000, label=file.name, file=sys.stderr) as bar:
                 tell: Callable[[float], None] = lambda done: bar.update(int(done * 1000) - bar.pos)  # noqa: E731
-                day = dated.date() if dated else None
-                import_id, body = import_report(db.engine, file, remarks, tell, region, here.clock(), older, day)
+                import_id, body = import_report(db.engine, file, remarks, tell, region, here.clock(), older, dated)
             for note in remarks:
                 if not (brief and note.kind is Kind.TAKEN):
                     click.echo(str(note))
         click.echo(" · ".join(f"{LABEL[kind]}: {body['counts'][kind]}" for kind in Kind))
         here.log.append("registry.imported", body, entry_id=import_id, private={}, at=here.clock())
     except GateError as error:
-        raise click.ClickException(
-            f"Tidak diterima, tidak ada yang disimpan / not taken, nothing stored: {error}"
-        ) from error
+        refused = f"Tidak diterima, tidak ada yang disimpan / not taken, nothing stored: {error}"
+        raise click.ClickException(refused) from error
     as_of = f"{datetime.fromisoformat(body['as_of']).astimezone(ZONE):%Y-%m-%d %H:%M} WITA"
     click.echo(f"Laporan berlaku / in force: {body['period']}, {as_of}, {body['sha256'][:12]}")
-    sys.exit(1 if body["counts"]["refused"] else 0)
+    return bool(body["counts"]["refused"])
 
 
 @registry.command("brake")
 @click.option("--close", "region", help="Say that the agency's answers for this region are right after all.")
-def brake_command(region: str | None) -> None:
+def brake_command(here: Deployment, region: str | None) -> bool:
     """Show the mass-refusal brake of each region; exit status 1 while one is open."""
-    here = deployment()
-    if region and not (here.gate.brake and here.gate.brake.close(region, here.clock())):
-        try:
-            here.policy.today(region, here.clock())
-        except UnknownRegion as error:
-            raise click.UsageError(str(error)) from error
+    if region and not (here.gate.brake and here.gate.brake.close(here.policy.region(region).code, here.clock())):
         click.echo(f"{region} · sudah tertutup / is closed already")
     with db.engine.connect() as connection:
         states = brake_states(connection)
@@ -139,4 +114,4 @@ def brake_command(region: str | None) -> None:
         state = states.get(code)
         word = "terbuka/open" if state and state.opened else "tertutup/closed"
         click.echo(f"{code} · {word}" + (f" · {state.at:%Y-%m-%d %H:%M} UTC · {state.reason}" if state else ""))
-    sys.exit(any(state.opened for state in states.values()))
+    return any(state.opened for state in states.values())

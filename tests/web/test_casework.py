@@ -154,16 +154,6 @@ def test_a_recall_lists_who_must_be_told(app: Flask, clerk: Visit, boss: Visit) 
     page = text(clerk, recall)
     assert address in page
     assert ">sama<" in page
-    act_id = recall.rsplit("/", 1)[1]
-    runner = app.test_cli_runner()
-    listed = runner.invoke(args=["recall", "list", act_id])
-    assert (listed.exit_code, listed.output.split("\t")[-2:]) == (0, ["NOT_MET", "NOT_MET\n"])
-    asked = runner.invoke(args=["recall", "propose", "--region", "73.09", "--ground", "Laporan keliru"])
-    assert (asked.exit_code, "nib" in asked.output) == (2, True)
-    asked = runner.invoke(
-        args=["recall", "propose", "--region", "73.09", "--nib", "8120001234567", "--ground", "Keliru"]
-    )
-    assert text(boss, f"/usulan/{asked.output.strip()}").count('value="accepted"') == 1
 
 
 def test_nothing_of_another_region_is_seen_or_touched(app: Flask, clerk: Visit) -> None:

@@ -236,19 +236,6 @@ def test_the_sentence_is_there_in_english_too(here: Deployment, clerk: Visit) ->
     assert "of 1 offices (OPD), 0 registered, 1 not" in page
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_the_commands_take_and_show_the_same(app: Flask, here: Deployment, tmp_path: Path) -> None:
-    run = app.test_cli_runner().invoke
-    file = str(SAMPLES / "majene-opd-2022-11.csv")
-    assert "39 OPD" in run(args=["coverage", "import", file, "--region", "76.05"]).output
-    assert "dari 39 OPD, 12 terdaftar, 27 belum" in run(args=["coverage", "show", "--region", "76.05"]).output
-    (tmp_path / "a.csv").write_text("jenis,nama,NIK\ndesa,X,1\n")
-    refused = run(args=["coverage", "import", str(tmp_path / "a.csv"), "--region", "76.05"])
-    assert refused.exit_code == 1
-    assert "hapus kolom itu" in refused.output
-    assert run(args=["coverage", "show", "--region", "11.11"]).exit_code == 2
-
-
 def test_a_person_of_two_regions_chooses_between_them(app: Flask, visit: Visit) -> None:
     add_user(app, "dua", regions=("73.09", "76.05"))
     visit.sign_in("dua")
