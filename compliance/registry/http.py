@@ -109,10 +109,8 @@ def fetch(
     client: Client, method: str, url: str, headers: Headers, body: bytes | None, clock: Callable[[], datetime],
     statuses: frozenset[int] = Agreed.statuses,
 ) -> bytes:  # fmt: skip
-    """The body of one answer, at most 1 MiB, within this thread's deadline.
-
-    Raises RegistryUnavailable or RegistryMisunderstood. Their causes are left out, for they name the whole address.
-    """
+    """The body of one answer, at most 1 MiB, within this thread's deadline. Raises RegistryUnavailable or
+    RegistryMisunderstood; their causes are left out, for they name the whole address."""
     raw, piece = bytearray(), b" "
     try:
         with client.call(method, url, headers, body) as response:
@@ -161,9 +159,10 @@ def _retry_at(text: str, now: datetime) -> datetime | None:
 
 def decode(encoding: str, body: bytes) -> bytes:
     """Undo gzip or deflate, never beyond the cap; they were not asked for, but gateways add them."""
-    if encoding.strip().lower() in ("", "identity"):
+    encoding = encoding.strip().lower()
+    if encoding in ("", "identity"):
         return body
-    if encoding.strip().lower() not in ("gzip", "x-gzip", "deflate"):
+    if encoding not in ("gzip", "x-gzip", "deflate"):
         raise RegistryMisunderstood("the answer is packed in a way that is not known")
     unpack = zlib.decompressobj(zlib.MAX_WBITS | 32)
     try:
@@ -182,16 +181,17 @@ def gateway_error(body: bytes) -> str:
     return f"the gateway finds the credentials {what[found[1]]}" if found else ""
 
 
-def _unsealed(cipher: AESGCM | None, body: bytes) -> bytes:
+def _unsealed(salt: str, body: bytes) -> bytes:
     """The answer inside SPLP's AES-256-GCM envelope, if there is one."""
     if why := gateway_error(body):
         raise RegistryMisunderstood(why)
-    if not cipher:
+    if not salt:
         return body
     sealed = read_document(body).get("data")
     if not isinstance(sealed, str) or not re.fullmatch(r"(?:[0-9A-Fa-f]{2}){28,}", sealed):
         raise RegistryMisunderstood("the gateway's envelope is not {data: hex}")
     try:
+        cipher = AESGCM(hashlib.sha256(salt.encode()).digest())
         return cipher.decrypt(bytes.fromhex(sealed[:24]), bytes.fromhex(sealed[24:]), None)
     except InvalidTag:
         raise RegistryMisunderstood("the gateway's envelope does not open with this salt") from None
@@ -261,11 +261,8 @@ def auth_by(way: str, credentials: Mapping[str, str], client: Client, clock: Cal
         case "splp", ("apikey" | "bearer" | "sicantik") as style:
             if style != "apikey":
                 headers["auth" if style == "sicantik" else "AuthorizationSPLP"] = f"Bearer {need('token')}"
-            if style != "bearer":
-                headers["apikey"] = need("key")
-            salt = credentials.get("salt", "").encode()
-            cipher = AESGCM(hashlib.sha256(salt).digest()) if salt else None
-            return Auth(lambda: headers, unwrap=partial(_unsealed, cipher))
+            headers |= {"apikey": need("key")} if style != "bearer" else {}
+            return Auth(lambda: headers, unwrap=partial(_unsealed, credentials.get("salt", "")))
         case "splp", _:
             raise Misconfigured("REGISTRY_AUTH_STYLE must be apikey, bearer or sicantik")
     return Auth(lambda: headers)

@@ -19,6 +19,7 @@ from compliance.errors import Misconfigured, RegistryMisunderstood
 from compliance.law.facts import Ask
 from compliance.registry.wire import SHAPES, Agreed, Call, Record, Unclear, asked_by
 
+_INSIDE = ("account", "pds", "warning", "sanction")
 _AROUND = {"at", "each", "none"}  # what a table of rules says of itself
 _PLACES = {"value": "0", "region": "73.09", "region_digits": "7309", "reference": "x"}
 _NO_CODE = Unclear("a code that is not in the table")  # an error, never a default
@@ -34,16 +35,10 @@ _SHAPES = {subject: _shape("head") | _shape(subject) for subject in ("employer",
 
 
 def unread(ask: Ask, document: Record) -> list[str]:
-    """Names of an answer's fields that nobody reads, in contract §4's shape; for whoever writes a profile."""
-
-    def names(value: Any, shape: Record) -> set[str]:
-        if isinstance(value, list):
-            return set().union(*(names(item, shape) for item in value))
-        if not isinstance(value, dict):
-            return set()
-        return (set(value) - set(shape)).union(*(names(value.get(key), part) for key, part in shape.items() if part))
-
-    return sorted(names(document, _SHAPES[ask.subject]))
+    """Names of an answer's fields, at any level, that nobody reads; for whoever writes a profile."""
+    names: set[str] = set()
+    json.loads(json.dumps(document), object_hook=names.update)
+    return sorted(names.difference(*(SHAPES[kind] for kind in ("head", ask.subject, *_INSIDE))))
 
 
 class Profile(Agreed):
@@ -57,11 +52,10 @@ class Profile(Agreed):
         except (OSError, ValueError, KeyError) as error:
             raise self._wrong("", f"cannot be read: {error}") from error
         self.statuses = frozenset(self._data.get("statuses", [200]))
-        if "employer" not in self._data:
-            raise self._wrong("employer", "is missing")
         self._answers = {}
-        for name in _SHAPES.keys() & self._data.keys():
-            section = self._data[name]
+        for name in ("employer", *({"participant", "project"} & self._data.keys())):
+            if not (section := self._data.get(name)):
+                raise self._wrong(name, "is missing")
             if section.get("method", "GET") not in ("GET", "POST"):
                 raise self._wrong(f"{name}.method", "must be GET or POST")
             try:

@@ -1,8 +1,4 @@
-"""The one port through which the gate asks the agency, what those who watch its answers need, and turns.
-
-Turns: hundreds may wait for the agency, few work at a time, else every other request stands in line behind all of
-them. Python lets one thread run, and who comes among a hundred runnable ones waits a round for each of his steps.
-"""
+"""The one port through which the gate asks the agency, what those who watch its answers need, and turns."""
 
 import io
 import threading
@@ -26,11 +22,8 @@ _mine = threading.local()
 
 @dataclass(frozen=True, slots=True)
 class Purpose:
-    """Why and for how long the agency is asked: one per question, shared by all its calls.
-
-    `reference` is the permit application's number (`keperluan`), `request_id` travels as X-Request-ID, `ends_at` is a
-    `time.monotonic()` moment after which nothing may be waited for.
-    """
+    """Why the agency is asked, one for all calls of a question: `reference` is the permit application's number
+    (`keperluan`), `request_id` travels as X-Request-ID; nothing is waited for after `ends_at` (`time.monotonic()`)."""
 
     request_id: str
     reference: str
@@ -38,11 +31,8 @@ class Purpose:
 
 
 class Source(Protocol):
-    """Somebody who knows who is registered. Thread-safe; holds no database connection while it waits.
-
-    `name` is shown in `registry.source`. `ask` answers one call within the purpose's time, or raises
-    RegistryUnavailable (no answer came) or RegistryMisunderstood (one that makes no sense), nothing else.
-    """
+    """Somebody who knows who is registered, with the name shown in `registry.source`. Thread-safe; answers one call in
+    the purpose's time, or raises RegistryUnavailable (no answer came) or RegistryMisunderstood, nothing else."""
 
     name: str
 
@@ -62,7 +52,10 @@ class Brake(Protocol):  # watchers.Brake
 
 
 class Turns:
-    """WSGI: who asks for a check works in his turn; the body is read before, so that a slow sender holds none."""
+    """WSGI: who asks for a check works in his turn; the body is read before, so that a slow sender holds none.
+
+    Hundreds may wait for the agency, few work at a time: Python lets one thread run, and who comes among a hundred
+    runnable ones waits a round for each of his steps."""
 
     def __init__(self, app: Any) -> None:
         self._app, self._turns = app, threading.BoundedSemaphore(AT_ONCE)

@@ -1,10 +1,10 @@
 """Calls out within a deadline: sockets that never wait past it, and only to addresses that the operator allows.
 
-A socket's time-out counts from byte to byte, so a server that drips can hold a caller for ever. Here every wait (name,
-connection, handshake, each read and write) gets what is left of the thread's budget.
+A socket's own time-out begins anew with each byte. Here each wait gets what is left of the thread's budget.
 """
 
 import ipaddress
+import itertools
 import select
 import socket
 import ssl
@@ -39,10 +39,9 @@ def deadline(ends_at: float) -> Iterator[None]:
 
 def left() -> float:
     """Seconds left for this thread. Raises TimeoutError when there are none."""
-    left = float(getattr(_budget, "ends_at", time.monotonic() + 8.0)) - time.monotonic()
-    if left <= 0:
+    if (seconds := float(getattr(_budget, "ends_at", time.monotonic() + 8.0)) - time.monotonic()) <= 0:
         raise TimeoutError("the time for this question is over")
-    return left
+    return seconds
 
 
 class _Timed:
@@ -68,11 +67,8 @@ class _TLSSocket(_Timed, ssl.SSLSocket):
 
 
 class Client:
-    """HTTP to whom the operator allows (ALLOWED_HOSTS: names, addresses, networks), to public addresses, and to this
-    machine when the URL says so. Verifies TLS always, follows nothing, keeps no cookie, reads no proxy. Thread-safe.
-
-    `ca`, `certificate`, `key` are files. Raises Misconfigured when they cannot be loaded.
-    """
+    """HTTP to public addresses, to whom ALLOWED_HOSTS names, and to this machine when the URL says so. Verifies TLS,
+    follows nothing, keeps no cookie, reads no proxy. Thread-safe. Raises Misconfigured for files that do not load."""
 
     def __init__(self, allowed: tuple[str, ...], ca: str = "", certificate: str = "", key: str = "") -> None:
         self._kept: dict[tuple[str, str, int], list[HTTPConnection]] = defaultdict(list)
@@ -91,14 +87,11 @@ class Client:
             raise Misconfigured(f"REGISTRY_AUTH_CA, _CERT or _CERT_KEY cannot be loaded: {error}") from error
 
     def __del__(self) -> None:
-        for connections in self._kept.values():
-            for connection in connections:
-                connection.close()
+        for connection in itertools.chain.from_iterable(self._kept.values()):
+            connection.close()
 
     @contextmanager
-    def call(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None
-    ) -> Iterator[HTTPResponse]:
+    def call(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Iterator[HTTPResponse]:
         """One answer, its body not yet read; kept is the connection of a whole one. Raises OSError, HTTPException."""
         parts, whole = urlsplit(url), False
         place = parts.scheme, parts.hostname or "", parts.port or PORTS[parts.scheme]
@@ -154,7 +147,7 @@ class Client:
         if isinstance(ip, ipaddress.IPv6Address):  # what leads to an address of IPv4 may lead to a private one
             public = public and ip in UNICAST and not ip.sixtofour
         listed = host.lower() in self._names or any(ip in network for network in self._networks)
-        return public or listed or (ip.is_loopback and is_loopback(host))
+        return public or listed or (ip.is_loopback and _is_loopback(host))
 
     def _resolve(self, host: str, port: int) -> list[Any]:
         """Look a name up in a thread of its own, once for all who wait: the resolver knows no deadline."""
@@ -189,7 +182,7 @@ def checked_url(url: str, name: str) -> str:
     """`url` if it is https, or http to this machine. Raises Misconfigured naming the setting `name`."""
     try:
         parts = urlsplit(url)
-        secure = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
+        secure = parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname or ""))
         bare = parts.port != 0 and not ("@" in parts.netloc or parts.query or parts.fragment)
         right = secure and parts.hostname and bare
     except ValueError:  # brackets that do not close, a port that is none
@@ -199,12 +192,12 @@ def checked_url(url: str, name: str) -> str:
     return url.rstrip("/")
 
 
-def is_loopback(host: str) -> bool:
+def _is_loopback(host: str) -> bool:
     network = _network(host)
     return host.lower() == "localhost" or bool(network and network.is_loopback)
 
 
-def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+def _network(text: str) -> Any:
     with suppress(ValueError):
         return ipaddress.ip_network(text.strip("[]"), strict=False)
     return None

@@ -1,8 +1,7 @@
-"""The sandbox agency: invented employers, one for each branch of the law, and failures on request.
+"""The sandbox agency: invented employers for each branch of the law, and failures on request (sandbox_world.toml).
 
-All of it stands in sandbox_world.toml. Any other NIB gets a record made from its digits, always the same one.
-A program of its own: `python -m compliance.registry.sandbox --port N`, or gunicorn with
-`compliance.registry.sandbox:app`. `/` shows the table.
+Any other NIB gets a record made from its digits, always the same one. A program of its own, whose `/` shows the table:
+`python -m compliance.registry.sandbox --port N`, or gunicorn with `compliance.registry.sandbox:app`.
 """
 
 import argparse
@@ -19,15 +18,13 @@ import struct
 import sys
 import time
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
-from http import HTTPStatus
 from pathlib import Path
-from typing import Any, NoReturn
-from urllib.parse import parse_qsl
+from typing import Any, NamedTuple, NoReturn
 
 from jinja2 import Template
+from werkzeug import Request, Response
 
 from compliance.errors import RegistryUnavailable
 from compliance.law.facts import Answer, Ask
@@ -43,13 +40,12 @@ _TOKEN = re.compile(r"\{(month|day)([+-][0-9]+)\}")
 _PLAIN_SHARE = 192  # of 256: how many NIB of no scenario are in order
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """What goes over the wire; `manner`: answer, hang, drip, cut, reset or slow."""
 
     body: bytes
     status: int = 200
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = {}
     manner: str = "answer"
 
 
@@ -87,25 +83,23 @@ def _row(kind: str, number: str) -> Any:
 
 
 def _employer(key: str, value: str, number: str, failure: Json) -> Json | None:
-    if firm := next((firm for firm in WORLD["firm"] if firm.get(key) == value), None):
-        return _record(firm, firm["npp"]) | {name: firm[name] for name in ("nama", "nib", "npwp")}
     digest = hashlib.sha256(number.encode()).digest()
-    row: Json | None = failure or _row("scenario", number)
+    firm: Json | None = next((firm for firm in WORLD["firm"] if firm.get(key) == value), None)
+    row: Json | None = firm or failure or _row("scenario", number)
     if not row and re.fullmatch(r"(?!66|77)[0-9]{13}", number):  # mostly in order, else one scenario
         row = WORLD["scenario"][0 if digest[0] < _PLAIN_SHARE else digest[1] % len(WORLD["scenario"])]
     if not row or key in row.get("missing", ()):
         return None
-    nib, npwp, names = number[:13], f"0{number[1:13]}000", WORLD["names"]
-    words = (names[kind][digest[place] % len(names[kind])] for place, kind in enumerate(("forms", "first", "second")))
-    numbers = {"nama": " ".join(words), "nib": nib, "npwp": npwp if _number("npwp", npwp) == nib else None}
-    return numbers | _record(row, value if key == "npp" else f"P{nib}") | _nulled(row.get("answer", {}))
-
-
-def _record(row: Json, npp: str) -> Json:
+    nib, npwp, words = number[:13], f"0{number[1:13]}000", WORLD["names"]
+    name = " ".join(words[kind][digest[i] % len(words[kind])] for i, kind in enumerate(("forms", "first", "second")))
+    known: Json = {"nama": name, "nib": nib, "npwp": npwp if _number("npwp", npwp) == nib else None}
+    npp = value if key == "npp" else f"P{nib}"
+    if firm:
+        known, npp = {key: firm[key] for key in known}, firm["npp"]
     accounts = [WORLD["account"] | {"npp": npp} | _nulled(row.get("account", {}))]
     if "second" in row:
         accounts.append(WORLD["account"] | {"npp": f"{npp[:19]}X"} | row["second"])
-    return {"kepesertaan": accounts, "teguran": None, "tmp2t": None}
+    return known | {"kepesertaan": accounts, "teguran": None, "tmp2t": None} | _nulled(row.get("answer", {}))
 
 
 def _nulled(changes: Json) -> Json:
@@ -123,14 +117,12 @@ def _spoil(failure: Json, document: Json, today: date) -> Reply:
         return f"{months // 12:04d}-{months % 12 + 1:02d}"
 
     document.pop(failure.get("without", ""), None)
-    text = failure.get("body", _TOKEN.sub(when, json.dumps(document)))
-    text = text.replace(*failure["replace"]) if "replace" in failure else text
+    text = failure.get("body", _TOKEN.sub(when, json.dumps(document))).replace(*failure.get("replace", ("", "")))
     if levels := failure.get("deep"):
         text = f'{text[:-1]}, "lain": {"[" * levels}{"]" * levels}}}'
     body = text.encode(failure.get("charset", "utf-8"))[: failure.get("cut")] + b" " * failure.get("pad", 0)
     headers = {"Content-Type": "application/json"} | failure.get("headers", {})
-    if headers.get("Content-Encoding") == "gzip":
-        body = gzip.compress(body, 1)
+    body = gzip.compress(body, 1) if headers.get("Content-Encoding") == "gzip" else body
     return Reply(body, failure.get("status", 200), headers, failure.get("manner", "answer"))
 
 
@@ -152,22 +144,18 @@ class InProcess:
         return understand(ask, read_document(decode(got.headers.get("Content-Encoding", ""), got.body)), now, self.name)
 
 
-def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+@Request.application
+def app(request: Request) -> Response:
     """WSGI. Behaves as the number asked for demands, down to the socket."""
-    path, query = environ.get("PATH_INFO", "/"), dict(parse_qsl(environ.get("QUERY_STRING", "")))
-    if path == "/":
+    if request.path == "/":
         page = Template(HERE.with_name("sandbox.html").read_text("utf-8"), autoescape=True).render(world=WORLD)
-        got = Reply(page.encode(), headers={"Content-Type": "text/html; charset=utf-8"})
-    else:
-        got = reply(path, query, datetime.now(UTC))
+        return Response(page, mimetype="text/html")
+    got = reply(request.path, request.args, datetime.now(UTC))
     if got.manner == "slow":
         time.sleep(3)
     elif got.manner != "answer":
-        _misbehave(environ.get("gunicorn.socket") or environ["werkzeug.socket"], got)
-    start_response(
-        f"{got.status} {HTTPStatus(got.status).phrase}", [*got.headers.items(), ("Content-Length", str(len(got.body)))]
-    )
-    return [got.body]
+        _misbehave(request.environ.get("gunicorn.socket") or request.environ["werkzeug.socket"], got)
+    return Response(got.body, got.status, got.headers)
 
 
 def _misbehave(wire: socket.socket, got: Reply) -> NoReturn:

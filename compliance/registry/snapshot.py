@@ -1,8 +1,5 @@
-"""The agency's membership report as a source: it proves what it contains, never what it lacks (contract §4).
-
-A report is taken whole, or nothing of it that anybody would be judged by: rows are written in short transactions, so
-that checks go on, and count only once an entry of the log names them.
-"""
+"""The agency's membership report as a source: it proves what it contains, never what it lacks (contract §4). Its rows
+are written in short transactions, so that checks go on, and count only once an entry of the log names them."""
 
 import datetime as dt
 import hashlib
@@ -62,11 +59,8 @@ class SnapshotSource:
         self._engine = engine
 
     def ask(self, ask: Ask, purpose: Purpose) -> Answer:
-        """Look an employer up by nib, npwp (canonical 16) or npp. All else is *not found*, and never complete.
-
-        `as_of` is the report's date, of the oldest report that contributes. Raises RegistryUnavailable when no report
-        was imported yet, RegistryMisunderstood when the report gives one NPP to two taxpayers.
-        """
+        """Look an employer up by nib, npwp (canonical 16) or npp; all else is *not found*, and never complete.
+        `as_of` is of the oldest report that contributes. Raises RegistryUnavailable when no report was imported yet."""
         try:
             with self._engine.connect() as connection:
                 reports = {report.id: report for report in current_imports(connection)}
@@ -147,11 +141,8 @@ def import_report(
     engine: sa.Engine, path: Path, remarks: Remarks, progress: Callable[[float], None], region: str, now: dt.datetime,
     older: bool = False, dated: dt.date | None = None,
 ) -> tuple[str, dict[str, Any]]:  # fmt: skip
-    """Read a file, store its rows, fill `remarks`. `region` "" is the whole deployment; `dated` overrides PER TANGGAL.
-
-    Nothing is in force until the body that is returned is appended to the log under the id that is. `progress` is told
-    0 to 1. Raises ImportRefused, and then no row stays.
-    """
+    """Read a file, store its rows, fill `remarks`; `dated` overrides PER TANGGAL, `progress` is told 0 to 1. It is in
+    force once the returned body is logged under the returned id. Raises ImportRefused, and then no row stays."""
     with engine.connect() as connection:
         in_force = current_imports(connection)
     orphaned = _account.import_id < str(ULID.from_datetime(now - ORPHANED))

@@ -1,7 +1,5 @@
 """Which source the settings name, and the breaker that spares an agency which does not answer.
-
-To add a source: a class with `name` and `ask`, a line in `build`, a word in config.SOURCES.
-"""
+To add a source: a class with `name` and `ask`, a line in `build`, a word in config.SOURCES."""
 
 import fcntl
 import hashlib
@@ -82,10 +80,8 @@ class BreakerState(NamedTuple):
 
 
 class Breaker:
-    """Kept in the small file `path`, which exists from the first failure on. Thread-safe and process-safe.
-
-    A breaker that cannot be read or written counts as closed: it spares the agency, and decides nothing.
-    """
+    """Kept in the small file `path`, which exists from the first failure on; shared by threads and processes. One that
+    cannot be read or written counts as closed: it spares the agency, and decides nothing."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -1,7 +1,5 @@
-"""What the gate tells of the agency's answers: its outages as facts, and the brake that stops mass refusals.
-
-The brake: a wrong or emptied database at the agency must not refuse a whole region.
-"""
+"""What the gate tells of the agency's answers: its outages as facts; and the brake, for a wrong or emptied database at
+the agency must not refuse a whole region."""
 
 import logging
 import math
@@ -103,10 +101,8 @@ class Outages:
         self._failed_at: dict[str, datetime] = {}
 
     def saw(self, evidence: Evidence, now: datetime) -> Evidence:
-        """Take note of a question's outcome; a failure comes back with the outage that it is part of.
-
-        A misunderstood answer is neither end nor beginning. Raises LogUnavailable.
-        """
+        """Take note of a question's outcome; a failure comes back with its outage. Raises LogUnavailable.
+        A misunderstood answer is neither end nor beginning."""
         source, failure = evidence.source, evidence.failure
         if not evidence.complete or source == "snapshot":
             return evidence  # an imported report does not answer or fail to answer for the agency
@@ -161,12 +157,9 @@ def at_least(count: int, of: int, share: float) -> float:
 
 
 class Brake:
-    """`sentinels`: by region, the NIB of an employer who is surely registered. Thread-safe.
-
-    Nothing is asked or read unless a refusal is due, so that every other check costs nothing. No process trusts what it
-    remembers when it refuses a business as unknown: the log says whether the brake is open, and the sentinel is asked
-    after the agency's answer has come. So it holds for all workers and hosts alike.
-    """
+    """`sentinels`: by region, the NIB of an employer who is surely registered. It is asked only if a refusal is due.
+    To hold for all workers and hosts alike, no process trusts what it remembers when it refuses a business as unknown:
+    the log says whether the brake is open, and the sentinel is asked after the agency's answer has come."""
 
     def __init__(self, engine: sa.Engine, log: Log, source: Source, sentinels: Mapping[str, str]) -> None:
         self._engine, self._log, self._source, self.sentinels = engine, log, source, sentinels
@@ -224,9 +217,7 @@ class Brake:
 
     def _ask(self, region: str, purpose: Purpose, now: datetime, arrived: float) -> bool | None:
         """The sentinel's last word, if it was asked for since `arrived` (0: in the last minutes); else asked anew.
-
-        A silent or emptied agency is not asked by everybody in turn: such a word holds for some seconds.
-        """
+        A silent or emptied agency is not asked by everybody in turn: such a word holds for some seconds."""
         if region not in self.sentinels:
             return True
         started = time.monotonic()

@@ -1,7 +1,5 @@
 """Contract §4 to facts, closed: what is not understood word for word is RegistryMisunderstood, never a guess.
-
-wire.toml says which fields an answer has; the table below, what a value of each kind must be.
-"""
+wire.toml says which fields an answer has; the table below, what a value of each kind must be."""
 
 import json
 import re

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compliance.law.facts import Programme
-from compliance.registry.reading import values
-from compliance.registry.reading.values import Unclear
+from compliance.registry.reading import sheets as values
+from compliance.registry.reading.sheets import Unclear
 
 OCTOBER = date(2026, 10, 1)
 MONTHS = {

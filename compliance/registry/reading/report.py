@@ -1,7 +1,4 @@
-"""A whole report, line by line: each line becomes a member or a reason why not, with every doubt said aloud.
-
-What is said of a line stands in notes.toml, in Indonesian and English, by what became of the line.
-"""
+"""A whole report: each line becomes a member or a reason why not, with every doubt said aloud in notes.toml's words."""
 
 import re
 import tomllib
@@ -16,9 +13,8 @@ from typing import Any, NamedTuple
 
 from compliance.errors import ImportRefused
 from compliance.law.facts import Programme
-from compliance.registry.reading import values
-from compliance.registry.reading.sheets import HEAD, Row, sheets
-from compliance.registry.reading.values import Cell, Unclear
+from compliance.registry.reading import sheets as values
+from compliance.registry.reading.sheets import HEAD, Cell, Row, Unclear, sheets
 
 Kind = StrEnum("Kind", "TAKEN CORRECTED DOUBTED REFUSED PASSED")  # CORRECTED and DOUBTED lines are taken
 SAID = ("diambil/taken", "diperbaiki/corrected", "diragukan/doubted", "ditolak/refused", "dilewati/read past")
