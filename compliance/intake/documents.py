@@ -3,15 +3,12 @@
 import re
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import date
-from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from compliance.errors import BadInput, FieldError
-from compliance.law import identifiers
-from compliance.law.facts import Action, Certainty, Effect, RuleStage, Scale, Verdict
+from compliance.law import facts, identifiers
 
 HERE = Path(__file__).parent
 WORDS = tomllib.loads((HERE / "words.toml").read_text(encoding="utf-8"))
@@ -19,10 +16,7 @@ CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 MOST_WORKERS = 9_999_999
 
 
-@dataclass(frozen=True, slots=True)
-class Say:
-    """One sentence in both languages."""
-
+class Say(NamedTuple):  # one sentence in both languages
     en: str
     id: str
 
@@ -36,14 +30,13 @@ def say(rule: str, example: str = "", **values: object) -> Say:
 Broken = list[tuple[str, Say]]  # pointers and what is wrong there
 REQUIRED, EMPTY, PRINTABLE, UNKNOWN, HALF = map(say, ("required", "empty", "printable", "unknown", "control"))
 NO_TEXT, NO_OBJECT, NO_LIST = say("text"), say("object", '{"nib": "8120001234567"}'), say("list", "[]")
+NO_COUNT, NO_YES = say("count", "12", most=MOST_WORKERS), say("yes_no")
 
 
 def bad_input(broken: Broken, language: str = "en") -> BadInput:
     """The error that names each field once, the first complaint about it."""
-    first: dict[str, Say] = {}
-    for pointer, complaint in broken:
-        first.setdefault(pointer, complaint)
-    return BadInput(*(FieldError(pointer, getattr(complaint, language)) for pointer, complaint in first.items()))
+    first = dict(reversed(broken))
+    return BadInput(*(FieldError(at, getattr(first[at], language)) for at in dict.fromkeys(at for at, _ in broken)))
 
 
 def escaped(name: str) -> str:
@@ -51,11 +44,11 @@ def escaped(name: str) -> str:
     return name.replace("~", "~0").replace("/", "~1")
 
 
-class Kind:
-    """One kind of value. `read` returns it in its canonical form, or a Say: what is wrong with it."""
+class Kind(NamedTuple):
+    """One kind of value: how OpenAPI shows it; `read` gives its canonical form, or a Say: what is wrong with it."""
 
-    def __init__(self, shown: dict[str, Any], read: Callable[[Any], Any] = lambda value: value) -> None:
-        self.shown, self.read = shown, read
+    shown: dict[str, Any]
+    read: Callable[[Any], Any] = lambda value: value
 
     def load(self, value: Any, broken: Broken, at: str) -> Any:
         found = self.read(value)
@@ -65,35 +58,40 @@ class Kind:
         return found
 
 
-def _text(most: int = 200, printable: bool = False, upper: bool = False, **shown: Any) -> Kind:
+def _text(read: Callable[[str], Any], **shown: Any) -> Kind:
+    return Kind({"type": "string", **shown}, lambda value: read(value) if isinstance(value, str) else NO_TEXT)
+
+
+def _words(most: int = 200, printable: bool = False, upper: bool = False, **shown: Any) -> Kind:
     """Words of 1 to `most` characters, trimmed. `upper`: a code, the same in either case, so that a slip of the shift
     key opens no gate."""
     too_long = say("too_long", most=most)
 
-    def read(value: Any) -> Any:
-        if not isinstance(value, str) or CONTROL.search(value):
-            return HALF if isinstance(value, str) else NO_TEXT
+    def read(value: str) -> Any:
         found = value.strip().upper() if upper else value.strip()
-        if printable and not found.isprintable():
-            return PRINTABLE
+        if CONTROL.search(value) or (printable and not found.isprintable()):
+            return HALF if CONTROL.search(value) else PRINTABLE
         return (found if len(found) <= most else too_long) if found else EMPTY
 
-    return Kind({"type": "string", "minLength": 1, "maxLength": most, **shown}, read)
+    return _text(read, minLength=1, maxLength=most, **shown)
 
 
 def _number(read: Callable[[str], Any], pattern: str, rule: str, example: str, **shown: Any) -> Kind:
     """A text that matches a pattern as a whole; `read` gives its canonical form."""
     matches, wrong = re.compile(pattern, re.ASCII).fullmatch, say(rule, example)
 
-    def match(value: Any) -> Any:
-        if not isinstance(value, str):
-            return NO_TEXT
+    def match(value: str) -> Any:
         try:
             return read(value) if matches(value) else wrong
         except ValueError:  # a day that no calendar has
             return wrong
 
-    return Kind({"type": "string", "pattern": f"^(?:{pattern})$", "example": example, **shown}, match)
+    return _text(match, **{"pattern": f"^(?:{pattern})$", "example": example, **shown})
+
+
+def _one_of(words: Mapping[str, Any]) -> Kind:
+    wrong = say("one_of", words=", ".join(words))
+    return _text(lambda value: words.get(value, wrong), enum=list(words))
 
 
 def _day(text: str) -> date:
@@ -103,18 +101,24 @@ def _day(text: str) -> date:
     return found
 
 
-def _one_of(words: Mapping[str, Any]) -> Kind:
-    wrong = say("one_of", words=", ".join(words))
-    return Kind(
-        {"type": "string", "enum": list(words)},
-        lambda value: words.get(value, wrong) if isinstance(value, str) else NO_TEXT,
-    )
-
-
 def _count(value: Any) -> Any:
     """An integer, also when JSON writes it 12.0 (RFC 8785 makes the two equal); never a boolean."""
     found = int(value) if isinstance(value, float) and value.is_integer() else value
     return found if type(found) is int and 0 <= found <= MOST_WORKERS else NO_COUNT
+
+
+class Items(NamedTuple):  # a list of documents or values of one kind
+    of: Any
+
+    @property
+    def shown(self) -> dict[str, Any]:
+        return {"type": "array", "items": self.of.shown}
+
+    def load(self, value: Any, broken: Broken, at: str) -> Any:
+        if isinstance(value, list):
+            return [self.of.load(inner, broken, f"{at}/{index}") for index, inner in enumerate(value)]
+        broken.append((at, NO_LIST))
+        return None
 
 
 class Document:
@@ -122,8 +126,7 @@ class Document:
 
     def __init__(self, name: str, text: str, known: Mapping[str, Any], *, open: bool = False) -> None:
         self.fields: dict[str, Any] = {}
-        self.required, self.open = [], open
-        properties = {}
+        self.required, self.open, properties = [], open, {}
         for part in text.split():
             marked, _, kind = part.partition(":")
             field, optional, nullable = marked.rstrip("?*~"), marked[-1] in "*~", marked[-1] in "?~"
@@ -142,31 +145,15 @@ class Document:
             broken.append((at, NO_OBJECT))
             return found
         for name, value in stated.items():
-            field = self.fields.get(name)
-            if field is None:
-                if not self.open:
-                    broken.append((f"{at}/{escaped(name)}", UNKNOWN))
-            elif value is not None and not (self.open and isinstance(value, str) and not value.strip()):
-                found[name] = field.load(value, broken, f"{at}/{name}")
-                if found[name] is None:
-                    del found[name]  # not readable, but given
-            elif name in self.required:
+            left_out = value is None or (self.open and isinstance(value, str) and not value.strip())
+            if name not in self.fields:
+                broken += [] if self.open else [(f"{at}/{escaped(name)}", UNKNOWN)]
+            elif not left_out and (read := self.fields[name].load(value, broken, f"{at}/{name}")) is not None:
+                found[name] = read
+            elif left_out and name in self.required:
                 broken.append((f"{at}/{name}", REQUIRED))
         broken += [(f"{at}/{name}", REQUIRED) for name in self.required if name not in stated]
         return found
-
-
-class Items:
-    """A list of documents or values of one kind."""
-
-    def __init__(self, of: Any) -> None:
-        self.of, self.shown = of, {"type": "array", "items": of.shown}
-
-    def load(self, value: Any, broken: Broken, at: str) -> Any:
-        if not isinstance(value, list):
-            broken.append((at, NO_LIST))
-            return None
-        return [self.of.load(inner, broken, f"{at}/{index}") for index, inner in enumerate(value)]
 
 
 def _or_null(shown: dict[str, Any]) -> dict[str, Any]:
@@ -183,19 +170,16 @@ def read_documents(file: Path, known: dict[str, Any]) -> dict[str, Document]:
         if "pattern" in rule:
             known[name] = _number(READ.get(name, str), **rule)
         else:
-            known[name] = _one_of({word: word for word in rule["words"]}) if "words" in rule else _text(**rule)
+            known[name] = _one_of({word: word for word in rule["words"]}) if "words" in rule else _words(**rule)
     for part in ("documents", "open"):
         for name, text in table.get(part, {}).items():
             made[name] = known[name] = Document(name, text.format(**table), known, open=part == "open")
     return made
 
 
-READ: dict[str, Callable[[str], Any]] = {
-    **{name: getattr(identifiers, name) for name in ("npwp", "npp")},
-    **{"day": _day, "limit": int, "cursor": lambda text: int(text[1:], 16)},
-}
-NO_COUNT, NO_YES = say("count", "12", most=MOST_WORKERS), say("yes_no")
-CODES: tuple[type[StrEnum], ...] = (Action, Certainty, Effect, RuleStage, Scale, Verdict)
+READ: dict[str, Callable[[str], Any]] = {"npwp": identifiers.npwp, "npp": identifiers.npp, "day": _day, "limit": int}
+READ["cursor"] = lambda text: int(text[1:], 16)
+CODES = (facts.Action, facts.Certainty, facts.Effect, facts.RuleStage, facts.Scale, facts.Verdict)
 PLAIN = {"int": {"type": "integer"}, "object": {"type": "object"}, "any": {}, "text": {"type": "string"}}
 PLAIN |= {name: {"type": "string", "format": form} for name, form in (("moment", "date-time"), ("uri", "uri"))}
 KINDS: dict[str, Any] = {name: Kind(shown) for name, shown in PLAIN.items()}

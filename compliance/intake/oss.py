@@ -10,21 +10,8 @@ from compliance.intake.documents import DOCUMENTS, HERE, REQUIRED, Broken, bad_i
 from compliance.law import identifiers
 
 MOST_ITEMS = 100
-SCALES = {"01": "micro", "02": "small", "03": "medium", "04": "large"}
 PERSON, KTP = "02", "01"
-POINTERS = {
-    "/reference": "id_izin",
-    "/permit_type": "kd_izin",
-    "/business/name": "nama_perseroan",
-    "/business/nib": "nib",
-    "/business/npwp": "npwp_perseroan",
-    "/business/npp": "no_npp",
-    "/business/legal_form": "jenis_perseroan",
-    "/business/nib_status": "status_nib",
-    "/owner/nik": "penanggung_jwb/0/no_identitas_penanggung_jwb",
-    "/owner/name": "penanggung_jwb/0/nama_penanggung_jwb",
-}
-PERMITS: Mapping[str, str] = tomllib.loads((HERE / "oss_permits.toml").read_text(encoding="utf-8"))["kd_izin"]
+OSS = tomllib.loads((HERE / "oss.toml").read_text(encoding="utf-8"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +26,10 @@ class Item:
 
     def in_oss_words(self, error: BadInput) -> BadInput:
         """The same error of the stated check, pointing to where OSS wrote the field."""
-        named = [(POINTERS.get(wrong.pointer, ""), wrong.detail) for wrong in error.errors]
-        at = [self.pointer if name.endswith("_izin") else "/dataNIB" for name, _ in named]
-        return BadInput(*(FieldError(f"{where}/{name}", told) for where, (name, told) in zip(at, named, strict=True)))
+        ours = {f"/{name}": f"{self.pointer}/{word}" for name, word in OSS["permit"].items()}
+        ours |= {f"/business/{name}": f"/dataNIB/{word}" for name, word in OSS["business"].items()}
+        ours |= {f"/owner/{name}": f"/dataNIB/penanggung_jwb/0/{word}" for name, word in OSS["owner"].items()}
+        return BadInput(*(FieldError(ours.get(one.pointer, "/dataNIB/"), one.detail) for one in error.errors))
 
 
 def read(document: Any, language: str = "en") -> list[Item]:
@@ -49,10 +37,19 @@ def read(document: Any, language: str = "en") -> list[Item]:
     broken: Broken = []
     inner = document.get("dataNIB") if isinstance(document, Mapping) else None
     data = DOCUMENTS["OssNib"].load(inner, broken, "/dataNIB")
-    checklist = data.get("data_checklist", [])
+    checklist, items = data.get("data_checklist", []), []
     if len(checklist) > MOST_ITEMS:
         broken.append(("/dataNIB/data_checklist", say("most_items", most=MOST_ITEMS)))
-    shared, items = {"business": _business(data, broken), "owner": _owner(data)}, []
+    # The company's scale counts; only if OSS has none, the highest of its projects (domain.md §3).
+    projects = [project["skala_usaha"] for project in data.get("data_proyek", []) if "skala_usaha" in project]
+    scales = [data["skala_usaha"]] if "skala_usaha" in data else projects
+    if not OSS["skala_usaha"].keys() >= set(scales):
+        broken.append(("/dataNIB/skala_usaha", say("one_of", words=", ".join(OSS["skala_usaha"]))))
+    business = {name: data.get(word) for name, word in OSS["business"].items()}
+    people = data.get("penanggung_jwb", []) if data.get("jenis_pelaku_usaha") == PERSON else []
+    known = (person for person in people if person.get("jns_identitas_penanggung_jwb") == KTP)
+    owner = next(({name: person.get(word) for name, word in OSS["owner"].items()} for person in known), None)
+    shared = {"business": business | {"scale": OSS["skala_usaha"].get(max(scales, default=""))}, "owner": owner}
     for index, item in enumerate(checklist):
         at, id_izin, kd_izin = f"/dataNIB/data_checklist/{index}", item.get("id_izin"), item.get("kd_izin")
         if not id_izin and not kd_izin:
@@ -63,27 +60,9 @@ def read(document: Any, language: str = "en") -> list[Item]:
         except BadIdentifier:
             broken.append((f"{at}/kd_daerah", say("kd_daerah", "7309000000")))
             continue
-        permit, stage = PERMITS.get(kd_izin, kd_izin), item.get("flag_perpanjangan") == "Y"
-        stated = {"reference": id_izin, "permit_type": permit, "stage": ("new", "renewal")[stage], "region": region}
-        items.append(Item(id_izin, kd_izin, region, stated | shared, at))
+        stage = "renewal" if item.get("flag_perpanjangan") == "Y" else "new"
+        stated = {"reference": id_izin, "permit_type": OSS["kd_izin"].get(kd_izin, kd_izin), "stage": stage}
+        items.append(Item(id_izin, kd_izin, region, stated | {"region": region} | shared, at))
     if broken:
         raise bad_input(broken, language)
     return items
-
-
-def _business(data: Mapping[str, Any], broken: Broken) -> dict[str, Any]:
-    """The company's scale counts; only if OSS has none, the highest of its projects (domain.md §3)."""
-    projects = [project["skala_usaha"] for project in data.get("data_proyek", []) if "skala_usaha" in project]
-    scales = [data["skala_usaha"]] if "skala_usaha" in data else projects
-    if not set(scales) <= set(SCALES):
-        broken.append(("/dataNIB/skala_usaha", say("one_of", words=", ".join(SCALES))))
-    named = {ours.removeprefix("/business/"): data.get(name) for ours, name in POINTERS.items() if "business" in ours}
-    return named | {"scale": SCALES.get(max(scales, default=""))}
-
-
-def _owner(data: Mapping[str, Any]) -> dict[str, Any] | None:
-    people = data.get("penanggung_jwb", []) if data.get("jenis_pelaku_usaha") == PERSON else []
-    for person in people:
-        if person.get("jns_identitas_penanggung_jwb") == KTP:
-            return {"nik": person.get("no_identitas_penanggung_jwb"), "name": person.get("nama_penanggung_jwb")}
-    return None

@@ -27,11 +27,7 @@ nib = _reader("NIB", r"[0-9]{13}", "13 digits", "8120001234567")
 nik = _reader("NIK", r"[0-9]{16}", "16 digits", "7309054403880002")  # no date check: real ones fail it
 npp = _reader("NPP", r"[0-9A-Za-z]{1,20}", "1 to 20 letters and digits", "15070955")
 project_number = _reader("project number", r"[0-9]{13}", "13 digits", "2300001078094")
-legal_form = _reader("legal form", r"[0-9]{2}", "two digits (OSS jenis_perseroan)", "02")  # OSS adds codes: any
-nib_status = _reader("NIB status", r"0[1-6]", "01 to 06 (OSS status_nib)", "01")
-region = _reader("region", r"[0-9]{2}\.[0-9]{2}", "two digits, a dot, two digits", "73.09")
 region_or_province = _reader("region", r"[0-9]{2}(?:\.[0-9]{2})?", "NN.NN, or NN for a province", "73.09")
-_ten_digits = _reader("kd_daerah", r"[0-9]{10}", "10 digits", "7309000000")
 
 
 def npwp(text: str) -> str:
@@ -44,8 +40,9 @@ def npwp(text: str) -> str:
 
 def region_from_oss(text: str) -> str:
     """OSS writes ten digits without dots: `7309000000` is 73.09, `7300000000` the province 73."""
-    digits = _ten_digits(text)
-    return digits[:2] if digits[2:4] == "00" else f"{digits[:2]}.{digits[2:4]}"
+    if not re.fullmatch(r"[0-9]{10}", text):
+        raise BadIdentifier("kd_daerah", "10 digits", "7309000000")
+    return text[:2] if text[2:4] == "00" else f"{text[:2]}.{text[2:4]}"
 
 
 def same_npwp(a: str, b: str, legal_form: str | None = None) -> bool | None:
@@ -67,16 +64,11 @@ def npwp_is_personal(npwp16: str, legal_form: str | None = None) -> bool:
     return legal_form == INDIVIDUAL or not npwp16.startswith("0")
 
 
-def masked_nik(nik16: str) -> str:
-    """A NIK fit to be shown: its last four digits."""
-    return "*" * (len(nik16) - 4) + nik16[-4:]
-
-
 def normal(name: str) -> str:
     """The form in which names are compared: upper case, no punctuation, no words of the legal form."""
     text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).upper())
-    words = "".join(letter if letter.isalnum() else " " for letter in text).split()
-    return " ".join(_LEGAL_FORM.sub("", " ".join(words)).split())
+    words = " ".join("".join(letter if letter.isalnum() else " " for letter in text).split())
+    return " ".join(_LEGAL_FORM.sub("", words).split())
 
 
 def same_name(a: str | None, b: str | None) -> bool | None:

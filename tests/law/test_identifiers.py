@@ -34,10 +34,6 @@ ARABIC_INDIC = {ord("0") + digit: 0x660 + digit for digit in range(10)}
         (known.npp, "ab12", "AB12"),
         (known.npp, "A" * 20, "A" * 20),
         (known.project_number, "2300001078094", "2300001078094"),
-        (known.legal_form, "02", "02"),
-        (known.legal_form, "99", "99"),
-        (known.nib_status, "06", "06"),
-        (known.region, "73.09", "73.09"),
         (known.region_or_province, "73.09", "73.09"),
         (known.region_or_province, "73", "73"),
         (known.region_from_oss, "7309000000", "73.09"),
@@ -57,9 +53,6 @@ REFUSED = {
     known.nik: ["", "730905440388000", "73090544038800021", "73.0905.440388.0002"],
     known.npp: ["", "A" * 21, "A-1", "A 1", "É1"],
     known.project_number: ["230000107809", "23000010780945"],
-    known.legal_form: ["2", "002", "PT"],
-    known.nib_status: ["00", "07", "1", "10"],
-    known.region: ["7309", "73", "73.9", "73.09.01", "73,09"],
     known.region_or_province: ["7", "730", "73.", "7309"],
     known.region_from_oss: ["73.09", "7309", "73090000000"],
 }
@@ -111,7 +104,3 @@ def test_two_tax_numbers_are_one_taxpayer(mine: str, theirs: str, legal_form: st
 )
 def test_a_persons_tax_number_is_known_as_such(npwp: str, legal_form: str | None, personal: bool) -> None:
     assert known.npwp_is_personal(npwp, legal_form) is personal
-
-
-def test_a_nik_is_shown_by_its_last_four_digits() -> None:
-    assert known.masked_nik(NIK_TEXT) == "************0002"

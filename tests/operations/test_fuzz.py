@@ -136,7 +136,7 @@ def test_a_proof_of_any_text(read: Callable[[str], Any], text: str) -> None:
 @given(texts)
 def test_a_number_typed_as_any_text(text: str) -> None:
     read_code(text)
-    for read in (identifiers.nib, identifiers.npwp, identifiers.npp, identifiers.nik, identifiers.region):
+    for read in (identifiers.nib, identifiers.npwp, identifiers.npp, identifiers.nik, identifiers.region_or_province):
         refused_or_read(lambda read=read: read(text), BadIdentifier)
 
 
