@@ -24,7 +24,7 @@ TYPES: dict[str, str] = {  # every column that a table may have, as a path of th
     for name, field in document.fields.items()
     if not isinstance(field, Document)
 }
-WORDS = {"true": True, "false": False, "ya": True, "tidak": False}
+WORDS = {"true": True, "false": False, "ya": True, "tidak": False, "yes": True, "no": False}
 Row = tuple[int, Any]
 
 
@@ -48,23 +48,24 @@ def read_csv(raw: bytes, language: str = "en") -> Iterator[Row]:
             raise BadInput(*(_wrong("", language, "table_column", name=repr(name)) for name in odd[:SHOWN]))
         for line, cells in enumerate(table, 1):
             if any(cell.strip() for cell in cells):
-                yield line, _stated(header, cells) if len(cells) == len(header) else (len(cells), len(header))
+                yield line, stated(header, cells) if len(cells) == len(header) else (len(cells), len(header))
     except UnicodeDecodeError as error:
         raise BadInput(_wrong("", language, "table_text")) from error
     except csv.Error as error:
         raise BadInput(_wrong("", language, "table_broken", line=table.line_num)) from error
 
 
-def _stated(header: list[str], cells: list[str]) -> dict[str, Any]:
-    stated: dict[str, Any] = {}
+def stated(header: list[str], cells: list[str]) -> dict[str, Any]:
+    """The document (contract §2) whose paths have these texts; what is empty is left out."""
+    document: dict[str, Any] = {}
     for path, cell in zip(header, cells, strict=True):
         part, _, name = path.rpartition(".")
         if plain := cell.strip():
             value: Any = WORDS.get(plain.lower(), cell) if TYPES[path] == "boolean" else cell
             if TYPES[path] == "integer" and re.fullmatch("[0-9]{1,9}", plain):
                 value = int(plain)
-            (stated.setdefault(part, {}) if part else stated)[name] = value
-    return stated
+            (document.setdefault(part, {}) if part else document)[name] = value
+    return document
 
 
 def read_document(document: Any) -> Iterator[Row]:

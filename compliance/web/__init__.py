@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -30,22 +31,13 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
-ROOMS = (
-    "account",
-    "checks",
-    "records",
-    "casework",
-    "lists",
-    "audit",
-    "log",
-)  # those that have pages
 EVERYBODY, CHECKERS, CHANGERS = frozenset(Role), (Role.CLERK, Role.SUPERVISOR), (Role.SUPERVISOR, Role.ADMINISTRATOR)
 BOTH, POST, LANGUAGES = ("GET", "POST"), ("POST",), ("id", "en")
 CARRIED = "isi."  # a form that was typed before the session ended travels through the sign-in page
 USUAL = 128 * 1024  # bytes of a form; a view that takes files says how many it takes
 FREE = ("web.account", "web.sign_out", "web.sign_out_everywhere")  # open before a given password is replaced
 HERE = Path(__file__).parent
-VERSIONS = {path.name: hashlib.sha256(path.read_bytes()).hexdigest()[:12] for path in (HERE / "static").iterdir()}
+DIGESTS = {path.name: hashlib.sha256(path.read_bytes()).hexdigest()[:12] for path in (HERE / "static").iterdir()}
 Reply = ResponseReturnValue
 View = Callable[..., Reply]
 _: Callable[..., str] = flask_babel.gettext  # the Indonesian original is a text's name in the catalogue
@@ -55,14 +47,13 @@ web = flask.Blueprint("web", __name__, template_folder="templates", static_folde
 def register(app: flask.Flask) -> None:
     """Add the pages, their sessions, languages, headers and error pages to the app."""
     secure = app.extensions["compliance"].settings.public_url.startswith("https://")
-    app.config.update(SESSION_COOKIE_NAME="__Host-gate" if secure else "gate", SESSION_COOKIE_SECURE=secure)
-    app.config.update(SESSION_COOKIE_HTTPONLY=True, SESSION_COOKIE_SAMESITE="Lax")
-    app.config.update(WTF_CSRF_CHECK_DEFAULT=False, WTF_CSRF_TIME_LIMIT=None)
+    app.config |= {"SESSION_COOKIE_NAME": "__Host-gate" if secure else "gate", "SESSION_COOKIE_SECURE": secure}
+    app.config |= {"SESSION_COOKIE_SAMESITE": "Lax", "WTF_CSRF_CHECK_DEFAULT": False, "WTF_CSRF_TIME_LIMIT": None}
     CSRFProtect(app)
     translations = str(HERE / "translations")
     flask_babel.Babel(app, "id", default_translation_directories=translations, locale_selector=_language)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    for name in ROOMS:
+    for name in ("account", "checks", "records", "lists", "audit"):
         import_module(f"compliance.web.{name}")  # adds their routes
     app.register_blueprint(web)
 
@@ -72,8 +63,7 @@ def page(
 ) -> Callable[[View], View]:
     """Show a view at a path to these roles; no role at all means everybody, signed in or not. `options` are Flask's.
 
-    `rescue` answers a POST whose session (True) or CSRF token (False) has ended, so that what was typed is not lost.
-    `most` bytes may be sent to it.
+    `rescue` answers a POST whose session (True) or CSRF token (False) has ended; `most` bytes may be sent.
     """
 
     def add(view: View) -> View:
@@ -113,8 +103,7 @@ def admit() -> Reply | None:
     """Sign-in, role, then the CSRF token of everything that changes something."""
     view: Any = current_app.view_functions[request.endpoint or ""]
     request.max_content_length = request.max_form_memory_size = getattr(view, "most", USUAL)
-    given = (request.path, *request.values.values(), *(request.view_args or {}).values())
-    if any("\0" in str(text) for text in given):
+    if "\0" in "".join(map(str, (request.path, *request.values.values(), *(request.view_args or {}).values()))):
         abort(400)  # no database takes it, no keyboard types it
     if request.endpoint == "web.static":
         return None
@@ -152,12 +141,6 @@ def download(content: Any, name: str, mimetype: str) -> Response:
     return Response(content, mimetype=mimetype, headers={"Content-Disposition": f'attachment; filename="{name}"'})
 
 
-@web.app_template_global()
-def static(name: str) -> str:
-    """Where a static file is; another content is another address, so that browsers may keep it for a year."""
-    return url_for("web.static", filename=name, v=VERSIONS[name])
-
-
 def _language() -> str:
     """The language of this request: `?bahasa=` (kept for the session), else the session's, else Indonesian."""
     if (asked := request.args.get("bahasa")) in LANGUAGES:
@@ -170,12 +153,15 @@ def language() -> str:
     return str(flask_babel.get_locale())
 
 
+# Where a static file is; another content is another address, so that browsers may keep it for a year.
+web.add_app_template_global(lambda name: url_for("web.static", filename=name, v=DIGESTS[name]), "static")
+
+
 @web.app_context_processor
 def _shared() -> dict[str, Any]:
-    try:
+    with suppress(OperationalError):  # so that a database which fails can be told of
         return {"language": language(), "user": me() if visitor() else None}
-    except OperationalError:  # so that a database which fails can be told of
-        return {"language": language(), "user": None}
+    return {"language": language(), "user": None}
 
 
 @web.after_app_request

@@ -15,7 +15,7 @@ from compliance.access.users import Role, User
 from compliance.access.users_sign_in import SignedIn, SignInFailed
 from compliance.deployment import deployment
 from compliance.errors import BadInput
-from compliance.web import BOTH, CARRIED, EVERYBODY, POST, Reply, _, checks, done, me, ours, page, region, sign_ins
+from compliance.web import BOTH, CARRIED, EVERYBODY, POST, Reply, _, checks, done, fields, me, ours, page, sign_ins
 from compliance.web.fields import Form, days, must
 
 FIRST = {Role.CLERK: "check_form", Role.SUPERVISOR: "check_form", Role.AUDITOR: "audit", Role.ADMINISTRATOR: "users"}
@@ -181,7 +181,7 @@ def client_state(client: Client) -> str:
 def _limits(typed: dict[str, str], code: str) -> dict[str, Any]:
     """Until the end of the day that was typed, in the region's zone. Raises BadInput for one that is past, or none."""
     addresses, day = typed["addresses"].split(), days(typed, *(["expires"] if typed["expires"] else [])).get("expires")
-    must(expires=(not day or region.today(code) <= day < date.max, "is past"))
+    must(expires=(not day or fields.today(code) <= day < date.max, "is past"))
     zone = deployment().policy.region(code).zone
     return {"addresses": addresses, "expires_at": day and datetime.combine(day + timedelta(days=1), time(), zone)}
 

@@ -1,48 +1,42 @@
-"""The clerk's work: ask (typed, or filled in from OSS), find earlier checks, see what waits."""
+"""The office's work: ask (typed, or filled in from OSS), find checks, see what waits; propose, decide, watch."""
 
 import hashlib
 import json
 import secrets
-from dataclasses import replace
+from itertools import islice
 from typing import Any
 from urllib.parse import urlencode
 
-from flask import g, redirect, render_template, request, session, url_for
+import sqlalchemy as sa
+from flask import abort, g, redirect, render_template, request, session, url_for
 from flask_babel import refresh
 from flask_wtf.csrf import CSRFError
 
+from compliance import web, work
 from compliance.access.once import OnceKey, check_once
 from compliance.audit.checks import CheckFilter
+from compliance.casework import acts, watch
+from compliance.casework.acts import ABOUT_CHECKS, ACT, ITEM, Act, Person
+from compliance.casework.office import decision_shown
 from compliance.database import db
 from compliance.deployment import deployment
-from compliance.errors import AskedInProgress, AskedOtherwise, BadInput, FieldError, LogUnavailable
-from compliance.gate import Asker, Question
+from compliance.errors import AskedInProgress, AskedOtherwise, BadInput, FieldError, LogUnavailable, NotAllowed
+from compliance.gate import Asker
 from compliance.intake import oss, read_question, refused
 from compliance.proof.receipt import read_code
-from compliance.web import (
-    BOTH,
-    CHECKERS,
-    LANGUAGES,
-    Reply,
-    _,
-    fields,
-    language,
-    me,
-    page,
-    records,
-    region,
-    sign_in_page,
-)
-from compliance.web.fields import must
+from compliance.web import BOTH, CHECKERS, Reply, _, done, fields, language, me, page, records
+from compliance.web.fields import Form, must
 
 MAIN = ("permit_type", "region")
 PER_PAGE, WAITING, MIB = 25, 100, 1024 * 1024
+WORDS = dict(zip(("verifikasi", "pernyataan", "pengecualian", "koreksi", "izin-terbit"), ABOUT_CHECKS, strict=True))
+MOST = 200  # lines of a list
 STATUS = {BadInput: 422, AskedInProgress: 409, LogUnavailable: 503, CSRFError: 400}
 
 
 def rescue(signed_out: bool) -> Reply:
     """A form came after its session had ended: nothing that was typed is lost."""
-    return sign_in_page("", "ended", _typed()) if signed_out else form_page(_typed(), CSRFError())
+    return web.sign_in_page("", "ended", _typed()) if signed_out else form_page(_typed(), CSRFError())
 
 
 @page("/periksa", *CHECKERS, methods=BOTH, rescue=rescue)
@@ -51,7 +45,7 @@ def check_form() -> Reply:
         again = request.args.get("ulang")
         return form_page(records.find(again).stated) if again else type_page({"stage": "new"})
     typed, step = _typed(), request.form.get("step", "check")
-    if step in LANGUAGES:
+    if step in web.LANGUAGES:
         session["language"] = step
         refresh()
         return form_page(typed)
@@ -73,7 +67,7 @@ def _region(typed: dict[str, str]) -> str:
 
 def type_page(typed: dict[str, str], failure: str = "") -> Reply:
     where, carried = _region(typed), {name: text for name, text in typed.items() if name not in MAIN}
-    told = {"region": where, "carried": carried, "permits": region.offered(where), "failure": failure}
+    told = {"region": where, "carried": carried, "permits": fields.offered(where), "failure": failure}
     return render_template("pages/check_type.html", **told), 422 if failure else 200
 
 
@@ -83,7 +77,7 @@ def form_page(typed: dict[str, str], failure: Exception | None = None) -> Reply:
     if "permit_type" not in typed:
         return type_page(typed, why)
     where, permit_type = _region(typed), typed["permit_type"].strip()
-    rule = region.rule(where, permit_type)
+    rule = fields.rule(where, permit_type)
     asked = fields.needed(rule.grounds if rule else ())
     boxes, others = fields.filled(asked, typed, failure.errors if isinstance(failure, BadInput) else ())
     shown = {*MAIN, *(field["name"] for field in asked)}
@@ -97,37 +91,32 @@ def form_page(typed: dict[str, str], failure: Exception | None = None) -> Reply:
 def run(typed: dict[str, str]) -> Reply:
     """Make the check and show its page; a wrong field or a log that fails leaves all that was typed on the form.
 
-    One form is one check, however often it is sent; going back and changing something is another question.
+    One form is one check, however often it is sent; going back and changing something is another question. A refused
+    one leaves an entry: where it was wrong, never what it said (contract §3).
     """
-    where, permit_type = _region(typed), typed["permit_type"].strip()
-    rule, about = region.rule(where, permit_type), {"permit_type": permit_type, "region": where}
+    here, asker, another = deployment(), Asker("user", me().id, me().office), secrets.token_urlsafe(18)
+    about: dict[str, Any] = {"permit_type": typed["permit_type"].strip(), "region": _region(typed)}
+    rule, owner = fields.rule(about["region"], about["permit_type"]), f"user:{me().id}"
     stated = fields.read(typed, fields.needed(rule.grounds if rule else ())) | about | {"officer": {"name": me().name}}
-    owner, path, another = f"user:{me().id}", "/periksa", secrets.token_urlsafe(18)
-    once, patience = request.form.get("once", "")[:100] or another, deployment().settings.registry_timeout + 2
+    once, patience = request.form.get("once", "")[:100] or another, here.settings.registry_timeout + 2
+    told: dict[str, Any] = {"asker": asker, "request_id": g.request_id, "language": language()}
     try:
-        question = _question(stated)
+        try:
+            question = read_question(stated, regions=me().regions, policy=here.policy, now=here.clock(), **told)
+        except BadInput as error:
+            body = urlencode(list(request.form.items(multi=True)), errors="replace").encode()
+            at: dict[str, Any] = {"pointers": [wrong.pointer for wrong in error.errors], "status": 422}
+            at |= {"path": "/periksa", "body_sha256": hashlib.sha256(body).hexdigest(), "body_length": len(body)}
+            refused(here.log, asker, here.clock(), request_id=g.request_id, **at)
+            raise
         db.session.remove()  # no connection is held while the agency is asked
         try:
-            recorded, _again = check_once(OnceKey(owner, path, once), stated, question, wait=patience)
+            recorded, _again = check_once(OnceKey(owner, "/periksa", once), stated, question, wait=patience)
         except AskedOtherwise:
-            recorded, _again = check_once(OnceKey(owner, path, another), stated, question)
+            recorded, _again = check_once(OnceKey(owner, "/periksa", another), stated, question)
     except (BadInput, AskedInProgress, LogUnavailable) as error:
         return form_page(typed, error)
     return redirect(url_for("web.result", check_id=recorded.id), 303)
-
-
-def _question(stated: dict[str, Any]) -> Question:
-    """A refused one leaves an entry: where it was wrong, never what it said (contract §3)."""
-    here, asker = deployment(), Asker("user", me().id, me().office)
-    told = {"asker": asker, "request_id": g.request_id, "language": language()}
-    try:
-        return read_question(stated, regions=me().regions, policy=here.policy, now=here.clock(), **told)
-    except BadInput as error:
-        body = urlencode(list(request.form.items(multi=True)), errors="replace").encode()
-        digest, pointers = hashlib.sha256(body).hexdigest(), [wrong.pointer for wrong in error.errors]
-        at: dict[str, Any] = {"request_id": g.request_id, "path": "/periksa", "status": 422, "body_length": len(body)}
-        refused(here.log, asker, here.clock(), pointers=pointers, body_sha256=digest, **at)
-        raise
 
 
 @page("/periksa/oss", *CHECKERS, methods=BOTH, most=2 * MIB + 10_000)
@@ -136,7 +125,7 @@ def from_oss() -> Reply:
 
     One permit of this region goes straight to the form; of several the clerk chooses.
     """
-    with fields.Form("oss") as form:
+    with Form("oss") as form:
         if form.sent:
             items = oss.read(_document(form.sent["text"]), language())
             mine = [fields.flat(item.stated) for item in items if item.region in me().regions]
@@ -173,12 +162,12 @@ def earlier() -> Reply:
     if (code := read_code(query)) and (record := log.check_by_code(code)):
         found = [record] if record.region in regions else []
     else:
-        wanted = CheckFilter(regions, name=query or None)
+        about: dict[str, Any] = {"name": query or None}
         if len(plain) == 13 and plain.isdigit():
-            wanted = CheckFilter(regions, nib=plain)
+            about = {"nib": plain}
         elif query and log.checks(CheckFilter(regions, reference=query), 1):
-            wanted = CheckFilter(regions, reference=query)
-        found = log.checks(replace(wanted, before=before), PER_PAGE + 1)
+            about = {"reference": query}
+        found = log.checks(CheckFilter(regions, before=before, **about), PER_PAGE + 1)
     onward = url_for("web.earlier", q=query or None, sebelum=found[PER_PAGE - 1].pos) if len(found) > PER_PAGE else ""
     told: dict[str, Any] = {"rows": records.show(found[:PER_PAGE]), "query": query, "onward": onward}
     return render_template("pages/list.html", heading=_("Riwayat"), search=True, **told)
@@ -194,3 +183,118 @@ def waiting() -> Reply:
             held.append(record)
     rows = sorted(records.show(held), key=lambda shown: shown.deadline)
     return render_template("pages/list.html", heading=_("Perlu tindak lanjut"), rows=rows)
+
+
+def _me() -> Person:
+    return Person(me().id, me().name, me().role, me().regions)
+
+
+def _find(act_id: str) -> sa.Row[Any]:
+    return next(iter(acts.acts(deployment(), me().regions, ACT.c.id == act_id)), None) or abort(404)
+
+
+@web.web.app_errorhandler(NotAllowed)
+def not_allowed(error: NotAllowed) -> Reply:
+    """What this person may not do, or nobody any more; nothing was changed."""
+    return render_template("casework/refused.html", why=str(error)), 409
+
+
+@web.web.app_template_global()
+def casework(document: dict[str, Any]) -> dict[str, Any]:
+    """What officers did about a check's application and may still do, for its page."""
+    region, reference, permit_type = (document[name] for name in ("region", "reference", "permit_type"))
+    may = acts.possible(deployment(), document["id"]) if not document["superseded_by"] else {}
+    words = [(word, act) for word, act in WORDS.items() if act in may]
+    past = acts.acts(deployment(), (region,), ACT.c.reference == reference, ACT.c.permit_type == permit_type)
+    return {"may": words, "decision": decision_shown(deployment(), region, reference, permit_type), "past": past}
+
+
+@web.web.app_template_global()
+def person_name(user_id: str) -> str:
+    user = web.sign_ins().users.get(user_id)
+    return user.name if user else user_id
+
+
+@page("/periksa/<about>/usul/<word>", *CHECKERS, methods=BOTH, name="about_check")
+@page("/sanksi/<about>/cabut", *CHECKERS, methods=BOTH, name="lift_letter", defaults={"act": Act.LIFT})
+@page("/sanksi/baru", *CHECKERS, methods=BOTH, name="new_letter", defaults={"act": Act.IMPOSE})
+@page("/usulan/penarikan", *CHECKERS, methods=BOTH, name="new_recall", defaults={"act": Act.RECALL})
+def propose(act: Act | None = None, word: str = "", about: str = "") -> Reply:
+    """An act's form, about a check or a letter or neither; what it says is proposed, or (a granted permit) recorded."""
+    here, told = deployment(), dict[str, Any]()
+    act = act or WORDS.get(word) or abort(404)
+    if act in ABOUT_CHECKS:
+        told = {"shown": records.find(about), "offered": acts.possible(here, about).get(act)}
+        if told["offered"] is None:
+            raise NotAllowed("this is not possible for this check, or not allowed in this region")
+    elif act is Act.LIFT:
+        told["letter"] = letter = _find(about)
+        if letter.act != Act.IMPOSE:
+            abort(404)
+    with Form(f"casework_{act}") as form:
+        if typed := form.sent:
+            stated = typed | {"codes": typed.get("codes", "").split(), "region": request.form.get("region", "")}
+            act_id = acts.propose(here, _me(), act, stated, about)
+            if act is Act.GRANT:
+                return done(_("Izin dicatat dan mulai dipantau."), "result", check_id=about)
+            return done(_("Usulan dicatat; penyelia lain memutuskannya."), "proposal", act_id=act_id)
+    return form.show("casework/form.html", act=act, **told)
+
+
+@page("/usulan", *CHECKERS)
+def proposals() -> Reply:
+    waiting = acts.acts(deployment(), me().regions, ACT.c.state == "proposed", most=MOST)
+    decided = acts.acts(deployment(), me().regions, ACT.c.state.in_(("accepted", "refused")), most=25)
+    return render_template("casework/proposals.html", waiting=waiting, decided=decided)
+
+
+@page("/usulan/<act_id>", *CHECKERS, methods=BOTH)
+def proposal(act_id: str) -> Reply:
+    """One act with all that it rests on. Who accepts it sees at once what the gate answers now."""
+    row, here = _find(act_id), deployment()
+    with Form("casework_decision") as form:
+        if form.sent:
+            accepted = request.form.get("act") == "accepted"
+            acts.settle(here, _me(), act_id, "accepted" if accepted else "refused", form.sent["reason"])
+            if accepted and row.check_id:
+                watch.redecide(here, work.Row("redecide", f"{row.check_id}:{act_id}", 1))
+            return done(_("Usulan diterima.") if accepted else _("Usulan ditolak."), "proposal", act_id=act_id)
+    entry = here.log.entry(f"{act_id}.decided") or here.log.entry(act_id) or abort(404)
+    record = here.log.check(row.check_id) if row.check_id else None
+    pairs = list(islice(watch.decided_again(here, act_id), MOST)) if row.act == Act.RECALL else []
+    new = {each.document["id"]: each for each in records.show(later for _old, later in pairs if later)}
+    told: dict[str, Any] = {"letter": _find(row.about) if row.about else None, "words": entry.disclosed}
+    told["told"] = [(old, new.get(old.document["superseded_by"])) for old in records.show(old for old, _later in pairs)]
+    told["shown"] = next(iter(records.show([record] if record else [])), None)
+    may = row.state == "proposed" and me().role == "supervisor" and me().id != row.by
+    return form.show("casework/proposal.html", row=row, may=may, **told)
+
+
+@page("/sanksi", *CHECKERS)
+def letters() -> Reply:
+    """The region's register: every letter that two have recorded, and what lifted it."""
+    here, kinds = deployment(), ACT.c.act.in_((Act.IMPOSE, Act.LIFT))
+    rows = acts.acts(here, me().regions, kinds, ACT.c.state == "accepted")
+    lifted = {row.about: row for row in rows if row.act == Act.LIFT}
+    entries = {row.id: here.log.entry(row.id) for row in rows}
+    names = {key: entry.disclosed.get("name", "") for key, entry in entries.items() if entry}
+    return render_template("casework/letters.html", rows=rows, lifted=lifted, names=names)
+
+
+@page("/pantauan", *CHECKERS, methods=BOTH)
+def watched() -> Reply:
+    """What somebody must see to, the oldest first, and the permits that are watched."""
+    here, of = deployment(), request.form.get("of", "")
+    if request.method == "POST" and request.form.get("act") == "ended":
+        acts.settle(here, _me(), of, "ended")
+        return done(_("Izin tidak dipantau lagi."), "watched")
+    if request.method == "POST":
+        acts.handle(here, _me(), of)
+        return done(_("Dicatat sebagai selesai."), "watched")
+    mine = (ITEM.c.region.in_(me().regions), ITEM.c.handled_by.is_(None), ITEM.c.kind != "recalled")
+    with here.log.engine.connect() as connection:
+        oldest = sa.select(ITEM).where(*mine).order_by(ITEM.c.position).limit(MOST)
+        items = {item.check_id: item for item in connection.execute(oldest)}
+    rows = records.show(filter(None, map(here.log.check, items)))
+    permits = acts.acts(here, me().regions, ACT.c.state == "granted", most=MOST)
+    return render_template("casework/watched.html", rows=rows, items=items, permits=permits)

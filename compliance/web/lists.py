@@ -11,7 +11,6 @@ from typing import Any
 
 from flask import Response, abort, redirect, render_template, request, url_for
 from ulid import ULID
-from werkzeug.datastructures import FileStorage
 
 from compliance.access.users import Role
 from compliance.batches import reading, run
@@ -24,8 +23,7 @@ from compliance.gate import Asker
 from compliance.registry.reading.sheets import sheets
 from compliance.web import BOTH, CHANGERS, CHECKERS, EVERYBODY, POST, Reply, _, done, download, language, me, ours, page
 from compliance.web.audit import looked
-from compliance.web.fields import FORM, Form, must, word
-from compliance.web.region import today
+from compliance.web.fields import FORM, Form, must, today, word
 
 LARGEST, PER_PAGE = 5 * 1024 * 1024, 25
 
@@ -42,19 +40,14 @@ def _once() -> ULID:
         abort(400)
 
 
-def _file(words: str) -> FileStorage:
-    sent = request.files.get("file")
-    must(file=(sent and sent.filename, words))
-    return request.files["file"]
-
-
 @page("/kumpulan", *CHECKERS, methods=BOTH, most=reading.MOST_BYTES + 10_000)
 def batches() -> Reply:
     """The form's `once` and the file make the batch's id: a second click is the same batch, another file is not."""
-    here, regions, wrong = deployment(), me().regions, list[tuple[str, str, str]]()
+    here, regions, sent, wrong = deployment(), me().regions, request.files.get("file"), list[tuple[str, str, str]]()
     with Form("batch") as form:
         if form.sent:
-            raw, begun = _file(_("Pilih berkas CSV.")).read(), _once().bytes
+            must(file=(sent and sent.filename, _("Pilih berkas CSV.")))
+            raw, begun = request.files["file"].read(), _once().bytes
             batch_id = str(ULID(begun[:6] + hashlib.sha256(begun + raw).digest()[:10]))
             try:
                 if not run.status(here.log.engine, batch_id):
@@ -188,17 +181,19 @@ def institution(one: str = "") -> Reply:
 
 @page("/cakupan/impor", *CHANGERS, methods=BOTH, most=LARGEST)
 def coverage_import() -> Reply:
-    told = _asked()
-    with Form("institutions") as form, tempfile.TemporaryDirectory() as folder:
+    told, sent = _asked(), request.files.get("file")
+    with Form("institutions") as form:
         if form.sent:
-            path, code = Path(folder) / "daftar", told["region"]
-            _file(_("Pilih berkas daftar, CSV atau XLSX.")).save(path)
-            try:
-                opened = sheets(path, lambda cells: len(lines.columns(cells)))
-                rows = [(row.place, row.cells) for _name, each in opened for row in each]
-            except ImportRefused as error:
-                raise BadInput(FieldError("/file", _("Tidak terbaca: %(why)s", why=str(error)))) from error
-            digest, complete = hashlib.sha256(path.read_bytes()).hexdigest(), form.sent["complete"] == "yes"
+            must(file=(sent and sent.filename, _("Pilih berkas daftar, CSV atau XLSX.")))
+            with tempfile.TemporaryDirectory() as folder:
+                request.files["file"].save(path := Path(folder) / "daftar")
+                try:
+                    opened = sheets(path, lambda cells: len(lines.columns(cells)))
+                    rows = [(row.place, row.cells) for _name, each in opened for row in each]
+                except ImportRefused as error:
+                    raise BadInput(FieldError("/file", _("Tidak terbaca: %(why)s", why=str(error)))) from error
+                digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            code, complete = told["region"], form.sent["complete"] == "yes"
             taken = acts.take_list(deployment(), code, rows, digest, _asker(), language(), complete)
             counts = ", ".join(f"{count} {word('kind', kind)}" for kind, count in taken.items())
             return done(_("Daftar diterima: %(counts)s.", counts=counts), "coverage", daerah=code)

@@ -24,7 +24,7 @@ from compliance.deployment import deployment
 from compliance.errors import LawNotInForce, LogBroken, UnknownRegion
 from compliance.proof.note import b64
 from compliance.proof.receipt import read_code
-from compliance.web import CHECKERS, HERE, LANGUAGES, Reply, _, download, fields, language, me, page, region, web
+from compliance.web import CHECKERS, HERE, LANGUAGES, Reply, _, download, fields, language, me, page, web
 
 DISCLOSED = {"business.name": "name", "owner.name": "owner_name", "owner.nik": "nik", "business.npwp": "npwp"}
 MARGIN, QR_SIDE, BLACK = 18.0, 34.0, "#000000"
@@ -43,17 +43,12 @@ class Shown:
     broken: bool
 
     @property
-    def office(self) -> str:
-        """The office of the person who asked, or the region whose software did."""
-        return self.entry.body["asker"].get("office") or region.region_name(self.document["region"])
-
-    @property
     def is_example(self) -> bool:
         """Whether the rule was shipped as an example, without a regulation behind it."""
         d = self.document
         cited = {basis["certainty"] for finding in d["findings"] for basis in finding["legal_basis"]}
         try:
-            rule = region.rule(d["region"], d["permit_type"], date.fromisoformat(d["as_at"]))
+            rule = fields.rule(d["region"], d["permit_type"], date.fromisoformat(d["as_at"]))
         except (LawNotInForce, UnknownRegion):  # the policy of then is not loaded any more
             rule = None
         return "example" in cited | {basis.certainty for basis in (rule.basis if rule else ())}
@@ -62,12 +57,12 @@ class Shown:
     def deadline(self) -> date:
         """Five working days after the check's day, its day not counted (UU 30/2014 Art 53 as amended)."""
         code = self.document["region"]
-        return region.law_of(code).working_day_after(deployment().policy.today(code, self.entry.at), 5)[0]
+        return fields.law_of(code).working_day_after(deployment().policy.today(code, self.entry.at), 5)[0]
 
     @property
     def days_left(self) -> int:
         """Working days until the deadline; 0 on it, -1 after it."""
-        law, today, end = region.law_of(self.document["region"]), region.today(self.document["region"]), self.deadline
+        law, today, end = fields.law_of(self.document["region"]), fields.today(self.document["region"]), self.deadline
         return -1 if today > end else sum(law.working_day_after(today, n)[0] <= end for n in range(1, 6))
 
     @property
@@ -107,23 +102,14 @@ def find(check_id: str, regions: tuple[str, ...] = ()) -> Shown:
     abort(404)
 
 
-@page("/periksa/<check_id>", *CHECKERS)
-def result(check_id: str) -> Reply:
-    return render_template("pages/result.html", shown=find(check_id))
-
-
-@page("/r")
-def receipt_form() -> Reply:
-    typed = request.args.get("kode", "").strip()
-    return redirect(url_for("web.receipt", typed=typed[:40])) if typed else render_template("pages/receipt_form.html")
-
-
+@page("/r", name="receipt_form")
 @page("/r/<path:typed>")
-def receipt(typed: str) -> Reply:
-    """What was found, whether it still holds; nothing about people.
-
-    Wrong codes of one address are counted: a person mistypes a few, a guesser many.
-    """
+def receipt(typed: str = "") -> Reply:
+    """What was found, whether it still holds; nothing about people. Wrong codes of one address are counted."""
+    if not typed and (given := request.args.get("kode", "").strip()):
+        return redirect(url_for("web.receipt", typed=given[:40]))
+    if not typed:
+        return render_template("pages/receipt_form.html")
     running, address, code = deployment(), request.remote_addr or "", read_code(typed[:40])
     guard = Guard("receipt", 20, timedelta(minutes=10), running.settings.secret_key.encode(), running.clock)
     if guard.locked_until(address):
@@ -136,7 +122,7 @@ def receipt(typed: str) -> Reply:
     body, name = shown.entry.body, shown.entry.disclosed.get("name") or ""
     if body["facts"]["application"].get("legal_form") == "17":  # a person's: only how its words begin
         name = " ".join(word[:2] + "…" if len(word) > 2 else word for word in name.split())
-    expired = record.valid_until is not None and record.valid_until < region.today(record.region)
+    expired = record.valid_until is not None and record.valid_until < fields.today(record.region)
     said = partial(render_template, "pages/receipt_state.html", record=record, expired=expired)
     told = {"state": {spoken: force_locale(spoken)(said)() for spoken in LANGUAGES}, "label": body["decision"]["label"]}
     faded = shown.on_trial or expired or record.superseded_by
@@ -150,10 +136,13 @@ def qr(text: str) -> Markup:
     return Markup(drawn.svg_inline(scale=1, border=2, omitsize=True, svgclass="qr", lineclass=None))  # noqa: S704
 
 
-@page("/periksa/<check_id>/hasil.pdf", *CHECKERS)
-def paper(check_id: str) -> Reply:
-    """One sheet of A4, a PDF with selectable text, with the largest letters that fit."""
+@page("/periksa/<check_id>", *CHECKERS, name="result")
+@page("/periksa/<check_id>/hasil.pdf", *CHECKERS, name="paper", defaults={"on_paper": True})
+def result(check_id: str, on_paper: bool = False) -> Reply:
+    """A page; or one sheet of A4, a PDF with selectable text, with the largest letters that fit."""
     shown = find(check_id)
+    if not on_paper:
+        return render_template("pages/result.html", shown=shown)
     for size in (10.5, 9.5, 8.5, 7.5, 6.5):
         sheet = _sheet(shown, size)
         count, drawn = sheet.page_no(), bytes(sheet.output())

@@ -96,7 +96,6 @@ PAGES = {
     "audit_samples": Page(AUDITORS, ("/audit/sampel",)),
     "audit_sample": Page(AUDITORS, ("/audit/sampel/{planned}", "/audit/sampel/{judged}")),
     "promised": Page(PUBLIC, ("/promises",)),
-    "promised_now": Page(AUDITORS),
     "law": Page(frozenset({Role.ADMINISTRATOR, Role.SUPERVISOR}), ("/aturan",)),
 }
 
