@@ -105,8 +105,8 @@ class Clients:
             password = _box().decrypt(row.sealed_password.encode()).decode()
             expected = hashlib.sha1(f"{row.username}{password}{nib}{day}".encode(), usedforsecurity=False)
             if hmac.compare_digest(expected.hexdigest().encode(), given):
-                found = self.get(row.client_id)
-        return found if found and found.alive(now) else None
+                found = living(db.session, row.client_id, now)
+        return found
 
     def get(self, client_id: str) -> Client | None:
         row = db.session.execute(sa.select(CLIENT).where(CLIENT.c.id == client_id)).one_or_none()
@@ -195,6 +195,12 @@ def _project(connection: sa.Connection, entry: Entry) -> None:
     else:
         mine = sa.update(CLIENT).where(CLIENT.c.id == id_, CLIENT.c.position < entry.position)
         connection.execute(mine.values(position=entry.position, **row))
+
+
+def living(connection: sa.Connection | Any, client_id: str, now: datetime) -> Client | None:
+    """The client of this id, if it is alive."""
+    row = connection.execute(sa.select(CLIENT).where(CLIENT.c.id == client_id)).one_or_none()
+    return _client(row) if row and _client(row).alive(now) else None
 
 
 def _client(row: Any) -> Client:

@@ -1,26 +1,44 @@
-"""Who calls, and with what: the key, its rate, its scope, in this order before anything is read or logged; then the
-query and the body: bounded, strictly JSON, no key twice, no NaN, no deep nesting."""
+"""Who calls, and with what: the key, its rate, its scope, in this order before anything is read or logged; then query
+and body: bounded, strictly JSON, no key twice, no NaN, no deep nesting; and errors as problem details (RFC 9457)."""
 
 import hashlib
 import json
 import mmap
 import secrets
 import threading
+import tomllib
 from collections.abc import Callable
 from datetime import datetime
+from http import HTTPStatus
+from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
-from flask import current_app, g, request
+from flask import Response, current_app, g, request
+from sqlalchemy.exc import InterfaceError, OperationalError, TimeoutError
+from werkzeug.exceptions import HTTPException
 from werkzeug.wsgi import get_input_stream
 
+from compliance import errors
 from compliance.access.clients import Client, Clients
 from compliance.access.once import OnceKey
-from compliance.api.problems import Problem, path
 from compliance.deployment import deployment
 from compliance.intake import documents
 
-LEVELS, LONGEST_KEY, CHUNK = 20, 128, 64 * 1024
+TABLE: dict[str, Any] = tomllib.loads((Path(__file__).parent / "paths.toml").read_text(encoding="utf-8"))
+PATHS: dict[str, dict[str, Any]] = TABLE["paths"]
+CODES: dict[str, list[str]] = TABLE["problems"]
+FORESEEN: dict[type[Exception], int] = {errors.AskedInProgress: 409, errors.AskedOtherwise: 422, errors.TooMuch: 413}
+FORESEEN |= {errors.LogUnavailable: 503, errors.LogBroken: 503}
+LEVELS, LONGEST_KEY, CHUNK, TOLD_OSS = 20, 128, 64 * 1024, (400, 401, 403, 503)
 DRAINED = 32 * 1024 * 1024  # a too large body is read on to here, so that the caller gets its answer
+
+
+class Problem(Exception):
+    """An error with its HTTP status, raised where the API itself finds it. `detail` is shown to the caller."""
+
+    def __init__(self, status: int, detail: str, *wrong: errors.FieldError, **headers: str) -> None:
+        super().__init__(detail)
+        self.status, self.detail, self.wrong, self.headers = status, detail, wrong, headers
 
 
 class Rate:
@@ -47,6 +65,11 @@ class Rate:
         g.rate_headers |= {"RateLimit-Remaining": str(max(0, left)), "RateLimit-Reset": wait}
         if left < 0:
             raise Problem(429, f"more than {self.most} requests a minute", **{"Retry-After": wait})
+
+
+def path() -> dict[str, Any]:
+    """What paths.toml says of the path that is asked; nothing of the others."""
+    return PATHS.get(request.endpoint or "", {})
 
 
 def count_address() -> None:
@@ -82,7 +105,7 @@ def by_token() -> Client | None:
     token, running = request.headers.get("Token", ""), deployment()
     if "Authorization" in request.headers or not token:
         return by_key()
-    stated = read_json()
+    stated = read()
     data = stated.get("dataNIB") if isinstance(stated, dict) else None
     nib = data.get("nib") if isinstance(data, dict) else None
     return Clients(running.log, running.clock).by_oss_token(token, nib) if isinstance(nib, str) else None
@@ -102,9 +125,8 @@ def read_query(document: str | None) -> dict[str, Any]:
     if not request.query_string:
         return {}
     wanted = documents.DOCUMENTS[document] if document else documents.Document("Nothing", "", {})
-    broken: documents.Broken = [
-        (f"/{documents.escaped(name)}", documents.say("twice")) for name, many in request.args.lists() if len(many) > 1
-    ]
+    twice = [name for name, values in request.args.lists() if len(values) > 1]
+    broken: documents.Broken = [(f"/{documents.escaped(name)}", documents.say("twice")) for name in twice]
     found = wanted.load(request.args.to_dict(), broken)
     if broken:
         raise documents.bad_input(broken)
@@ -133,31 +155,26 @@ def seen() -> Body:
     return body
 
 
-def whole() -> Body:
-    """The body, if it is no larger than the path takes. Raises Problem 413."""
-    body, most = seen(), path().get("most", CHUNK)
+def read() -> Any:
+    """The request's document: JSON as what it says, another kind that the path takes as bytes. Raises Problem 415, 413
+    or 400."""
+    kinds, most = path()["takes"], path().get("most", CHUNK)
+    if request.mimetype not in kinds:
+        wanted = " or ".join(sorted(kinds))
+        raise Problem(415, f"the body's type is {request.mimetype or 'none'}; send Content-Type: {wanted}")
+    body = seen()
     if body.length > most:
         raise Problem(413, f"the body is larger than {most // 1024:,} KiB")
-    return body
-
-
-def read_json() -> Any:
-    """The request's JSON document. Raises Problem 415, 413 or 400."""
     if request.mimetype != "application/json":
-        raise Problem(415, f"the body's type is {request.mimetype or 'none'}; send Content-Type: application/json")
-    body = whole()
+        return body.raw
     try:
         value = json.loads(body.raw.decode("utf-8"), object_pairs_hook=_object, parse_constant=_refuse)
         if body.raw.count(b"{") + body.raw.count(b"[") > LEVELS and _deeper(value, LEVELS):
             raise RecursionError
-    except UnicodeDecodeError as error:
-        raise Problem(400, f"the body is not UTF-8 (byte {error.start})") from error
-    except json.JSONDecodeError as error:
-        raise Problem(400, f"the body is not JSON: {error.msg} at character {error.pos}") from error
     except RecursionError as error:
         raise Problem(400, f"the body has more than {LEVELS} levels") from error
-    except ValueError as error:
-        raise Problem(400, f"the body is not JSON: {error}") from error
+    except ValueError as error:  # not UTF-8, not JSON, or what _object and _refuse say
+        raise Problem(400, f"the body is not JSON in UTF-8: {error}") from error
     return value
 
 
@@ -172,7 +189,42 @@ def _refuse(name: str) -> NoReturn:
 
 
 def _deeper(value: Any, levels: int) -> bool:
-    if not isinstance(value, (dict, list)):
-        return False
-    inner = value.values() if isinstance(value, dict) else value
-    return levels == 0 or any(_deeper(item, levels - 1) for item in inner)
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    return inner is not None and (levels == 0 or any(_deeper(item, levels - 1) for item in inner))
+
+
+def as_problem(error: Exception) -> Problem:
+    """What went wrong, as a problem; an unforeseen error is noted for the operator and says nothing to the caller."""
+    match error:
+        case Problem():
+            return error
+        case errors.BadInput(errors=wrong):
+            return Problem(422, f"{len(wrong)} field(s) are wrong; errors names each one", *wrong)
+        case errors.ForeignRegion():
+            return Problem(403, str(error), errors.FieldError("/region", str(error)))
+        case HTTPException(code=int(code)) if code >= 400:
+            headers = {name: value for name, value in error.get_headers() if name in ("Allow", "Retry-After")}
+            return Problem(code, error.description or "", **headers)
+        case OperationalError() | InterfaceError() | TimeoutError():
+            return Problem(503, "the database cannot be reached")
+        case errors.LogBroken() if "absent" in path():
+            return Problem(404, str(error))
+    if type(error) in FORESEEN:
+        return Problem(FORESEEN[type(error)], str(error))
+    current_app.logger.error("request %s failed: %s", g.get("request_id"), type(error).__name__, exc_info=error)
+    return Problem(500, "an unforeseen error stopped the request; tell the operator the request_id")
+
+
+def write(problem: Problem) -> Response:
+    """The problem document, to OSS with its own words beside (RFC 9457 §3.2)."""
+    status, phrase = problem.status, HTTPStatus(problem.status).phrase
+    code, title = CODES.get(str(status), (phrase.lower().replace(" ", "_"), phrase))
+    told: dict[str, Any] = {"type": f"{deployment().settings.public_url}/api/docs#{code}", "title": title}
+    told |= {"status": status, "detail": problem.detail, "instance": request.path, "code": code}
+    told |= {"request_id": g.get("request_id", "")}
+    told["errors"] = [{"pointer": wrong.pointer, "detail": wrong.detail} for wrong in problem.wrong]
+    if "token" in path() and status in TOLD_OSS:
+        named = "; ".join(f"{wrong.pointer} {wrong.detail}" for wrong in problem.wrong)
+        told["responreceiveNIB"] = {"status": "2", "keterangan": (named or problem.detail)[:500]}
+    text = json.dumps(told, ensure_ascii=False).encode("utf-8", "replace")
+    return Response(text, status, problem.headers, content_type="application/problem+json")

@@ -1,41 +1,47 @@
 """The checks: ask (also by OSS's own call), read, list, prove, explain, replay."""
 
+import functools
 import json
 import time
+from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from datetime import time as clock_time
 from typing import Any
 
-from flask import current_app, g, request
+from flask import g, request
 from ulid import ULID
 
+from compliance.access import once
 from compliance.access.clients import Scope
 from compliance.access.once import OnceKey, check_once
 from compliance.api import caller
-from compliance.api.problems import Problem
+from compliance.api.caller import Problem
 from compliance.audit import document
 from compliance.audit.checks import CheckFilter, CheckRecord
 from compliance.audit.entry import Entry
 from compliance.audit.verify import past_policies
-from compliance.casework.office import decision_shown
+from compliance.batches import reading, run
+from compliance.casework.acts import decision_shown
 from compliance.database import db
 from compliance.delivery import oss as delivery
 from compliance.deployment import deployment
 from compliance.errors import BadInput
-from compliance.gate import Question
+from compliance.gate import Question, Recorded
 from compliance.intake import oss, read_question
 from compliance.law import replay as law_replay
 from compliance.law.codec import from_json, to_json
 from compliance.law.facts import Facts
 from compliance.registry.port import aside
 
+NEVER = '{"retry_after": null}'  # a batch stands as it was asked
+_policies = functools.lru_cache(maxsize=2)(past_policies)  # read once by each process
 Told = tuple[Any, int, dict[str, str]]
 
 
 def ask() -> Told:
     """Check an application: may the permit proceed?"""
-    stated = caller.read_json()
+    stated = caller.read()
     question, key = question_of(stated), caller.once_key()
     db.session.remove()  # no connection is held while the agency is asked
     recorded, replayed = check_once(key, stated, question)
@@ -96,13 +102,14 @@ def explain(check_id: str) -> dict[str, Any]:
     """Explain a check rule by rule: what was looked at, which law applied, what was found."""
     body = _entry(check_id).body
     facts: Facts = from_json(Facts, body["facts"])
-    law = _policies().get(body["policy"]["sha256"]).on(facts.application.as_at, facts.application.region)
+    policy = _policies(deployment().log).get(body["policy"]["sha256"])
+    law = policy.on(facts.application.as_at, facts.application.region)
     return {"id": check_id, **law_replay.explain(facts, law)}
 
 
 def replay(check_id: str) -> dict[str, Any]:
     """Decide a check again from its entry and the law it names; the looking is logged too."""
-    again, running = law_replay.replay(_entry(check_id).body, _policies()), deployment()
+    again, running = law_replay.replay(_entry(check_id).body, _policies(deployment().log)), deployment()
     looked = {"check": check_id, "same": again.same, "asker": {"kind": "client", "id": g.client.id}}
     running.log.append("log.replayed", looked, entry_id=str(ULID()), private={}, at=running.clock())
     decided, differing = to_json(again.decision), [asdict(one) for one in again.differences]
@@ -114,18 +121,25 @@ def replay(check_id: str) -> dict[str, Any]:
 def receive_nib() -> dict[str, Any]:
     """Take over a NIB from OSS and check each permit in its checklist.
 
-    STOP and HOLD are answers too: status is "1" whenever every permit was checked.
+    STOP and HOLD are answers too: status is "1" whenever every permit was checked. The same NIB and permit on the same
+    day get the same answer, unless it was UNDETERMINED.
     """
-    stated = caller.read_json()
+    stated = caller.read()
     try:
         asked = [(item, _question(item)) for item in oss.read(stated)]
     except BadInput as error:
         raise Problem(400, "dataNIB is wrong; errors names each field", *error.errors) from error
     db.session.remove()  # no connection is held while the agency is asked
-    checks = [
-        {"id_izin": item.id_izin, "kd_izin": item.kd_izin, "check": _check(question) if question else None}
-        for item, question in asked
-    ]
+    patience = {"wait": deployment().settings.registry_timeout, "patient": False, "pause": aside()(time.sleep)}
+    checks = []
+    for item, question in asked:
+        check = None
+        if question:
+            day = question.application.as_at.isoformat()
+            key = OnceKey(question.asker.id, "receive-nib", f"{question.identity.nib}:{question.reference}:{day}")
+            recorded, _ = check_once(key, question.reference, question, **patience)
+            check = json.loads(shown(recorded.document))
+        checks.append({"id_izin": item.id_izin, "kd_izin": item.kd_izin, "check": check})
     delivery.received(deployment(), stated, checks)
     told = {"status": "1", "keterangan": f"Sukses: {len(checks)} izin diterima"}
     return {"responreceiveNIB": told, "checks": checks}
@@ -139,20 +153,6 @@ def _question(item: oss.Item) -> Question | None:
         return question_of(item.stated)
     except BadInput as error:
         raise item.in_oss_words(error) from error
-
-
-def _check(question: Question) -> Any:
-    """The same NIB and permit on the same day get the same answer, unless it was UNDETERMINED."""
-    day = question.application.as_at.isoformat()
-    key = OnceKey(question.asker.id, "receive-nib", f"{question.identity.nib}:{question.reference}:{day}")
-    waiting = {"wait": deployment().settings.registry_timeout, "patient": False, "pause": _pause}
-    return json.loads(shown(check_once(key, question.reference, question, **waiting)[0].document))
-
-
-def _pause(seconds: float) -> None:
-    """Whoever waits for the same message's answer leaves the turn to the one that asks."""
-    with aside():
-        time.sleep(seconds)
 
 
 def _mine(check_id: str) -> CheckRecord:
@@ -169,7 +169,49 @@ def _entry(check_id: str) -> Entry:
     return entry
 
 
-def _policies() -> law_replay.Policies:
-    """The policies of the past, read once by each process."""
-    found: law_replay.Policies = current_app.extensions.setdefault("compliance-past", past_policies(deployment().log))
+def start_batch() -> Told:
+    """Ask many questions, as JSON or CSV (columns: paths of a question). Nothing runs if a line is wrong."""
+    here, asker, key = deployment(), g.client.asker, caller.once_key()
+    stated: Any = caller.read()
+    if isinstance(stated, bytes):
+        rows, stated = reading.read_csv(stated), caller.seen().sha256
+    else:
+        rows = reading.read_document(stated)
+    lines = list(reading.judge(here, rows, g.client.regions, asker))
+    db.session.remove()
+
+    def find(batch_id: str) -> Recorded | None:
+        return Recorded(batch_id, 0, NEVER) if run.status(here.log.engine, batch_id) else None
+
+    def begin(batch_id: str, replaces: str | None) -> Recorded:
+        run.start(here, batch_id, lines, asker)
+        return Recorded(batch_id, 0, NEVER)
+
+    recorded, replayed = once.run(key, stated, begin, find, timeout=60.0)
+    return _batch(recorded.id).document(), *made(recorded.id, 202, replayed)
+
+
+def read_batch(batch_id: str) -> dict[str, Any]:
+    """How far a batch is."""
+    return _batch(batch_id).document()
+
+
+def cancel_batch(batch_id: str) -> dict[str, Any]:
+    """Ask no further line of a batch; the answers that are there stay."""
+    if _batch(batch_id).state in ("queued", "running"):
+        run.cancel(deployment(), batch_id, g.client.asker)
+    return _batch(batch_id).document()
+
+
+def batch_results(batch_id: str) -> Iterator[str]:
+    """What came of every line so far, as CSV."""
+    masked = g.client.scopes == {Scope.CHECK}
+    return run.results(deployment().log.engine, _batch(batch_id), masked=masked)
+
+
+def _batch(batch_id: str) -> run.Status:
+    """The batch, if all its regions are the caller's. Raises Problem 404."""
+    found = run.status(deployment().log.engine, batch_id)
+    if found is None or not set(found.regions) <= set(g.client.regions):
+        raise Problem(404, "there is no such batch")
     return found

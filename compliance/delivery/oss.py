@@ -4,38 +4,29 @@ Off unless OSS_URL is set. Nothing is told by itself, least of all a refusal: ev
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from compliance import work
+from compliance.access.clients import JAKARTA
 from compliance.audit.checks import CheckFilter, CheckRecord
 from compliance.audit.entry import Entry
 from compliance.audit.projection import projects
-from compliance.database import db
+from compliance.database import table
 from compliance.delivery import outbox
 from compliance.deployment import Deployment
 from compliance.errors import BadInput, FieldError
 
 # What each state of OSS asks of the newest check; None: nothing.
-STATES: Mapping[str, str | None] = {"45": "PROCEED", "93": "STOP", "41": "HOLD", "42": None}
-JAKARTA = ZoneInfo("Asia/Jakarta")
-OSS = sa.Table(  # projection of `oss.received` and `officer.oss_status`: OSS's permits, the last state told of each
-    "delivery_oss",
-    db.metadata,
-    sa.Column("nib", sa.String(13), primary_key=True),
-    sa.Column("id_izin", sa.String(64), primary_key=True),
-    sa.Column("region", sa.String(5), nullable=False),
-    sa.Column("check_id", sa.String(26), nullable=False),
-    sa.Column("named", sa.JSON, nullable=False),  # what OSS calls it: oss_id, kd_izin, id_proyek, id_produk
-    sa.Column("status", sa.String(2)),
-    sa.Column("state", sa.String(8)),  # waiting, sent or failed
-    sa.Column("position", sa.BigInteger, nullable=False, index=True),
-)
+STATES: dict[str, str | None] = {"45": "PROCEED", "93": "STOP", "41": "HOLD", "42": None}
+NAMED = ("oss_id", "kd_izin", "id_proyek", "id_produk")
+# Projection of `oss.received` and `officer.oss_status`: OSS's permits, what OSS calls each (NAMED), the last state told
+# of it; `state` is waiting, sent or failed.
+OSS = table("delivery_oss", "nib:13! id_izin:64! region:5 check_id:26 named:json status:2? state:8? position:big+")
 
 
 def received(here: Deployment, document: Any, checks: list[dict[str, Any]]) -> None:
@@ -44,13 +35,11 @@ def received(here: Deployment, document: Any, checks: list[dict[str, Any]]) -> N
         return
     data = document["dataNIB"]
     items = {str(item.get("id_izin")).strip(): item for item in data["data_checklist"] if isinstance(item, dict)}
-    for one in checks:
-        if check := one["check"]:
-            item = items[one["id_izin"]] | {"oss_id": data.get("oss_id")}
-            named = {name: str(item.get(name) or "")[:64] for name in ("oss_id", "kd_izin", "id_proyek", "id_produk")}
-            body = {"check": check["id"], "region": check["region"], "nib": data["nib"].strip(), "named": named}
-            body["id_izin"], entry_id = one["id_izin"], f"oss.{check['id']}"
-            here.log.append("oss.received", body, entry_id=entry_id, private={}, at=here.clock())
+    for id_izin, check in ((one["id_izin"], one["check"]) for one in checks if one["check"]):
+        item = items[id_izin] | {"oss_id": data.get("oss_id")}
+        body = {"check": check["id"], "region": check["region"], "nib": data["nib"].strip(), "id_izin": id_izin}
+        body["named"] = {name: str(item.get(name) or "")[:64] for name in NAMED}
+        here.log.append("oss.received", body, entry_id=f"oss.{check['id']}", private={}, at=here.clock())
 
 
 def tell(here: Deployment, nib: str, id_izin: str, status: str, *, once: str, by: str, private: dict[str, str]) -> None:
@@ -70,7 +59,7 @@ def tell(here: Deployment, nib: str, id_izin: str, status: str, *, once: str, by
 def newest(here: Deployment, nib: str, id_izin: str) -> CheckRecord | None:
     """Of the region that OSS named: others may check under the same numbers."""
     with here.log.engine.connect() as connection:
-        regions = tuple(connection.scalars(sa.select(OSS.c.region).where(OSS.c.nib == nib, OSS.c.id_izin == id_izin)))
+        regions = tuple(connection.scalars(sa.select(OSS.c.region).where(_is(nib, id_izin))))
     return next(iter(here.log.checks(CheckFilter(regions, reference=id_izin, nib=nib), 1)), None)
 
 
@@ -80,6 +69,10 @@ def permits(here: Deployment, regions: Iterable[str], limit: int = 50) -> list[t
     with here.log.engine.connect() as connection:
         rows = connection.execute(query).all()
     return [(row, check) for row in rows if (check := newest(here, row.nib, row.id_izin))]
+
+
+def _is(nib: str, id_izin: str) -> sa.ColumnElement[bool]:
+    return sa.and_(OSS.c.nib == nib, OSS.c.id_izin == id_izin)
 
 
 @projects("oss.received", into=(OSS,))
@@ -92,14 +85,13 @@ def _received(connection: sa.Connection, entry: Entry) -> None:
 
 @projects("officer.oss_status", "delivery.sent", "delivery.failed")
 def _told(connection: sa.Connection, entry: Entry) -> None:
-    body = entry.body
-    if "id_izin" in body:
-        this = sa.update(OSS).where(OSS.c.nib == body["nib"], OSS.c.id_izin == body["id_izin"])
-        if entry.kind == "officer.oss_status":
-            work.add(connection, "oss", entry.id, entry.at)
-            connection.execute(this.values(status=body["status"], state="waiting"))
-        else:
-            connection.execute(this.values(state=entry.kind.partition(".")[2]))
+    if "id_izin" not in (body := entry.body):
+        return
+    change = {"state": entry.kind.partition(".")[2]}
+    if entry.kind == "officer.oss_status":
+        work.add(connection, "oss", entry.id, entry.at)
+        change = {"status": body["status"], "state": "waiting"}
+    connection.execute(sa.update(OSS).where(_is(body["nib"], body["id_izin"])).values(**change))
 
 
 @work.handles("oss")
@@ -108,25 +100,19 @@ def send(here: Deployment, row: work.Row) -> datetime | None:
     entry, name = here.log.entry(row.key), f"{row.key}.told"
     if entry is None or here.log.entry(name):
         return None
-    body, who = entry.body, entry.disclosed
-    about = {name: body[name] for name in ("nib", "id_izin")}
+    about, who = {name: entry.body[name] for name in ("nib", "id_izin")}, entry.disclosed
     with here.log.engine.connect() as connection:
-        named = connection.scalar(sa.select(OSS.c.named).where(*(OSS.c[key] == about[key] for key in about)))
-    told = about | (named or {}) | {"kd_instansi": here.settings.oss_kd_instansi, "kd_status": body["status"]}
+        named = connection.scalar(sa.select(OSS.c.named).where(_is(**about))) or {}
+    told = about | named | {"kd_instansi": here.settings.oss_kd_instansi, "kd_status": entry.body["status"]}
     told |= {"tgl_status": f"{entry.at.astimezone(JAKARTA):%Y-%m-%d %H:%M:%S}", "nip_status": who.get("nip", "")}
     told |= {"nama_status": who.get("name", ""), "keterangan": who.get("note", "")}
-    headers = {"user_key": here.settings.oss_user_key}
-    url = f"{here.settings.oss_url}/receiveLicenseStatus"
-    status, answer = outbox.call(here, url, json.dumps({"IZINSTATUS": told}).encode(), headers)
-    kode = _kode(answer) if status == 200 else status
+    url, headers = f"{here.settings.oss_url}/receiveLicenseStatus", {"user_key": here.settings.oss_user_key}
+    kode, answer = outbox.call(here, url, json.dumps({"IZINSTATUS": told}).encode(), headers)
+    if kode == 200:
+        try:  # OSS's own code; 0 when its answer is none
+            kode = int(json.loads(answer)["responreceiveLicenseStatus"]["kode"])
+        except (ValueError, KeyError, TypeError, RecursionError):
+            kode = 0
     final = kode == 200 or (400 <= kode < 500 and kode not in (401, 403, 408, 429))
     facts = about | {"event": "oss.status", "oss": kode}
     return outbox.settle(here, name, row, "sent" if kode == 200 else "failed", final=final, **facts)
-
-
-def _kode(answer: bytes) -> int:
-    """OSS's own code; 0 when its answer is none."""
-    try:
-        return int(json.loads(answer)["responreceiveLicenseStatus"]["kode"])
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return 0

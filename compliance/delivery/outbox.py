@@ -7,38 +7,30 @@ import hashlib
 import hmac
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from compliance import work
-from compliance.access.clients import CLIENT, Client, Scope
+from compliance.access.clients import Client, Scope, living
 from compliance.audit import document
 from compliance.audit.entry import Entry
 from compliance.audit.projection import projects
 from compliance.audit.table import check_record
-from compliance.database import db
+from compliance.database import table
 from compliance.deployment import Deployment
 from compliance.errors import BadInput, FieldError, Misconfigured
-from compliance.gate import Log
 from compliance.registry import reach
 
-LARGEST = 65_536  # bytes of an answer that are read
 PAUSES = (1, 2, 5, 10, 20, 30, 60, 120, 240, *[480] * 8)  # minutes between tries, three days in all
-HOOK = sa.Table(  # projection of `access.webhook_set`; an empty `url` means none
-    "delivery_hook",
-    db.metadata,
-    sa.Column("client_id", sa.String(26), primary_key=True),
-    sa.Column("url", sa.String(500), nullable=False),
-    sa.Column("version", sa.Integer, nullable=False),
-    sa.Column("position", sa.BigInteger, nullable=False),
-)
-Document = Callable[[Deployment, str], "tuple[str, tuple[str, ...]] | None"]
+# Projection of `access.webhook_set`; an empty `url` means none.
+HOOK = table("delivery_hook", "client_id:26! url:500 version:int position:big")
+Document = Callable[[Deployment, str], tuple[str, tuple[str, ...]] | None]
 _documents: dict[str, Document] = {}
+_session = cache(reach.Client)
 
 
 def post(connection: sa.Connection, client_id: str, event: str, key: str, subject: str, at: datetime) -> None:
@@ -56,8 +48,7 @@ def tells(family: str) -> Callable[[Document], Document]:
     return lambda document: _documents.setdefault(family, document)
 
 
-@dataclass(frozen=True, slots=True)
-class Hook:
+class Hook(NamedTuple):
     """Where a client is told. What signs is made from the deployment's own secret, and kept nowhere."""
 
     client_id: str
@@ -72,32 +63,30 @@ class Hook:
 def hook(engine: sa.Engine, client_id: str) -> Hook | None:
     with engine.connect() as connection:
         row = connection.execute(sa.select(HOOK).where(HOOK.c.client_id == client_id)).one_or_none()
-    return Hook(row.client_id, row.url, row.version) if row else None
+    return Hook(*row[:3]) if row else None
 
 
-def set_hook(log: Log, known: Hook | None, client: Client, url: str, *, by: str, at: datetime) -> Hook:
+def set_hook(here: Deployment, client: Client, url: str, *, by: str) -> Hook:
     """Give a client's address (empty: none any more) and a new secret. Raises BadInput, LogUnavailable."""
-    if url:
-        try:
-            url = reach.checked_url(url, "the address")
-        except Misconfigured as error:
-            raise BadInput(FieldError("/url", f"{error}, e.g. https://perizinan.example/gate")) from error
+    try:
+        url = url and reach.checked_url(url, "the address")
+    except Misconfigured as error:
+        raise BadInput(FieldError("/url", f"{error}, e.g. https://perizinan.example/gate")) from error
     if len(url) > 500 or not url.isascii() or not url.isprintable():
         raise BadInput(FieldError("/url", "must be at most 500 printable ASCII characters"))
+    known = hook(here.log.engine, client.id)
     new = Hook(client.id, url, known.version + 1 if known else 1)
     body = {"client": client.id, "url": url, "version": new.version, "by": by}
     entry_id = f"webhook.{client.id}.{new.version}"
-    log.append("access.webhook_set", body, entry_id=entry_id, private={}, at=at)
+    here.log.append("access.webhook_set", body, entry_id=entry_id, private={}, at=here.clock())
     return new
 
 
 @projects("access.webhook_set", into=(HOOK,))
 def _set(connection: sa.Connection, entry: Entry) -> None:
-    body = entry.body
-    row = {"url": body["url"], "version": body["version"], "position": entry.position}
-    put = insert(HOOK).values(client_id=body["client"], **row)
-    where = HOOK.c.position < entry.position
-    connection.execute(put.on_conflict_do_update(index_elements=["client_id"], set_=row, where=where))
+    row = {"url": entry.body["url"], "version": entry.body["version"], "position": entry.position}
+    put, newer = insert(HOOK).values(client_id=entry.body["client"], **row), HOOK.c.position < entry.position
+    connection.execute(put.on_conflict_do_update(index_elements=["client_id"], set_=row, where=newer))
 
 
 @projects("check")
@@ -115,38 +104,33 @@ def tell_final(connection: sa.Connection, entry: Entry) -> None:
 def deliver(here: Deployment, row: work.Row) -> datetime | None:
     """One try. The event's id is the same in every one, its signature's time is not."""
     client_id, event, subject, _ = row.key.split(":", 3)
-    name = f"delivery.{hashlib.sha256(row.key.encode()).hexdigest()[:26]}"
-    told, client = hook(here.log.engine, client_id), _client(here, client_id)
+    name, family = f"delivery.{hashlib.sha256(row.key.encode()).hexdigest()[:26]}", event.partition(".")[0]
     if here.log.entry(name):
         return None  # its outcome is known: the tables were rebuilt
-    found = _documents.get(event.partition(".")[0], _check)(here, subject)
+    facts: dict[str, Any] = {"event": event, "subject": subject, "client": client_id}
+    told, found = hook(here.log.engine, client_id), _documents.get(family, _check)(here, subject)
+    with here.log.engine.connect() as connection:
+        client = living(connection, client_id, here.clock())
     if not (told and told.url and client and found and set(found[1]) <= set(client.regions)):
-        return settle(here, name, row, "dropped", event=event, subject=subject, client=client_id)
+        return settle(here, name, row, "dropped", **facts)
     text = found[0]
-    if event.partition(".")[0] != "batch" and client.scopes == {Scope.CHECK}:
+    if family != "batch" and client.scopes == {Scope.CHECK}:
         text = document.text(document.masked(json.loads(text)))
     t, body = int(here.clock().timestamp()), text.encode()
-    secret = told.secret(here.settings.secret_key).encode()
-    signed = hmac.digest(secret, f"{t}.".encode() + body, "sha256").hex()
+    signed = hmac.digest(told.secret(here.settings.secret_key).encode(), f"{t}.".encode() + body, "sha256").hex()
     headers = {"X-Gate-Event": event, "X-Gate-Delivery": name, "X-Gate-Signature": f"t={t},v1={signed}"}
     status, _ = call(here, told.url, body, headers)
-    facts: dict[str, Any] = {"event": event, "subject": subject, "client": client_id, "status": status}
-    return settle(here, name, row, "sent" if 200 <= status < 300 else "failed", **facts)
-
-
-def _client(here: Deployment, client_id: str) -> Client | None:
-    """The client if it is alive."""
-    with here.log.engine.connect() as connection:
-        row = connection.execute(sa.select(CLIENT).where(CLIENT.c.id == client_id)).one_or_none()
-    scopes = frozenset(map(Scope, row.scopes)) if row else frozenset()
-    times = (row.created_at, row.expires_at, row.revoked_at) if row else ()
-    client = Client(row.id, row.name, tuple(row.regions), scopes, *times) if row else None
-    return client if client and client.alive(here.clock()) else None
+    return settle(here, name, row, "sent" if 200 <= status < 300 else "failed", **facts, status=status)
 
 
 def _check(here: Deployment, check_id: str) -> tuple[str, tuple[str, ...]] | None:
     record = here.log.check(check_id)
     return (record.document, (record.region,)) if record else None
+
+
+def call(here: Deployment, url: str, body: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
+    """POST a JSON body to an address that ALLOWED_HOSTS permits; the status (0: no answer) and 64 KiB of the answer."""
+    return reach.send(_session(here.settings.allowed_hosts), url, body, headers, 65_536)
 
 
 def settle(
@@ -158,11 +142,3 @@ def settle(
     body = {"tries": row.tries, **facts}
     here.log.append(f"delivery.{outcome}", body, entry_id=name, private={}, at=here.clock())
     return None
-
-
-_session = cache(reach.Client)
-
-
-def call(here: Deployment, url: str, body: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
-    """POST a JSON body to an address that ALLOWED_HOSTS permits; the status (0: no answer) and 64 KiB of the answer."""
-    return reach.send(_session(here.settings.allowed_hosts), url, body, headers, LARGEST)

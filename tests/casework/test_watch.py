@@ -121,7 +121,7 @@ def test_a_recall_by_the_hash_of_an_import_finds_what_was_judged_by_it(
 def test_licensing_software_is_told_when_a_corrected_check_comes_out_otherwise(
     here: Deployment, check: Checks, agency: Agency, client: Client, clock: Clock
 ) -> None:
-    outbox.set_hook(here.log, None, client, "https://perizinan.example/gate", by="test", at=clock())
+    outbox.set_hook(here, client, "https://perizinan.example/gate", by="test")
     agency.programmes = frozenset()
     check("A")
     agency.programmes = FULL
@@ -144,7 +144,7 @@ def test_licensing_software_is_told_when_a_corrected_check_comes_out_otherwise(
 def test_a_granted_permit_is_looked_at_on_the_regions_rhythm_and_a_lapse_is_told_but_nothing_revoked(
     here: Deployment, check: Checks, agency: Agency, client: Client, clock: Clock
 ) -> None:
-    outbox.set_hook(here.log, None, client, "https://perizinan.example/gate", by="test", at=clock())
+    outbox.set_hook(here, client, "https://perizinan.example/gate", by="test")
     met = check()
     permit = grant(here, met["id"])
     assert Act.GRANT not in acts.possible(here, met["id"])

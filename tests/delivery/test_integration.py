@@ -140,7 +140,7 @@ def test_the_php_receiver_takes_what_the_gate_signed_and_nothing_else(
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{probe.getsockname()[1]}"
-    hook = outbox.set_hook(here.log, None, client, f"http://{address}/gate", by="test", at=here.clock())
+    hook = outbox.set_hook(here, client, f"http://{address}/gate", by="test")
     env = os.environ | {"GATE_WEBHOOK_SECRET": hook.secret(here.settings.secret_key), "INBOX": str(inbox)}
     server = subprocess.Popen(
         ["php", "-q", "-S", address, EXAMPLES / "webhook.php"], env=env, stderr=subprocess.DEVNULL

@@ -51,7 +51,7 @@ def client(app: Flask, key: str) -> Client:
 @pytest.fixture
 def hook(here: Deployment, client: Client, listener: Listener) -> outbox.Hook:
     url = f"{listener.url}/perizinan/gate"
-    return outbox.set_hook(here.log, None, client, url, by="test", at=here.clock())
+    return outbox.set_hook(here, client, url, by="test")
 
 
 def run_all(app: Flask, here: Deployment) -> None:
@@ -173,7 +173,7 @@ def test_the_secret_is_kept_nowhere_and_changes_with_the_address(
     app: Flask, hook: outbox.Hook, here: Deployment, client: Client
 ) -> None:
     secret = hook.secret(here.settings.secret_key)
-    again = outbox.set_hook(here.log, hook, client, hook.url, by="test", at=here.clock())
+    again = outbox.set_hook(here, client, hook.url, by="test")
     assert again.secret(here.settings.secret_key) != secret
     with app.app_context():
         for table in db.metadata.sorted_tables:
@@ -194,14 +194,14 @@ WRONG = (
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_an_address_must_be_https_without_secrets(here: Deployment, client: Client, url: str) -> None:
     with pytest.raises(BadInput):
-        outbox.set_hook(here.log, None, client, url, by="test", at=here.clock())
+        outbox.set_hook(here, client, url, by="test")
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_private_addresses_are_reached_only_when_the_operator_says_so(
     app: Flask, here: Deployment, client: Client, final: Callable[[], str], entries: Callable[..., Any]
 ) -> None:
-    outbox.set_hook(here.log, None, client, "https://192.168.13.37/x", by="test", at=here.clock())
+    outbox.set_hook(here, client, "https://192.168.13.37/x", by="test")
     final()
     assert entries("delivery.sent") == []
     assert outbox.call(here, "https://192.168.13.37/x", b"{}", {}) == (0, b"")
