@@ -33,7 +33,7 @@ def create_app(
     from compliance import api, cli, projections, telemetry, web  # noqa: F401 (what is projected registers itself)
     from compliance.audit.log import AuditLog
     from compliance.audit.turn import engine_options
-    from compliance.casework.office import CaseOffice
+    from compliance.casework.acts import CaseOffice
     from compliance.database import db
     from compliance.deployment import Deployment
     from compliance.gate import Gate

@@ -1,8 +1,5 @@
-"""A batch from its acceptance to its end: its lines are shared by all workers, asked at one pace, and never twice.
-
-A line's check id is made from batch, line and try, so a worker that was killed between a check and its note about it
-finds the check in the log. While the agency is out, lines wait; an UNDETERMINED one is asked again for 24 hours.
-"""
+"""A batch from its acceptance to its end: its lines are shared by all workers, asked at one pace, and never twice: a
+check id is made from batch, line and try. While the agency is out, lines wait; UNDETERMINED ones for a day."""
 
 import base64
 import csv
@@ -65,13 +62,11 @@ class Status:
     total: int
     done: int
     by_verdict: dict[str, int]
-    asker: Asker
     regions: tuple[str, ...]
     started_at: datetime
 
     def document(self) -> dict[str, Any]:
-        names = ("id", "state", "total", "done", "by_verdict")
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in ("id", "state", "total", "done", "by_verdict")}
 
 
 def _say(here: Deployment, what: str, batch_id: str, **body: Any) -> None:
@@ -136,8 +131,7 @@ def status(engine: sa.Engine, batch_id: str) -> Status | None:
     by_verdict = {verdict: number for verdict, number, _ in sorted(counts, key=str) if verdict}
     done = sum(by_verdict.values()) + sum(errors for verdict, _, errors in counts if not verdict)
     state = row.state if row.state != "open" else "running" if done else "queued"
-    asker = Asker(row.asker_kind, row.asker_id)
-    return Status(row.id, state, row.total, done, by_verdict, asker, tuple(row.regions), row.started_at)
+    return Status(row.id, state, row.total, done, by_verdict, tuple(row.regions), row.started_at)
 
 
 def recent(engine: sa.Engine, regions: Sequence[str], limit: int = 25) -> list[Status]:
@@ -152,14 +146,19 @@ def recent(engine: sa.Engine, regions: Sequence[str], limit: int = 25) -> list[S
 def ask_lines(here: Deployment, row: work.Row) -> datetime:
     """One turn of a lane: take lines that are due, ask them at the agency's pace, note what came of it."""
     ends, rate, again = time.monotonic() + SLICE, here.settings.batch_rate, here.clock()
+    c, is_open = LINE.c, sa.select(BATCH.c.id).where(BATCH.c.state == "open")
     with ThreadPoolExecutor(THREADS) as pool:
         while time.monotonic() < ends:
             state = breaker_state(here.gate.source)
             if state and state.wait:
                 again = here.clock() + max(IDLE, timedelta(seconds=state.wait))
                 break
-            with here.log.engine.begin() as connection:
-                lines = _claim(connection, here.clock(), 1 if state and state.open else max(1, int(rate * AT_ONCE)))
+            most, now = 1 if state and state.open else max(1, int(rate * AT_ONCE)), here.clock()
+            due = sa.select(c.batch_id, c.line).where(c.due_at <= now, c.batch_id.in_(is_open)).order_by(c.due_at)
+            mine = sa.tuple_(c.batch_id, c.line).in_(due.limit(most).with_for_update(skip_locked=True))
+            take = sa.update(LINE).where(mine).values(due_at=now + work.LEASE).returning(LINE)
+            with here.log.engine.begin() as connection:  # for the time of a lease: no two workers get the same line
+                lines = sorted(connection.execute(take).all(), key=lambda line: (line.batch_id, line.line))
                 begin = _reserve(connection, len(lines) / rate) if lines else 0.0
             if not lines:
                 again = here.clock() + IDLE
@@ -168,22 +167,13 @@ def ask_lines(here: Deployment, row: work.Row) -> datetime:
             with here.log.engine.begin() as connection:
                 connection.execute(NOTE, told)
     _tidy(here)
-    left = sa.exists().where(LINE.c.batch_id == BATCH.c.id, LINE.c.due_at.is_not(None))
+    left = sa.exists().where(c.batch_id == BATCH.c.id, c.due_at.is_not(None))
     with here.log.engine.connect() as connection:
-        ended = connection.scalars(sa.select(BATCH.c.id).where(BATCH.c.state == "open", ~left)).all()
-    for found in filter(None, (status(here.log.engine, batch_id) for batch_id in ended)):
-        asker = {"kind": found.asker.kind, "id": found.asker.id}
-        _say(here, "ended", found.id, asker=asker, total=found.total, by_verdict=found.by_verdict)
+        ended = connection.execute(sa.select(BATCH).where(BATCH.c.state == "open", ~left)).all()
+    for batch in ended:
+        asker, found = {"kind": batch.asker_kind, "id": batch.asker_id}, status(here.log.engine, batch.id)
+        _say(here, "ended", batch.id, asker=asker, total=batch.total, by_verdict=found.by_verdict if found else {})
     return again
-
-
-def _claim(connection: sa.Connection, now: datetime, limit: int) -> Sequence[Any]:
-    """Lines that are due, for the time of a lease: no two workers get the same one."""
-    c, is_open = LINE.c, sa.select(BATCH.c.id).where(BATCH.c.state == "open")
-    due = sa.select(c.batch_id, c.line).where(c.due_at <= now, c.batch_id.in_(is_open)).order_by(c.due_at).limit(limit)
-    mine = sa.tuple_(c.batch_id, c.line).in_(due.with_for_update(skip_locked=True))
-    taken = connection.execute(sa.update(LINE).where(mine).values(due_at=now + work.LEASE).returning(LINE))
-    return sorted(taken.all(), key=lambda row: (row.batch_id, row.line))
 
 
 def _reserve(connection: sa.Connection, seconds: float) -> float:
@@ -252,15 +242,12 @@ def results(engine: sa.Engine, batch: Status, *, masked: bool = False) -> Iterat
             piece = connection.execute(query.where(c.line > last)).all()
         rows, last = [], piece[-1].line if piece else last
         for line in piece:
-            check = json.loads(line.document) if line.document else None
+            check = json.loads(line.document) if line.document else {}
+            check = document.masked(check) if check and masked else check
+            codes = " ".join(finding["code"] for finding in check.get("findings", ()))
+            known = [*map(check.get, ("id", "verdict", "action")), codes, check.get("valid_until")]
             error = line.error or ("cancelled" if batch.state == "cancelled" and not check else "")
-            told = [""] * 6
-            if check:
-                check = document.masked(check) if masked else check
-                codes = " ".join(finding["code"] for finding in check["findings"])
-                told = [*(check[name] for name in ("id", "verdict", "action")), codes, check["valid_until"]]
-                told.append(check["receipt"]["code"])
-            rows.append((line.line, line.reference, *told, error))
+            rows.append((line.line, line.reference, *known, check.get("receipt", {}).get("code"), error))
 
 
 def _box(here: Deployment, batch_id: str) -> Fernet:

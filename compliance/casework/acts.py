@@ -1,4 +1,4 @@
-"""What one officer proposes and a second one decides: each act is an entry of the log, and nobody decides alone."""
+"""What one officer proposes and a second one decides (each act is an entry of the log), and what stands of it."""
 
 import re
 import tomllib
@@ -20,8 +20,10 @@ from compliance.audit.projection import projects
 from compliance.database import table
 from compliance.deployment import Deployment
 from compliance.errors import BadInput, FieldError, NotAllowed
+from compliance.gate import Standing
 from compliance.law import identifiers
 from compliance.law.codec import moment
+from compliance.law.facts import Application, Effect, Identity, OfficerDecision, Sanction, Undertaking
 
 Act = StrEnum("Act", "VERIFY UNDERTAKE OVERRIDE CORRECT IMPOSE LIFT RECALL GRANT")
 ABOUT_CHECKS = (Act.VERIFY, Act.UNDERTAKE, Act.OVERRIDE, Act.CORRECT, Act.GRANT)
@@ -102,77 +104,75 @@ def possible(here: Deployment, check_id: str) -> dict[Act, tuple[str, ...]]:
     return found
 
 
+def _must(holds: object, why: str) -> None:
+    if not holds:
+        raise NotAllowed(why)
+
+
 def propose(here: Deployment, person: Person, act: Act, stated: Mapping[str, Any], about: str = "") -> str:
     """Record what an officer asks for; returns its id. `about` is a check's id, of LIFT that of the letter.
 
     Texts are as they were typed, `codes` a list, `region` is stated where nothing else says it. A GRANT is a fact and
     takes effect at once; the same proposal twice is one. Raises BadInput, NotAllowed, LogUnavailable.
     """
-    if person.role not in ("clerk", "supervisor", "operator"):
-        raise NotAllowed("only clerks and supervisors do casework")
+    _must(person.role in ("clerk", "supervisor", "operator"), "only clerks and supervisors do casework")
     body: dict[str, Any] = {"region": stated.get("region") or next(iter(person.regions), "")}
     offered: tuple[str, ...] | None = ()
     if act in ABOUT_CHECKS:
-        record, entry, offered = here.log.check(about), here.log.entry(about), possible(here, about).get(act)
-        if record is None or entry is None or offered is None:
-            raise NotAllowed("this is not possible for this check, or not allowed in this region")
+        offered, record = possible(here, about).get(act), here.log.check(about)
+        _must(offered is not None, "this is not possible for this check, or not allowed in this region")
         body = {name: getattr(record, name) for name in ("region", "reference", "permit_type")} | {"check": about}
-        body |= {"business": entry.body["business"]} if act is Act.GRANT else {}
     elif act is Act.LIFT:
         letter = find(here, about)
-        if (letter.act, letter.state) != (Act.IMPOSE, "accepted"):
-            raise NotAllowed("only a letter in the register can be lifted")
+        _must((letter.act, letter.state) == (Act.IMPOSE, "accepted"), "only a letter in the register can be lifted")
         body = {"region": letter.region, "about": about}
-    if body["region"] not in person.regions:
-        raise NotAllowed("this region is not yours")
-    said = _read(here, act, body["region"], stated, offered)
+    _must(body["region"] in person.regions, "this region is not yours")
+    said = _read(here, act, body["region"], stated, offered or ())
     same = (ACT.c.act == act, ACT.c.state == "proposed", (ACT.c.check_id == about) | (ACT.c.about == about))
-    if about and (waiting := acts(here, (body["region"],), *same)):
-        if waiting[0].by != person.id:
-            raise NotAllowed("a colleague has proposed this already: it must be decided first")
-        return str(waiting[0].id)
+    for waiting in acts(here, (body["region"],), *same) if about else ():
+        _must(waiting.by == person.id, "a colleague has proposed this already: it must be decided first")
+        return str(waiting.id)
     body |= {"proposal": (name := str(ULID())), "act": act, "by": person.id, "proposed_at": moment(here.clock())}
     body |= {"said": {field: value for field, value in said.items() if field not in PRIVATE}}
-    if act in (Act.UNDERTAKE, Act.GRANT):
-        kept = date.fromisoformat(said["until"]) + timedelta(days=1) if act is Act.UNDERTAKE else None
-        body["due_at"] = moment(slot(here, body["region"], kept or next_look(here, body["region"]), name))
+    if act is Act.UNDERTAKE:
+        ends = date.fromisoformat(said["until"]) + timedelta(days=1)
+        body["due_at"] = moment(slot(here, body["region"], ends, name))
+    if act is Act.GRANT and (entry := here.log.entry(about)):
+        body["due_at"] = moment(slot(here, body["region"], next_look(here, body["region"]), name))
+        body["business"] = entry.body["business"]
     private = {field: said[field] for field in PRIVATE if field in said} | {"by_name": person.name}
     kind = "officer.granted" if act is Act.GRANT else "officer.proposed"
     return here.log.append(kind, body, entry_id=name, private=private, at=here.clock()).id
 
 
 def _read(
-    here: Deployment, act: Act, region: str, stated: Mapping[str, Any], offered: tuple[str, ...] | None
+    here: Deployment, act: Act, region: str, stated: Mapping[str, Any], offered: tuple[str, ...]
 ) -> dict[str, Any]:
     """What was stated, as texts in canonical form. Raises BadInput naming every wrong field."""
-    told, today, wrong = TOLD["act"][act], next_look(here, region, 0), []
+    told, today, wrong = TOLD["act"][act], next_look(here, region, 0), list[str]()
     said: dict[str, Any] = {"effect": "NOTE"} if act is Act.OVERRIDE else {}
-    allowed = told.get("days") or here.policy.on(today, region).values.get(told.get("allowed_by"), 0)
+    most = told.get("days") or here.policy.on(today, region).values.get(told.get("allowed_by"), 0)
     for field in told["fields"].split():
         name, good = field.rstrip("?"), False
         rule, given = TOLD["field"].get(name, TOLD["field"]["text"]), stated.get(name) or ""
-        text = given.strip() if isinstance(given, str) else " ".join(given)
-        if name == "codes":
-            said[name] = sorted({*given})
-            good = bool(given) and set(given) <= set(offered or ())
-        elif "until_today" in rule:
-            ends = (date.min, today) if rule["until_today"] else (today, today + timedelta(days=allowed))
+        text = given.strip() if isinstance(given, str) else " ".join(sorted({*given}))
+        if "until_today" in rule:
+            first, last = (date.min, today) if rule["until_today"] else (today, today + timedelta(days=most))
             with suppress(ValueError):
-                good = len(text) == 10 and ends[0] <= date.fromisoformat(text) <= ends[1]
-            good = good and not (name == "to" and text < said.get("since", ""))
+                good = len(text) == 10 and first <= date.fromisoformat(text) <= last
         else:
-            good = bool(re.fullmatch(rule["pattern"], text))
-        if name != "codes" and text:
-            said[name] = getattr(text, rule.get("fold", "strip"))()
-        missing = name == "to" and bool(said.get("since")) != bool(text)
-        if not (good or (field.endswith("?") and not text)) or missing:
-            wrong.append(FieldError(f"/{name}", rule["wrong"]))
-    one_of = told.get("one_of", "").split()
-    if one_of and not said.keys() & set(one_of):
-        wrong.append(FieldError(f"/{one_of[0]}", TOLD["field"][one_of[0]]["wrong"]))
+            good = {*text.split()} <= {*offered} if name == "codes" else bool(re.fullmatch(rule["pattern"], text))
+        said |= {name: getattr(text, rule.get("fold", "strip"))()} if text else {}
+        wrong += [] if (good if text else field.endswith("?")) else [name]
+    if ("to" in said and "since" not in said) or said.get("to", "") < said.get("since", ""):
+        wrong.append("to")
+    if "one_of" in told and not said.keys() & {*told["one_of"].split()}:
+        wrong.append(told["one_of"].split()[0])
     if wrong:
-        raise BadInput(*wrong)
-    return said | ({"npwp": identifiers.npwp(said["npwp"])} if "npwp" in said else {})
+        rules = {name: TOLD["field"].get(name, TOLD["field"]["text"]) for name in wrong}
+        raise BadInput(*(FieldError(f"/{name}", rule["wrong"]) for name, rule in rules.items()))
+    forms: dict[str, Any] = {"npwp": identifiers.npwp, "codes": str.split}
+    return said | {name: form(said[name]) for name, form in forms.items() if name in said}
 
 
 def settle(here: Deployment, person: Person, act_id: str, word: str, reason: str = "") -> None:
@@ -180,35 +180,32 @@ def settle(here: Deployment, person: Person, act_id: str, word: str, reason: str
 
     Of two words at the same moment the first one stands. Raises NotAllowed, BadInput, LogUnavailable.
     """
-    row, entry = find(here, act_id, person.regions), here.log.entry(act_id)
-    if entry is None or row.state != ("granted" if word == "ended" else "proposed"):
-        raise NotAllowed("this is already decided")
-    if word != "ended" and person.role != "supervisor":
-        raise NotAllowed("only a supervisor decides")
-    if word != "ended" and person.id == row.by:
-        raise NotAllowed("nobody decides on a proposal of his own: a second person must")
+    row, ends = find(here, act_id, person.regions), word == "ended"
+    entry: Any = here.log.entry(act_id)
+    _must(entry and row.state == ("granted" if ends else "proposed"), "this is already decided")
+    _must(ends or person.role == "supervisor", "only a supervisor decides")
+    _must(ends or person.id != row.by, "nobody decides on a proposal of his own: a second person must")
     if word == "accepted":
         codes = possible(here, row.check_id).get(row.act) if row.act in ABOUT_CHECKS else ()
-        late = row.said.get("until", "9999") < next_look(here, row.region, 0).isoformat()
-        if codes is None or late or not set(row.said.get("codes", ())) <= set(codes):
-            raise NotAllowed("the check was replaced, the last day has passed or the policy changed: propose it anew")
-    if word != "ended" and not re.fullmatch(TOLD["field"]["ground"]["pattern"], reason.strip()):
+        in_time = row.said.get("until", "9999") >= next_look(here, row.region, 0).isoformat()
+        stands = codes is not None and in_time and {*row.said.get("codes", ())} <= {*codes}
+        _must(stands, "the check was replaced, the last day has passed or the policy changed: propose it anew")
+    if not ends and not re.fullmatch(TOLD["field"]["ground"]["pattern"], reason.strip()):
         raise BadInput(FieldError("/reason", TOLD["field"]["ground"]["wrong"]))
-    body = {name: value for name, value in entry.body.items() if name not in ("id", "kind", "at", "sd")}
-    private = {**entry.disclosed, "decided_by_name": person.name, "reason": reason.strip()}
     name, kind = f"{act_id}.decided", f"officer.{word}"
+    body = {field: value for field, value in entry.body.items() if field not in ("id", "kind", "at", "sd")}
+    private = {**entry.disclosed, "decided_by_name": person.name, "reason": reason.strip()}
     here.log.append(kind, body | {"decided_by": person.id}, entry_id=name, private=private, at=here.clock())
-    stands = here.log.entry(name)
-    if stands is None or (stands.kind, stands.body["decided_by"]) != (kind, person.id):
-        raise NotAllowed("this is already decided")
+    first = here.log.entry(name)
+    _must(first and (first.kind, first.body["decided_by"]) == (kind, person.id), "this is already decided")
 
 
 def handle(here: Deployment, person: Person, item_id: str) -> None:
     """Somebody has seen to an item of the work list. Raises NotAllowed."""
     mine = sa.select(ITEM.c.region).where(ITEM.c.id == item_id, ITEM.c.region.in_(person.regions))
     with here.log.engine.connect() as connection:
-        if (region := connection.scalar(mine)) is None:
-            raise NotAllowed("there is no such item")
+        region = connection.scalar(mine)
+    _must(region, "there is no such item")
     body = {"item": item_id, "region": region, "by": person.id}
     here.log.append("officer.handled", body, entry_id=str(ULID()), private={"by_name": person.name}, at=here.clock())
 
@@ -226,3 +223,57 @@ def record_act(connection: sa.Connection, entry: Entry) -> None:
     put = insert(ACT).values(id=body["proposal"], **row)
     later = ACT.c.position < entry.position
     connection.execute(put.on_conflict_do_update(index_elements=["id"], set_=row, where=later))
+
+
+_is = {name: ACT.c[name] == sa.bindparam(name) for name in ("region", "reference", "permit_type")}
+_employer = (ACT.c[name] == sa.bindparam(name) for name in ("nib", "npp", "taxpayer"))
+_ACCEPTED = sa.select(ACT).where(_is["region"], ACT.c.state == "accepted").order_by(ACT.c.position.desc())
+_STANDING = _ACCEPTED.where(sa.or_(sa.and_(_is["reference"], _is["permit_type"]), *_employer))
+_LIFTED = _ACCEPTED.where(ACT.c.about.in_(sa.bindparam("letters", expanding=True)))
+
+
+class CaseOffice:
+    """Reads accepted acts, newest first: of several on the same thing the newest stands."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+
+    def standing(self, application: Application, reference: str, identity: Identity) -> Standing:
+        """All that stands about an application and its employer, in one statement where nothing was lifted."""
+        about = {"region": application.region, "reference": reference, "permit_type": application.permit_type}
+        numbers = {"nib": identity.nib, "npp": identity.npp}
+        numbers["taxpayer"] = identity.npwp and identity.npwp[:13]  # of 16 digits; branches share 13
+        lifted, seen = dict[str, date](), set[str]()
+        with self._engine.connect() as connection:
+            rows = connection.execute(_STANDING, about | numbers).all()
+            letters = [row for row in rows if row.act == Act.IMPOSE]
+            known = {"region": application.region, "letters": [letter.id for letter in letters]}
+            for row in connection.execute(_LIFTED, known) if letters else ():
+                day = date.fromisoformat(row.said["dated"])
+                lifted[row.about] = min(day, lifted.get(row.about, day))  # of several liftings the first day counts
+        sanctions, undertakings, decision = [], list[Undertaking](), None
+        for row in rows:
+            said = row.said
+            if row.act == Act.IMPOSE:
+                dated = date.fromisoformat(said["dated"])
+                sanctions.append(Sanction(application.region, said["letter"], dated, lifted.get(row.id)))
+            elif row.act == Act.UNDERTAKE:  # a later promise about a finding takes the place of an earlier one
+                if codes := tuple(code for code in said["codes"] if code not in seen):
+                    undertakings.append(Undertaking(codes, date.fromisoformat(said["until"])))
+                seen |= set(codes)
+            elif row.act in (Act.VERIFY, Act.OVERRIDE) and not decision:
+                ground = f"{row.act} {row.id}"  # its words stay in its entry (they may be personal)
+                until = date.fromisoformat(said["until"])
+                decision = OfficerDecision(Effect(said["effect"]), tuple(said["codes"]), ground, until)
+        return Standing(tuple(sanctions[::-1]), tuple(undertakings), decision)
+
+
+def decision_shown(here: Deployment, region: str, reference: str, permit_type: str) -> dict[str, Any] | None:
+    """The decision that stands on an application, as the API tells it (contract §2)."""
+    same = (ACT.c.reference == reference, ACT.c.permit_type == permit_type, ACT.c.state == "accepted")
+    for row in acts(here, (region,), *same, ACT.c.act.in_((Act.VERIFY, Act.OVERRIDE)), most=1):
+        if entry := here.log.entry(f"{row.id}.decided"):
+            told = {"effect": row.said["effect"], "ground": entry.disclosed.get("ground") or row.act}
+            told |= {"by_role": "supervisor", "at": entry.body["at"], "until": row.said["until"]}
+            return told | {"entry": entry.position}
+    return None

@@ -16,8 +16,7 @@ from compliance import web, work
 from compliance.access.once import OnceKey, check_once
 from compliance.audit.checks import CheckFilter
 from compliance.casework import acts, watch
-from compliance.casework.acts import ABOUT_CHECKS, ACT, ITEM, Act, Person
-from compliance.casework.office import decision_shown
+from compliance.casework.acts import ABOUT_CHECKS, ACT, ITEM, Act, Person, decision_shown
 from compliance.database import db
 from compliance.deployment import deployment
 from compliance.errors import AskedInProgress, AskedOtherwise, BadInput, FieldError, LogUnavailable, NotAllowed
