@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ FOLDER = INSTANCE / "demo"
 HOST, PORT = "127.0.0.1", 8000
 BASE = f"http://{HOST}:{PORT}"
 BIN = Path(sys.executable).parent
-FLASK = (BIN / "flask", "--app", "wsgi")
+FLASK = (str(BIN / "flask"), "--app", "wsgi")
 CHECK = {
     "reference": "503/0123/DPMPTSP/2026",
     "permit_type": "RESTORAN",
@@ -36,24 +37,27 @@ CHECK = {
 
 def main() -> int:
     """Prepare, start, show, serve. Returns the exit status."""
-    if holder := _holder(PORT):
-        print(f"Port {PORT} is held by {holder}; stop it, then type make run again.", file=sys.stderr)
-        return 2
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, PORT))
+        except OSError:
+            wrong = f"Port {PORT} is held by another program (ss -ltnp names it); stop it, then type make run again."
+            print(wrong, file=sys.stderr)
+            return 2
     FOLDER.mkdir(parents=True, exist_ok=True, mode=0o700)
-    env = _environment()
+    _kept("secret", lambda: secrets.token_urlsafe(48))
+    told: dict[str, Any] = {"cwd": HERE, "env": _environment()}
     print("Preparing the database …", flush=True)
-    if subprocess.run([*FLASK, "db", "upgrade"], cwd=HERE, env=env, check=False).returncode:
+    if subprocess.run([*FLASK, "db", "upgrade"], check=False, **told).returncode:
         return 1
-    shown = json.loads(
-        _kept(
-            "credentials.json", lambda: subprocess.check_output([*FLASK, "demo-accounts"], cwd=HERE, env=env, text=True)
-        )
-    )
+    accounts = [*FLASK, "demo-accounts"]
+    shown = json.loads(_kept("credentials.json", lambda: subprocess.check_output(accounts, text=True, **told)))
     print("Starting the sandbox agency and the gate …", flush=True)
     for end in (signal.SIGINT, signal.SIGTERM):  # also when started in the background, where Ctrl-C is ignored
         signal.signal(end, signal.default_int_handler)
     command = [str(BIN / "honcho"), "start", "-f", str(HERE / "Procfile")]
-    servers = subprocess.Popen(command, cwd=HERE, env=env, start_new_session=True)
+    servers = subprocess.Popen(command, start_new_session=True, **told)
     try:
         _wait_until_ready(servers)
         _show(shown)
@@ -68,8 +72,7 @@ def main() -> int:
 
 
 def _environment() -> dict[str, str]:
-    """The demo's settings, with a secret of its own that is kept between starts."""
-    _kept("secret", lambda: secrets.token_urlsafe(48))
+    """The demo's settings, with a free port for the agency."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         agency = str(probe.getsockname()[1])
@@ -90,17 +93,17 @@ def _environment() -> dict[str, str]:
     return own | os.environ | fixed
 
 
-def _kept(name: str, make: Any) -> str:
+def _kept(name: str, make: Callable[[], str]) -> str:
     """The text of a file under instance/demo that only its owner can read; made at the first start."""
     path = FOLDER / name
     if not path.exists():
         text = make()
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="utf-8") as file:
-            file.write(text)
+        path.touch(mode=0o600)
+        path.write_text(text, encoding="utf-8")
     return path.read_text(encoding="utf-8")
 
 
-def _wait_until_ready(servers: subprocess.Popen[bytes]) -> None:
+def _wait_until_ready(servers: subprocess.Popen[Any]) -> None:
     for _ in range(300):
         if servers.poll() is not None:
             raise SystemExit("The servers ended while starting; the lines above say why.")
@@ -113,37 +116,19 @@ def _wait_until_ready(servers: subprocess.Popen[bytes]) -> None:
 
 def _show(shown: dict[str, Any]) -> None:
     """Print keys, accounts and one real check with its answer."""
-    key = shown["keys"]["73.09"]
+    key, lines = shown["keys"]["73.09"], ["\nClient keys (one per region, demo only):"]
     answer = requests.post(f"{BASE}/api/v1/checks", json=CHECK, headers={"Authorization": f"Bearer {key}"}, timeout=30)
-    print("\nClient keys (one per region, demo only):")
-    for region, value in shown["keys"].items():
-        print(f"  {region}  {value}")
-    print("Accounts (demo only):")
-    for account in shown["accounts"]:
-        second = "" if account["role"] == "clerk" else "   (sets up a second factor at the first sign-in)"
-        print(f"  {account['role']:<14} {account['name']:<10} {account['password']}{second}")
-    print(f"\nOne real check:\n  curl -s {BASE}/api/v1/checks -H 'Authorization: Bearer {key}' \\")
-    print(f"    -H 'Content-Type: application/json' -d '{json.dumps(CHECK, ensure_ascii=False)}'\n")
     document = answer.json()
     document.get("receipt", {}).update(jws="…", proof="…")
-    print(json.dumps(document, ensure_ascii=False, indent=2))
-    print(f"\nServing on {BASE}  (API: {BASE}/api/docs). Ctrl-C ends it.", flush=True)
-
-
-def _holder(port: int) -> str | None:
-    """Who listens on the port, as far as /proc tells; None when it is free."""
-    with socket.socket() as probe, contextlib.suppress(OSError):
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind((HOST, port))
-        return None
-    with contextlib.suppress(OSError):
-        rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-        inodes = {f"socket:[{row[9]}]" for row in rows if row[3] == "0A" and int(row[1].split(":")[1], 16) == port}
-        for handle in Path("/proc").glob("[0-9]*/fd/*"):
-            with contextlib.suppress(OSError):
-                if os.readlink(handle) in inodes:
-                    return f"process {handle.parts[2]}"
-    return "another program"
+    lines += [f"  {region}  {value}" for region, value in shown["keys"].items()] + ["Accounts (demo only):"]
+    for account in shown["accounts"]:
+        second = "" if account["role"] == "clerk" else "   (sets up a second factor at the first sign-in)"
+        lines.append(f"  {account['role']:<14} {account['name']:<10} {account['password']}{second}")
+    lines.append(f"\nOne real check:\n  curl -s {BASE}/api/v1/checks -H 'Authorization: Bearer {key}' \\")
+    lines.append(f"    -H 'Content-Type: application/json' -d '{json.dumps(CHECK, ensure_ascii=False)}'\n")
+    lines.append(json.dumps(document, ensure_ascii=False, indent=2))
+    lines.append(f"\nServing on {BASE}  (API: {BASE}/api/docs). Ctrl-C ends it.")
+    print("\n".join(lines), flush=True)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ class BadIdentifier(GateError):
 
     def __init__(self, kind: str, rule: str, example: str) -> None:
         super().__init__(f"{kind}: {rule}, e.g. {example}")
-        self.kind, self.rule, self.example = kind, rule, example
+        self.rule, self.example = rule, example
 
 
 class BadPolicy(GateError):
@@ -45,7 +45,7 @@ class LawNotInForce(GateError):
 
     def __init__(self, what: str, day: date, first_day: date) -> None:
         super().__init__(f"{what} begins on {first_day.isoformat()}; nothing can be decided for {day.isoformat()}")
-        self.day, self.first_day = day, first_day
+        self.first_day = first_day
 
 
 class NoCalendar(GateError):
@@ -53,7 +53,6 @@ class NoCalendar(GateError):
 
     def __init__(self, year: int) -> None:
         super().__init__(f"there is no table of holidays for {year}; add one (flask policy holidays {year})")
-        self.year = year
 
 
 class UnknownRegion(GateError):
@@ -61,15 +60,11 @@ class UnknownRegion(GateError):
 
     def __init__(self, region: str, known: tuple[str, ...]) -> None:
         super().__init__(f"region {region} is not served here (served: {', '.join(known)})")
-        self.region, self.known = region, known
+        self.known = known
 
 
 class RegistryError(GateError):
-    """The agency gave no usable answer. Never a refusal. `detail` is a short phrase without query or secret."""
-
-    def __init__(self, detail: str) -> None:
-        super().__init__(detail)
-        self.detail = detail
+    """The agency gave no usable answer. Never a refusal. What is said is a short phrase without query or secret."""
 
 
 class RegistryUnavailable(RegistryError):
@@ -109,7 +104,6 @@ class ForeignRegion(GateError):
 
     def __init__(self, region: str, allowed: tuple[str, ...]) -> None:
         super().__init__(f"region {region} is not among yours ({', '.join(allowed)})")
-        self.region, self.allowed = region, allowed
 
 
 class AskedInProgress(GateError):

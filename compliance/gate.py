@@ -197,7 +197,7 @@ class Gate:
                         told = f"the imported report is from {answer.as_of:%Y-%m-%d}, too old to use"
                         raise RegistryUnavailable(told)
                 except RegistryUnavailable as error:
-                    step = steps.throw(RegistryUnavailable(error.detail, error.retry_at or now + RETRY_AFTER))
+                    step = steps.throw(RegistryUnavailable(str(error), error.retry_at or now + RETRY_AFTER))
                 except RegistryError as error:
                     step = steps.throw(error)
                 else:

@@ -11,22 +11,16 @@ import re
 import secrets
 import time
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import prometheus_client as prometheus
+import sqlalchemy as sa
 import structlog
 from flask import Flask, Response, abort, g, request
-from prometheus_client import (
-    CONTENT_TYPE_LATEST,
-    REGISTRY,
-    CollectorRegistry,
-    Counter,
-    Histogram,
-    generate_latest,
-    multiprocess,
-)
-from prometheus_client.core import GaugeMetricFamily, Metric
-from sqlalchemy import select
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.multiprocess import MultiProcessCollector
+from structlog import processors, stdlib
 
 from compliance import work
 from compliance.audit.table import audit_head
@@ -41,42 +35,32 @@ if TYPE_CHECKING:
 
 TRACE = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}", re.ASCII)
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}  # others are anybody's words, without end
-log = structlog.stdlib.get_logger("compliance.request")
+UNDER = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 16)  # seconds
+log = stdlib.get_logger("compliance.request")
 
-REQUESTS = Counter("gate_http_requests", "Requests by route and status", ["method", "route", "status"])
-SECONDS = Histogram("gate_http_seconds", "Seconds until a request was answered", ["route"])
-VERDICTS = Counter("gate_checks", "Checks recorded", ["region", "verdict", "action"])
-FINDINGS = Counter("gate_findings", "Findings of recorded checks", ["code"])
-APPENDS = Counter("gate_log_appends", "Entries appended to the log by this service", ["kind"])
-AGENCY = Histogram(
-    "gate_agency_seconds",
-    "Seconds of one call to the source, with its outcome",
-    ["source", "outcome"],
-    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 16),
-)
+REQUESTS = prometheus.Counter("gate_http_requests", "Requests by route and status", ["method", "route", "status"])
+SECONDS = prometheus.Histogram("gate_http_seconds", "Seconds until a request was answered", ["route"])
+VERDICTS = prometheus.Counter("gate_checks", "Checks recorded", ["region", "verdict", "action"])
+FINDINGS = prometheus.Counter("gate_findings", "Findings of recorded checks", ["code"])
+APPENDS = prometheus.Counter("gate_log_appends", "Entries appended to the log by this service", ["kind"])
+CALLED = "Seconds of one call to the source, with its outcome"
+AGENCY = prometheus.Histogram("gate_agency_seconds", CALLED, ["source", "outcome"], buckets=UNDER)
 
 
 def configure_logging(level: str) -> None:
     """Every logger writes JSON lines to standard error; what was bound to the request is in each."""
-    shared: list[Any] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.add_logger_name,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
+    stamp = processors.TimeStamper(fmt="iso", utc=True)
+    shared: list[Any] = [structlog.contextvars.merge_contextvars, stdlib.add_log_level, stdlib.add_logger_name, stamp]
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
+        processors=[*shared, stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=stdlib.LoggerFactory(),
+        wrapper_class=stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    last: list[Any] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, structlog.processors.format_exc_info]
+    last: list[Any] = [stdlib.ProcessorFormatter.remove_processors_meta, processors.format_exc_info]
+    last.append(processors.JSONRenderer(ensure_ascii=False))
     handler = logging.StreamHandler()
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared, processors=[*last, structlog.processors.JSONRenderer(ensure_ascii=False)]
-        )
-    )
+    handler.setFormatter(stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=last))
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.getLogger("compliance").setLevel(level)
     logging.getLogger("urllib3").setLevel(logging.CRITICAL)  # its lines hold query strings
@@ -109,44 +93,32 @@ def appended(kind: str, body: Mapping[str, Any]) -> None:
             FINDINGS.labels(finding["code"]).inc()
 
 
-class State:
-    """What is true of the whole deployment, read from the database at each scrape: the same from every worker."""
+def state(here: Deployment) -> Iterator[GaugeMetricFamily]:
+    """What is true of the whole deployment, read from the database at each scrape: the same from every worker.
 
-    def __init__(self, here: Deployment) -> None:
-        self._here = here
-
-    def collect(self) -> Iterator[Metric]:
-        here, now = self._here, self._here.clock()
-        size, _ = here.log.head()
-        yield GaugeMetricFamily("gate_log_entries", "Entries in the log", value=size)
-        yield GaugeMetricFamily("gate_log_closed", "1 when the log takes no entries", value=bool(here.log.closed))
-        state = breaker_state(here.gate.source)
-        yield GaugeMetricFamily("gate_breaker_open", "1 while the agency is spared", value=bool(state and state.open))
-        queued = GaugeMetricFamily("gate_queue", "Rows of work that are waiting, by kind", labels=["kind"])
-        brakes = GaugeMetricFamily("gate_brake_open", "1 while refusals are held for an officer", labels=["region"])
-        with here.log.engine.connect() as connection:
-            for kind, count in work.waiting(connection).items():
-                queued.add_metric([kind], count)
-            for brake in brake_states(connection).values():
-                brakes.add_metric([brake.region], int(brake.opened))
-            kept = select(audit_head.c.at, audit_head.c.note).order_by(audit_head.c.size.desc()).limit(200)
-            heads = connection.execute(kept).all()
-            late = work.late_by(connection, now)
-        yield from (queued, brakes)
-        yield GaugeMetricFamily(
-            "gate_work_late_seconds", "How long the oldest due work has waited", value=late.total_seconds()
-        )
-        yield _age("gate_head_age_seconds", "Age of the newest kept head", now, heads[:1])
-        signed = [head for head in heads if head.note.count("\n— ") > 1]
-        yield _age("gate_witness_age_seconds", "Age of the newest head that a witness cosigned", now, signed[:1])
-
-
-def _age(name: str, text: str, now: datetime, found: Any) -> Metric:
-    """A gauge without a sample says that there is none: absent() alerts on it."""
-    family = GaugeMetricFamily(name, text)
-    for head in found:
-        family.add_metric([], max(0.0, (now - head.at).total_seconds()))
-    return family
+    A gauge without a sample says that there is none: absent() alerts on it.
+    """
+    now, breaker, c = here.clock(), breaker_state(here.gate.source), audit_head.c
+    queued = GaugeMetricFamily("gate_queue", "Rows of work that are waiting, by kind", labels=["kind"])
+    brakes = GaugeMetricFamily("gate_brake_open", "1 while refusals are held for an officer", labels=["region"])
+    with here.log.engine.connect() as connection:
+        for kind, count in work.waiting(connection).items():
+            queued.add_metric([kind], count)
+        for brake in brake_states(connection).values():
+            brakes.add_metric([brake.region], int(brake.opened))
+        heads = connection.execute(sa.select(c.at, c.note).order_by(c.size.desc()).limit(200)).all()
+        late = work.late_by(connection, now)
+    ages = [(max(0.0, (now - head.at).total_seconds()), head.note.count("\n— ") > 1) for head in heads]
+    cosigned = next((age for age, witnessed in ages if witnessed), None)
+    gauges = (
+        ("gate_log_entries", "Entries in the log", here.log.head()[0]),
+        ("gate_log_closed", "1 when the log takes no entries", bool(here.log.closed)),
+        ("gate_breaker_open", "1 while the agency is spared", bool(breaker and breaker.open)),
+        ("gate_work_late_seconds", "How long the oldest due work has waited", late.total_seconds()),
+        ("gate_head_age_seconds", "Age of the newest kept head", ages[0][0] if ages else None),
+        ("gate_witness_age_seconds", "Age of the newest head that a witness cosigned", cosigned),
+    )
+    yield from (queued, brakes, *(GaugeMetricFamily(name, about, value=value) for name, about, value in gauges))
 
 
 def register(app: Flask, here: Deployment) -> None:
@@ -156,25 +128,22 @@ def register(app: Flask, here: Deployment) -> None:
     def begin() -> None:
         g.began = time.monotonic()
         stated = TRACE.fullmatch(request.headers.get("traceparent", ""))
-        structlog.contextvars.clear_contextvars()
         trace = stated[1] if stated and stated[1].strip("0") else secrets.token_hex(16)
+        structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=g.request_id, trace_id=trace)
 
     @app.after_request
     def end(response: Response) -> Response:
-        route = request.url_rule.rule if request.url_rule else "none"
+        route, method, status = (
+            request.url_rule.rule if request.url_rule else "none",
+            request.method,
+            response.status_code,
+        )
         took = time.monotonic() - g.get("began", time.monotonic())
-        REQUESTS.labels(request.method if request.method in METHODS else "other", route, response.status_code).inc()
+        REQUESTS.labels(method if method in METHODS else "other", route, status).inc()
         SECONDS.labels(route).observe(took)
         who = g.client.id if "client" in g else None
-        log.info(
-            "request",
-            method=request.method,
-            route=route,
-            status=response.status_code,
-            ms=round(took * 1000, 1),
-            client=who,
-        )
+        log.info("request", method=method, route=route, status=status, ms=round(took * 1000, 1), client=who)
         return response
 
     @app.get("/metrics")
@@ -182,10 +151,9 @@ def register(app: Flask, here: Deployment) -> None:
         expected, given = here.settings.metrics_token, request.headers.get("Authorization", "")
         if not expected or not hmac.compare_digest(given.encode(), f"Bearer {expected}".encode()):
             abort(404)
-        registry = REGISTRY
+        counted, kept = prometheus.REGISTRY, SimpleNamespace(collect=lambda: state(here))
         if here.settings.metrics_folder:
-            registry = CollectorRegistry()
-            multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-        state = CollectorRegistry()
-        state.register(State(here))
-        return Response(generate_latest(registry) + generate_latest(state), content_type=CONTENT_TYPE_LATEST)
+            counted = prometheus.CollectorRegistry()
+            MultiProcessCollector(counted)  # type: ignore[no-untyped-call]
+        told = prometheus.generate_latest(counted) + prometheus.generate_latest(kept)
+        return Response(told, content_type=prometheus.CONTENT_TYPE_LATEST)

@@ -52,7 +52,7 @@ def inquire(
                         break
     except RegistryError as error:
         kind = "unavailable" if isinstance(error, RegistryUnavailable) else "misunderstood"
-        failure = facts.Failure(kind, error.detail, getattr(error, "retry_at", None))
+        failure = facts.Failure(kind, str(error), getattr(error, "retry_at", None))
         known |= {"failure": failure, "as_of": None, "reference": None}
     return Evidence(known.pop("source", source_name), now, **known)
 
