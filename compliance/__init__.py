@@ -4,27 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from flask import Flask
 
-    from compliance.gate import Office
     from compliance.registry.port import Source
     from config import Settings
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
+NOW = partial(datetime.now, UTC)
 
 
-def create_app(
-    settings: Settings,
-    *,
-    source: Source | None = None,
-    office: Office | None = None,
-    clock: Callable[[], datetime] = _now,
-) -> Flask:
+def create_app(settings: Settings, *, source: Source | None = None, clock: Callable[[], datetime] = NOW) -> Flask:
     """Put the gate together. Raises Misconfigured with one clear line when it must not start."""
     from flask import Flask
     from flask_migrate import Migrate
@@ -43,38 +36,31 @@ def create_app(
     from compliance.registry.watchers import Brake, Outages
 
     app = Flask(__name__, static_folder=None, template_folder=None)
-    app.config.update(
-        SECRET_KEY=settings.secret_key,
-        SQLALCHEMY_DATABASE_URI=settings.database_url,
-        SQLALCHEMY_ENGINE_OPTIONS=engine_options(settings.database_url),
-    )
+    app.config.update({"SECRET_KEY": settings.secret_key, "SQLALCHEMY_DATABASE_URI": settings.database_url})
+    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = engine_options(settings.database_url)
     app.wsgi_app = Turns(app.wsgi_app)  # type: ignore[method-assign]
-    if settings.trusted_proxies:
-        hops = settings.trusted_proxies
+    if hops := settings.trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
     db.init_app(app)
     Migrate(app, db, directory="compliance/migrations", render_as_batch=True)
     with app.app_context():
         policy = Policy.load(settings.policy_dir)
         log = AuditLog(db.engine, settings, clock, telemetry.appended)
-        chosen, standby = (source, None) if source else build(settings, db.engine, clock)
-        chosen = telemetry.Timed(chosen)
+        asked, standby = (source, None) if source else build(settings, db.engine, clock)
+        timed = telemetry.Timed(asked)
         gate = Gate(
-            policy,
-            chosen,
-            log,
-            office or CaseOffice(log.turns.reading),
+            *(policy, timed, log, CaseOffice(log.turns.reading)),
             clock=clock,
             secret=settings.secret_key.encode(),
             timeout=settings.registry_timeout,
             cache_ttl=settings.registry_cache_ttl,
             standby=standby,
             outages=Outages(db.engine, log),
-            brake=Brake(db.engine, log, chosen, settings.registry_sentinels),
+            brake=Brake(db.engine, log, timed, settings.registry_sentinels),
         )
-        app.extensions["compliance"] = Deployment(settings, policy, log, gate, clock)
+        app.extensions["compliance"] = here = Deployment(settings, policy, log, gate, clock)
     api.register(app)
-    telemetry.register(app, app.extensions["compliance"])
+    telemetry.register(app, here)
     web.register(app)
     cli.register(app)
     return app
