@@ -1,8 +1,7 @@
 """API clients: who they are, what their keys open, and the changes made to them.
 
-A change is an entry of the log first; `access_client` is a projection of those entries. Keys and OSS passwords are in
-tables of their own, which no entry holds. A key is shown once; of its 256 random bits only the SHA-256 is kept. A
-password of OSS must be readable to compute its tokens: it is kept sealed with a key made from SECRET_KEY.
+A change is an entry of the log first; `access_client` is a projection of those entries. No entry holds keys (shown
+once; of 256 random bits the SHA-256 is kept) or OSS's passwords (to make its tokens: sealed with a key of SECRET_KEY).
 """
 
 import base64
@@ -31,22 +30,30 @@ from compliance.gate import Asker, Log
 
 JAKARTA, PREFIX = ZoneInfo("Asia/Jakarta"), "cg"
 Scope = StrEnum("Scope", ["CHECK", "READ", "AUDIT"])
+End = datetime | None
+Words = Iterable[str]
+# Projection of `access.client_*`; `position` is the log position of the last entry applied.
+_columns = "id:26! name:200 regions:json scopes:json created_at:moment expires_at:moment? revoked_at:moment?"
+CLIENT = table("access_client", _columns, "addresses:json position:big")
+# What proves a client; several during a rotation. `ends_at` None: as long as the client lives.
+KEY = table("access_client_key", "id:26! client_id:26+ digest:bytes ends_at:moment?")
+# The user and sealed password that OSS has for calls to a client's office.
+OSS = table("access_client_oss", "client_id:26! username:200 sealed_password:text")
+_by_key = sa.select(CLIENT, KEY.c.digest, KEY.c.ends_at).join(KEY, KEY.c.client_id == CLIENT.c.id)
 
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """One piece of software that may ask. Its first region is the default of its questions.
-
-    `addresses`: networks (CIDR) that it may call from; none: from anywhere.
-    """
+    """One piece of software that may ask. Its first region is the default of its questions. `addresses`: networks
+    (CIDR) that it may call from; none: from anywhere."""
 
     id: str
     name: str
     regions: tuple[str, ...]
     scopes: frozenset[str]
     created_at: datetime
-    expires_at: datetime | None = None
-    revoked_at: datetime | None = None
+    expires_at: End = None
+    revoked_at: End = None
     addresses: tuple[str, ...] = ()
 
     @property
@@ -66,18 +73,6 @@ class Client:
         return not self.addresses or any(given in ipaddress.ip_network(network) for network in self.addresses)
 
 
-# Projection of `access.client_*`; `position` is the log position of the last entry applied.
-_client_columns = "id:26! name:200 regions:json scopes:json created_at:moment expires_at:moment? revoked_at:moment?"
-CLIENT = table("access_client", _client_columns, "addresses:json position:big")
-# What proves a client; several during a rotation. `ends_at` None: as long as the client lives.
-KEY = table("access_client_key", "id:26! client_id:26+ digest:bytes ends_at:moment?")
-# The user and sealed password that OSS has for calls to a client's office.
-OSS = table("access_client_oss", "client_id:26! username:200 sealed_password:text")
-_by_key = sa.select(CLIENT, KEY.c.digest, KEY.c.ends_at).where(
-    KEY.c.client_id == CLIENT.c.id, KEY.c.id == sa.bindparam("key_id")
-)
-
-
 class Clients:
     """Look-ups and changes of clients. `by` is the id of the user or operator who makes the change."""
 
@@ -91,7 +86,7 @@ class Clients:
         if prefix != PREFIX or not key_id.isalnum() or not secret:
             return None
         with deployment().log.turns.reading.connect() as connection:
-            row = connection.execute(_by_key, {"key_id": key_id}).one_or_none()
+            row = connection.execute(_by_key.where(KEY.c.id == key_id)).one_or_none()
         if row is None or not hmac.compare_digest(row.digest, hashlib.sha256(secret.encode()).digest()):
             return None
         client, now = _client(row), self._clock()
@@ -108,42 +103,33 @@ class Clients:
                 found = living(db.session, row.client_id, now)
         return found
 
-    def get(self, client_id: str) -> Client | None:
-        row = db.session.execute(sa.select(CLIENT).where(CLIENT.c.id == client_id)).one_or_none()
-        return _client(row) if row else None
-
     def all(self) -> list[Client]:
         """Every client that ever was, oldest first."""
         return [_client(row) for row in db.session.execute(sa.select(CLIENT).order_by(CLIENT.c.id))]
 
-    def keys(self, client: Client) -> list[tuple[datetime, datetime | None]]:
+    def keys(self, client: Client) -> list[tuple[datetime, End]]:
         """When each key that still holds was made, and when it ends (None: with the client); oldest first."""
         mine = sa.select(KEY.c.id, KEY.c.ends_at).where(KEY.c.client_id == client.id).order_by(KEY.c.id)
         rows, now = db.session.execute(mine), self._clock()
         return [(ULID.from_str(key).datetime, ends) for key, ends in rows if ends is None or ends > now]
 
     def create(
-        self,
-        name: str,
-        regions: Iterable[str],
-        scopes: Iterable[str],
-        *,
-        by: str,
-        expires_at: datetime | None = None,
-        addresses: Iterable[str] = (),
+        self, name: str, regions: Words, scopes: Words, *, by: str, expires_at: End = None, addresses: Words = ()
     ) -> tuple[Client, str]:
         """Add a client; the text is its key, which is never shown again. Raises BadInput, LogUnavailable."""
         name, regions, named = name.strip(), tuple(dict.fromkeys(regions)), frozenset(map(str.strip, scopes))
-        fits, rule = 1 <= len(name) <= 200 and name.isprintable(), "must be 1 to 200 printable characters"
-        _must(fits, "/name", f"{rule}, e.g. SiCantik Maros")
-        _must(bool(regions), "/regions", "must name at least one region, e.g. 73.09")
-        _must(bool(named) and named <= set(Scope), "/scopes", f"must be some of {', '.join(Scope)}, e.g. check,read")
+        if not 1 <= len(name) <= 200 or not name.isprintable():
+            raise BadInput(FieldError("/name", "must be 1 to 200 printable characters, e.g. SiCantik Maros"))
+        if not regions:
+            raise BadInput(FieldError("/regions", "must name at least one region, e.g. 73.09"))
+        if not named or not named <= set(Scope):
+            raise BadInput(FieldError("/scopes", f"must be some of {', '.join(Scope)}, e.g. check,read"))
         told = _limits(expires_at, addresses)
         made = Client(str(ULID()), name, regions, named, self._clock(), expires_at, None, tuple(told["addresses"]))
         self._record("created", made, by, name=name, regions=list(regions), scopes=sorted(named), **told)
         return made, self._new_key(made)
 
-    def limit(self, client: Client, by: str, expires_at: datetime | None, addresses: Iterable[str]) -> None:
+    def limit(self, client: Client, by: str, expires_at: End, addresses: Words) -> None:
         """Change until when and from which addresses a client may call. Raises BadInput, LogUnavailable."""
         self._record("limited", client, by, **_limits(expires_at, addresses))
 
@@ -163,8 +149,8 @@ class Clients:
 
     def keep_oss_user(self, client: Client, username: str, password: str, by: str) -> None:
         """Set or replace the user of OSS's calls to a client's office. Raises BadInput, LogUnavailable."""
-        fits = 1 <= len(username) <= 200 and 1 <= len(password) <= 200
-        _must(fits, "/username", "user and password must have 1 to 200 characters each")
+        if not 1 <= len(username) <= 200 or not 1 <= len(password) <= 200:
+            raise BadInput(FieldError("/username", "user and password must have 1 to 200 characters each"))
         self._record("oss_user_set", client, by)
         row = {"username": username, "sealed_password": _box().encrypt(password.encode()).decode()}
         put = insert(OSS).values(client_id=client.id, **row)
@@ -209,12 +195,7 @@ def _client(row: Any) -> Client:
     return Client(**known | sets)
 
 
-def _must(holds: bool, pointer: str, rule: str) -> None:
-    if not holds:
-        raise BadInput(FieldError(pointer, rule))
-
-
-def _limits(expires_at: datetime | None, addresses: Iterable[str]) -> dict[str, Any]:
+def _limits(expires_at: End, addresses: Words) -> dict[str, Any]:
     """What an entry says of them: networks as CIDR, each once. Raises BadInput."""
     try:
         networks = list(dict.fromkeys(str(ipaddress.ip_network(one, strict=False)) for one in addresses))

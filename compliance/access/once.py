@@ -24,9 +24,8 @@ from compliance.gate import Question, Recorded
 
 KEPT, BEYOND_TIMEOUT = timedelta(days=30), timedelta(seconds=10)
 Ask = Callable[[str, str | None], Recorded]
-Find = Callable[[str], Recorded | None]
-# `replaces`: the check that answered before, and answers again if the new asking fails; `lease_until` None: done,
-# `check_id` is the answer.
+Find = Callable[[str], Any]  # the answer of this id, with its id and document, if there is one
+# `replaces` answers again if the new asking fails; `lease_until` None: done, `check_id` is the answer.
 _columns = "owner:64! path:100! key:128! body_mac:64 check_id:26 replaces:26? lease_until:moment? ask_again_at:moment?"
 ONCE = table("once", _columns, "expires_at:moment+")
 
@@ -38,19 +37,18 @@ class OnceKey(NamedTuple):
     path: str
     key: str
 
+    def row(self, **more: Any) -> sa.ColumnElement[bool]:
+        return sa.and_(*(ONCE.c[name] == value for name, value in (self._asdict() | more).items()))
 
-def check_once(key: OnceKey | None, body: Any, question: Question, **waiting: Any) -> tuple[Recorded, bool]:
+
+def check_once(key: OnceKey | None, body: Any, question: Question, **waiting: Any) -> tuple[Any, bool]:
     """Check a question once under this key, as `run` says."""
     here = deployment()
-
-    def find(check_id: str) -> Recorded | None:
-        found = here.log.check(check_id)
-        return Recorded(found.id, found.pos, found.document) if found else None
 
     def ask(check_id: str, replaces: str | None) -> Recorded:
         return here.gate.check(replace(question, id=check_id, replaces=replaces))
 
-    return run(key, body, ask, find, timeout=here.settings.registry_timeout, **waiting)
+    return run(key, body, ask, here.log.check, timeout=here.settings.registry_timeout, **waiting)
 
 
 def run(
@@ -63,7 +61,7 @@ def run(
     wait: float = 0.0,
     patient: bool = True,
     pause: Callable[[float], None] = time.sleep,
-) -> tuple[Recorded, bool]:
+) -> tuple[Any, bool]:
     """Ask under this key (None: just ask), or give the answer that it already has (then True).
 
     `ask` gets the id that the check must carry, at most `timeout` seconds, and the id of the check that it replaces;
@@ -76,45 +74,46 @@ def run(
     mac = hmac.digest(deployment().settings.secret_key.encode(), canonical(body), "sha256").hex()
     ends, lease = time.monotonic() + wait, timedelta(seconds=timeout) + BEYOND_TIMEOUT
     while True:
-        claimed = _claim(key, mac, lease, find, patient)
-        if isinstance(claimed, Recorded):
-            return claimed, True
-        if claimed is not None:
-            return _ask(key, claimed, ask), False
+        row, answer = _claim(key, mac, lease, find, patient)
+        if answer:
+            return answer, True
+        if row:
+            return _ask(key, row, ask), False
         if time.monotonic() >= ends:
             raise AskedInProgress("the same key is being worked on; ask again in a few seconds")
         pause(0.05)
 
 
-def _claim(key: OnceKey, mac: str, lease: timedelta, find: Find, patient: bool) -> dict[str, Any] | Recorded | None:
-    """The row that is now ours, the answer that is there, or None: somebody else is at it."""
-    now, this = deployment().clock(), _where(key)
+def _claim(key: OnceKey, mac: str, lease: timedelta, find: Find, patient: bool) -> tuple[dict[str, Any] | None, Any]:
+    """The row that is now ours, or the answer that is there; neither: somebody else is at it."""
+    now = deployment().clock()
     new = {"check_id": str(ULID()), "replaces": None, "body_mac": mac, "lease_until": now + lease}
     new |= {"ask_again_at": None, "expires_at": now + KEPT}
     with db.engine.connect() as connection:
-        row = connection.execute(sa.select(ONCE).where(this)).one_or_none()
+        row = connection.execute(sa.select(ONCE).where(key.row())).one_or_none()
     if row is None or row.expires_at <= now:
         _run(sa.delete(ONCE).where(ONCE.c.expires_at <= now))
-        return new if _run(insert(ONCE).values(**key._asdict(), **new).on_conflict_do_nothing()) else None
+        put = insert(ONCE).values(**key._asdict(), **new).on_conflict_do_nothing()
+        return (new if _run(put) else None), None
     died = row.lease_until is not None
     if died and row.lease_until > now:
-        return None
-    recorded = find(row.check_id)
-    if (recorded or row.replaces or not died) and not hmac.compare_digest(row.body_mac, mac):
+        return None, None
+    answer = find(row.check_id)
+    if (answer or row.replaces or not died) and not hmac.compare_digest(row.body_mac, mac):
         raise AskedOtherwise("this key was used before with another body; use a new key")
-    again_at = _again_at(recorded) if died and recorded else row.ask_again_at
-    if recorded and (again_at is None or (patient and again_at > now)):
-        return recorded
-    if died and not recorded:  # before its entry was written
+    again_at = _again_at(answer) if died and answer else row.ask_again_at
+    if answer and (again_at is None or (patient and again_at > now)):
+        return None, answer
+    if died and not answer:  # before its entry was written
         new |= {"replaces": row.replaces, "ask_again_at": row.ask_again_at}
     elif again_at:  # UNDETERMINED, and due
         new |= {"replaces": row.check_id, "ask_again_at": again_at}
-    same = sa.and_(ONCE.c.check_id == row.check_id, ONCE.c.lease_until.is_not_distinct_from(row.lease_until))
-    return new if _run(sa.update(ONCE).where(this, same).values(**new)) else None
+    same = key.row(check_id=row.check_id) & ONCE.c.lease_until.is_not_distinct_from(row.lease_until)
+    return (new if _run(sa.update(ONCE).where(same).values(**new)) else None), None
 
 
 def _ask(key: OnceKey, row: dict[str, Any], ask: Ask) -> Recorded:
-    mine = _where(key) & (ONCE.c.check_id == row["check_id"])
+    mine = key.row(check_id=row["check_id"])
     try:
         recorded = ask(row["check_id"], row["replaces"])
     except BaseException:
@@ -125,12 +124,8 @@ def _ask(key: OnceKey, row: dict[str, Any], ask: Ask) -> Recorded:
     return recorded
 
 
-def _where(key: OnceKey) -> sa.ColumnElement[bool]:
-    return sa.and_(*(ONCE.c[name] == value for name, value in key._asdict().items()))
-
-
-def _again_at(recorded: Recorded) -> datetime | None:
-    moment = json.loads(recorded.document)["retry_after"]
+def _again_at(answer: Any) -> datetime | None:
+    moment = json.loads(answer.document)["retry_after"]
     return moment and datetime.fromisoformat(moment)
 
 

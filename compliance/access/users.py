@@ -5,7 +5,7 @@ factor) are in `access_user_secret`, which no entry holds: after a rebuild a per
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -59,11 +59,9 @@ class Users:
 
     def all(self, *where: sa.ColumnElement[bool]) -> list[User]:
         """Everybody of whom this holds, by sign-in name."""
-        rows = db.session.execute(sa.select(USER).where(*where).order_by(USER.c.sign_in))
-        return [
-            User(row.id, row.sign_in, row.name, Role(row.role), tuple(row.regions.split()), row.office, row.active)
-            for row in rows
-        ]
+        rows = db.session.execute(sa.select(USER).where(*where).order_by(USER.c.sign_in)).mappings()
+        made = [{**row, "role": Role(row["role"]), "regions": tuple(row["regions"].split())} for row in rows]
+        return [User(*(each[field.name] for field in fields(User))) for each in made]
 
     def get(self, user_id: str) -> User | None:
         return next(iter(self.all(USER.c.id == user_id)), None)
@@ -72,19 +70,12 @@ class Users:
         return next(iter(self.all(USER.c.sign_in == sign_in.strip().lower())), None)
 
     def create(
-        self,
-        sign_in: str,
-        name: str,
-        role: Role,
-        regions: Iterable[str],
-        password: str,
-        *,
-        office: str = "",
-        by: str,
-        given: bool = False,
+        self, sign_in: str, name: str, role: Role, regions: Iterable[str], password: str, *, by: str, **more: Any
     ) -> User:
-        """Add a person. Raises BadInput (name taken, password too weak), LogUnavailable."""
-        user = User(str(ULID()), sign_in.strip().lower(), name.strip(), role, tuple(regions), office.strip())
+        """Add a person; `more`: office, and given (the password, by somebody else). Raises BadInput (name taken,
+        password too weak), LogUnavailable."""
+        office, given = more.get("office", "").strip(), more.get("given", False)
+        user = User(str(ULID()), sign_in.strip().lower(), name.strip(), role, tuple(regions), office)
         if not 1 <= len(user.sign_in) <= 64 or not user.sign_in.isprintable() or " " in user.sign_in:
             raise BadInput(FieldError("/sign_in", "1 to 64 printable characters without a space"))
         if self.named(user.sign_in):
@@ -103,24 +94,22 @@ class Users:
 
     def set_password(self, user: User, password: str, by: str, *, given: bool = False) -> None:
         """Raises BadInput when the password is too weak. Ends the person's sessions."""
-        hashed = _hashed(password, user)
-        self.note("password_changed", user, by)
-        self.keep(user, password_hash=hashed, given=given)
-        self.end_sessions(user.id)
+        self.keep(user, "password_changed", by, password_hash=_hashed(password, user), given=given)
 
     def forget_second_factor(self, user: User, by: str) -> None:
-        """After a lost telephone: the next sign-in sets up a new one."""
-        self.note("second_factor_reset", user, by)
-        self.keep(user, totp_seed=None, totp_counter=0, recovery="")
-        self.end_sessions(user.id)
+        """After a lost telephone: the next sign-in sets up a new one. Ends the person's sessions."""
+        self.keep(user, "second_factor_reset", by, totp_seed=None, totp_counter=0, recovery="")
 
     def end_sessions(self, user_id: str) -> None:
         changed(SIGN_IN.delete().where(SIGN_IN.c.user_id == user_id))
 
-    def keep(self, user: User, **kept: Any) -> None:
-        """Set some of a person's secrets."""
+    def keep(self, user: User, event: str = "", by: str = "", **kept: Any) -> None:
+        """Set some of a person's secrets, once the event is logged."""
+        if event:
+            self.note(event, user, by)
         put = insert(SECRET).values(user_id=user.id, **NO_SECRET | kept)
         changed(put.on_conflict_do_update(index_elements=["user_id"], set_=kept))
+        self.end_sessions(user.id)
 
     def note(self, kind: str, user: User, by: str = "", private: Mapping[str, Any] | None = None, **facts: Any) -> None:
         """An event about a person. Most change no projection (signed in, locked, recovery code used)."""

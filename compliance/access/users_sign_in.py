@@ -4,10 +4,9 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyotp
 import sqlalchemy as sa
@@ -33,8 +32,7 @@ class SignInFailed(GateError):
         self.until = until
 
 
-@dataclass(frozen=True, slots=True)
-class Guard:
+class Guard(NamedTuple):
     """Locks a subject after `most` failures that are less than `window` apart, until `window` after the last one.
 
     Subjects are known by a keyed hash; one that nobody has is counted like others, so that a lock tells nothing.
@@ -47,7 +45,8 @@ class Guard:
     clock: Callable[[], datetime]
 
     def locked_until(self, subject: str) -> datetime | None:
-        row = db.session.execute(sa.select(ATTEMPT).where(self._is(subject))).one_or_none()
+        query = sa.select(ATTEMPT).where(ATTEMPT.c.subject == self._key(subject))
+        row = db.session.execute(query).one_or_none()
         until = row.failed_at + self.window if row and row.failed >= self.most else None
         return until if until and until > self.clock() else None
 
@@ -56,23 +55,19 @@ class Guard:
         now, c = self.clock(), ATTEMPT.c
         put = insert(ATTEMPT).values(subject=self._key(subject), failed=1, failed_at=now)
         again = {"failed": sa.case((c.failed_at <= now - self.window, 1), else_=c.failed + 1), "failed_at": now}
-        counted = put.on_conflict_do_update(index_elements=["subject"], set_=again).returning(c.failed)
-        failed: int = db.session.execute(counted).scalar_one()
+        put = put.on_conflict_do_update(index_elements=["subject"], set_=again)
+        failed: int = db.session.execute(put.returning(c.failed)).scalar_one()
         changed(ATTEMPT.delete().where(c.failed_at < now - timedelta(days=1)))
         return failed == self.most
 
     def succeeded(self, subject: str) -> None:
-        changed(ATTEMPT.delete().where(self._is(subject)))
-
-    def _is(self, subject: str) -> sa.ColumnElement[bool]:
-        return ATTEMPT.c.subject == self._key(subject)
+        changed(ATTEMPT.delete().where(ATTEMPT.c.subject == self._key(subject)))
 
     def _key(self, subject: str) -> str:
         return hmac.digest(self.secret, f"{self.kind}|{subject}".encode(), "sha256").hex()
 
 
-@dataclass(frozen=True, slots=True)
-class SignedIn:
+class SignedIn(NamedTuple):
     """A browser that signed in. `token` is the random id its cookie holds; `complete` False wants a second factor."""
 
     token: str
@@ -90,35 +85,35 @@ class SignIns:
 
     def password(self, sign_in: str, password: str, address: str) -> SignedIn:
         """Check a password, in equal time for unknown names. Raises SignInFailed, LogUnavailable."""
-        name = sign_in.strip().lower()
-        if until := self._by_name.locked_until(name) or self._by_address.locked_until(address):
+        user = self.users.named(sign_in)
+        if until := self._by_address.locked_until(address):
             raise SignInFailed(until)
-        user = self.users.named(name)
-        right = _verify(_kept(user).password_hash or NOBODY, password)
-        if not right or not user or not user.active:
-            self._by_address.failed(address)
-            raise self._failed(name, user)
-        return self._start(user, complete=user.role not in SECOND_FACTOR)
+        try:
+            known = self._prove(user, sign_in.strip().lower(), lambda: _verify(_kept(user).password_hash, password))
+        except SignInFailed as failure:
+            if not failure.until:
+                self._by_address.failed(address)
+            raise
+        return self._start(known, complete=known.role not in SECOND_FACTOR)
 
     def confirm(self, user: User, password: str) -> None:
         """Ask a signed-in person for the password once more. Raises SignInFailed."""
-        self._prove(user, lambda: _verify(_kept(user).password_hash or NOBODY, password))
+        self._prove(user, user.sign_in, lambda: _verify(_kept(user).password_hash, password))
 
     def second_factor(self, pending: SignedIn, code: str) -> SignedIn:
-        """Complete a sign-in with a code of the telephone or a recovery code; each works once."""
+        """Complete a sign-in with a code of the telephone or a recovery code; each works once. Raises SignInFailed."""
         user, plain = pending.user, "".join(code.split()).replace("-", "").upper()
-        self._prove(user, lambda: self._use_code(user, plain) or self._use_recovery(user, plain))
+        self._prove(user, user.sign_in, lambda: self._use(user, plain))
         self.end(pending.token)
         return self._start(user, complete=True)
 
     def enrol(self, pending: SignedIn, seed: str, code: str) -> tuple[SignedIn, list[str]]:
         """Set up the second factor once its first code is right; the recovery codes are returned this once."""
-        user = pending.user
-        if self.has_second_factor(user) or not _step(seed, code, 0, self._clock()):
+        if self.has_second_factor(pending.user) or not _step(seed, code, 0, self._clock()):
             raise SignInFailed
         codes = ["".join(secrets.choice(LETTERS) for _ in range(10)) for _ in range(RECOVERY_CODES)]
-        self.users.note("second_factor_set", user)
-        self.users.keep(user, totp_seed=seed, totp_counter=0, recovery="\n".join(map(self._keyed, codes)))
+        kept: dict[str, Any] = {"totp_seed": seed, "totp_counter": 0, "recovery": "\n".join(map(self._keyed, codes))}
+        self.users.keep(pending.user, "second_factor_set", **kept)
         return self.second_factor(pending, code), codes
 
     def current(self, token: str, *, complete: bool = True) -> SignedIn | None:
@@ -143,26 +138,28 @@ class SignIns:
         """Whether the password was given by somebody else and has not been replaced since."""
         return bool(_kept(user).given)
 
-    def _prove(self, user: User, proof: Callable[[], bool]) -> None:
-        if until := self._by_name.locked_until(user.sign_in):
+    def _prove(self, user: User | None, name: str, holds: Callable[[], bool]) -> User:
+        """The person of this name, if this proof holds. Raises SignInFailed."""
+        if until := self._by_name.locked_until(name):
             raise SignInFailed(until)
-        if not proof():
-            raise self._failed(user.sign_in, user)
+        if holds() and user and user.active:
+            return user
+        if self._by_name.failed(name) and user:
+            self.users.note("user_locked", user)
+        raise SignInFailed
 
-    def _use_code(self, user: User, code: str) -> bool:
-        """Of two at the same moment the database lets one move the counter."""
+    def _use(self, user: User, code: str) -> bool:
+        """Use a code up. Of two at the same moment the database lets one."""
         kept, c = _kept(user), SECRET.c
+        mine, codes, key = SECRET.update().where(c.user_id == user.id), kept.recovery.split(), self._keyed(code)
         step = _step(kept.totp_seed, code, kept.totp_counter, self._clock()) if kept.totp_seed else 0
-        return changed(SECRET.update().where(c.user_id == user.id, c.totp_counter < step).values(totp_counter=step))
-
-    def _use_recovery(self, user: User, code: str) -> bool:
-        stored, key, c = _kept(user).recovery, self._keyed(code), SECRET.c
-        left = [line for line in stored.split() if line != key]
-        use = SECRET.update().where(c.user_id == user.id, c.recovery == stored).values(recovery="\n".join(left))
-        used = key in stored.split() and changed(use)
-        if used:
-            self.users.note("recovery_code_used", user, left=len(left))
-        return used
+        if changed(mine.where(c.totp_counter < step).values(totp_counter=step)):
+            return True
+        left = "\n".join(one for one in codes if one != key)
+        if key not in codes or not changed(mine.where(c.recovery == kept.recovery).values(recovery=left)):
+            return False
+        self.users.note("recovery_code_used", user, left=len(codes) - 1)
+        return True
 
     def _start(self, user: User, *, complete: bool) -> SignedIn:
         now, token, c = self._clock(), secrets.token_urlsafe(32), SIGN_IN.c
@@ -174,26 +171,21 @@ class SignIns:
         changed(SIGN_IN.insert().values(**row, started_at=now, seen_at=now))
         return SignedIn(token, user, complete)
 
-    def _failed(self, name: str, user: User | None) -> SignInFailed:
-        if self._by_name.failed(name) and user:
-            self.users.note("user_locked", user)
-        return SignInFailed()
-
     def _keyed(self, code: str) -> str:
         return hmac.digest(self._secret, f"recovery|{code}".encode(), "sha256").hex()
 
 
 def _kept(user: User | None) -> Any:
     """What is kept of a person; of nobody, and after a rebuild, nothing that anything could match."""
-    query = sa.select(SECRET).where(SECRET.c.user_id == (user.id if user else ""))
-    row = db.session.execute(query).one_or_none()
+    row = db.session.execute(sa.select(SECRET).where(SECRET.c.user_id == (user.id if user else ""))).one_or_none()
     db.session.commit()  # hashing takes a tenth of a second: no connection is held meanwhile
     return row or SimpleNamespace(**NO_SECRET)
 
 
 def _verify(stored: str, password: str) -> bool:
+    """In equal time when nothing is stored."""
     try:
-        return HASHER.verify(stored, password)
+        return HASHER.verify(stored or NOBODY, password)
     except (VerifyMismatchError, InvalidHashError):
         return False
 
