@@ -6,7 +6,7 @@ from contextlib import suppress
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import flask
 import flask_babel
@@ -40,6 +40,7 @@ HERE = Path(__file__).parent
 DIGESTS = {path.name: hashlib.sha256(path.read_bytes()).hexdigest()[:12] for path in (HERE / "static").iterdir()}
 Reply = ResponseReturnValue
 View = Callable[..., Reply]
+Found = TypeVar("Found")
 _: Callable[..., str] = flask_babel.gettext  # the Indonesian original is a text's name in the catalogue
 web = flask.Blueprint("web", __name__, template_folder="templates", static_folder="static", static_url_path="/static")
 
@@ -96,6 +97,11 @@ def me() -> User:
 def ours(regions: Collection[str]) -> bool:
     """Whether these regions, at least one, are all among the signed-in person's."""
     return bool(regions) and set(regions) <= set(me().regions)
+
+
+def mine(found: Found | None) -> Found:
+    """What was found, if all its regions are ours; else there is none."""
+    return found if found and ours(cast(Any, found).regions) else abort(404)
 
 
 @web.before_request
@@ -178,10 +184,6 @@ def _complete(response: Response) -> Response:
     return response
 
 
-@web.app_errorhandler(HTTPException)
-@web.app_errorhandler(LogUnavailable)
-@web.app_errorhandler(LogBroken)
-@web.app_errorhandler(OperationalError)
 def failed(error: Exception) -> Reply:
     """What happened, and what to do; the API answers for its own paths before this is asked."""
     code = error.code or 500 if isinstance(error, HTTPException) else 500 if isinstance(error, LogBroken) else 503
@@ -192,3 +194,7 @@ def failed(error: Exception) -> Reply:
     whys = {CSRFError: "form", LogBroken: "tampered", OperationalError: "storage"}
     told = {"why": whys.get(type(error), code), "code": code, "position": getattr(error, "position", None)}
     return render_template("pages/error.html", **told), code
+
+
+for kind in (HTTPException, LogUnavailable, LogBroken, OperationalError):
+    web.app_errorhandler(kind)(failed)

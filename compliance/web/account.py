@@ -11,11 +11,26 @@ from flask import abort, g, redirect, render_template, request, session, url_for
 
 from compliance import web as pages
 from compliance.access.clients import Client, Clients
-from compliance.access.users import Role, User
+from compliance.access.users import Role
 from compliance.access.users_sign_in import SignedIn, SignInFailed
 from compliance.deployment import deployment
 from compliance.errors import BadInput
-from compliance.web import BOTH, CARRIED, EVERYBODY, POST, Reply, _, checks, done, fields, me, ours, page, sign_ins
+from compliance.web import (
+    BOTH,
+    CARRIED,
+    EVERYBODY,
+    POST,
+    Reply,
+    _,
+    checks,
+    done,
+    fields,
+    me,
+    mine,
+    ours,
+    page,
+    sign_ins,
+)
 from compliance.web.fields import Form, days, must
 
 FIRST = {Role.CLERK: "check_form", Role.SUPERVISOR: "check_form", Role.AUDITOR: "audit", Role.ADMINISTRATOR: "users"}
@@ -87,17 +102,14 @@ def second_factor(enrolling: bool = False) -> Reply:
 
 
 @page("/keluar", *EVERYBODY, methods=POST)
-def sign_out(onward: str = "web.home") -> Reply:
-    """End the session for good, here and in the database."""
+@page("/akun/keluar-semua", *EVERYBODY, methods=POST, name="sign_out_everywhere", defaults={"everywhere": True})
+def sign_out(everywhere: bool = False) -> Reply:
+    """End the session, or all of the person's, for good, here and in the database."""
+    if everywhere:
+        sign_ins().users.end_sessions(me().id)
     sign_ins().end(session.get("signed_in", ""))
     begin(None)
-    return redirect(url_for(onward))
-
-
-@page("/akun/keluar-semua", *EVERYBODY, methods=POST)
-def sign_out_everywhere() -> Reply:
-    sign_ins().users.end_sessions(me().id)
-    return sign_out("web.sign_in")
+    return redirect(url_for("web.sign_in" if everywhere else "web.home"))
 
 
 @page("/akun", *EVERYBODY, methods=BOTH)
@@ -107,7 +119,7 @@ def account() -> Reply:
         try:
             sign_ins().confirm(me(), request.form.get("password", ""))
             sign_ins().users.set_password(me(), request.form.get("new_password", ""), me().id)
-            return sign_out("web.sign_in")
+            return sign_out(everywhere=True)
         except (BadInput, SignInFailed) as error:
             failure = error
     return render_template("pages/account.html", failure=failure), 422 if failure else 200
@@ -124,10 +136,6 @@ def _about(typed: dict[str, str]) -> dict[str, Any]:
     return about | ({"active": active == "yes"} if "active" in typed else {})
 
 
-def _secret(secret: str, person: User | None = None, client: Client | None = None) -> Reply:
-    return render_template("pages/secret.html", secret=secret, person=person, client=client)
-
-
 @page("/pengguna", Role.ADMINISTRATOR, methods=BOTH)
 def users() -> Reply:
     """Those who work for no other region than the administrator does."""
@@ -135,7 +143,8 @@ def users() -> Reply:
     with Form("user", {"regions": me().regions[0], "office": me().office}) as form:
         if typed := form.sent:
             about = _about(typed) | {"password": password, "given": True}
-            return _secret(password, people.create(typed["sign_in"], **about, by=me().id))
+            made = people.create(typed["sign_in"], **about, by=me().id)
+            return render_template("pages/secret.html", secret=password, person=made)
     return form.show("pages/users.html", people=[person for person in people.all() if ours(person.regions)])
 
 
@@ -143,9 +152,7 @@ def users() -> Reply:
 def user(user_id: str) -> Reply:
     """One person; nobody changes himself here, so that it takes two and an administrator is always left."""
     people, by, act = sign_ins().users, me().id, request.form.get("act")
-    person = people.get(user_id) or abort(404)
-    if not ours(person.regions):
-        abort(404)
+    person = mine(people.get(user_id))
     if request.method == "POST" and person.id == by:
         abort(403)
     said, password = _("Perubahan disimpan dan langsung berlaku."), secrets.token_urlsafe(12)
@@ -154,7 +161,7 @@ def user(user_id: str) -> Reply:
     with Form("person", stated) as form:
         if act == "password":
             people.set_password(person, password, by, given=True)
-            return _secret(password, person)
+            return render_template("pages/secret.html", secret=password, person=person)
         if act == "telephone":
             people.forget_second_factor(person, by)
             said = _("Telepon dilepas: kode kedua dipasang lagi saat masuk.")
@@ -194,15 +201,13 @@ def clients() -> Reply:
             regions, limits = typed["regions"].split(), _limits(typed, me().regions[0])
             must(regions=(ours(regions), "must be among yours"))
             made, key = all_clients().create(typed["name"], regions, typed["scopes"].split(), by=me().id, **limits)
-            return _secret(key, client=made)
+            return render_template("pages/secret.html", secret=key, client=made)
     return form.show("pages/clients.html", clients=[one for one in all_clients().all()[::-1] if ours(one.regions)])
 
 
 @page("/aplikasi/<client_id>", Role.ADMINISTRATOR, methods=BOTH)
 def client(client_id: str) -> Reply:
-    known = all_clients().get(client_id) or abort(404)
-    if not ours(known.regions):
-        abort(404)
+    known = mine(next((one for one in all_clients().all() if one.id == client_id), None))
     if request.method == "POST" and known.revoked_at:
         abort(403)
     code, by, act, hours = known.regions[0], me().id, request.form.get("act"), request.form.get("hours", "")
@@ -211,7 +216,8 @@ def client(client_id: str) -> Reply:
     with Form("limits", {"expires": str(last or ""), "addresses": " ".join(known.addresses)}) as form:
         if act == "rotate":
             overlap = timedelta(hours=int(hours)) if hours in OVERLAPS else abort(400)
-            return _secret(all_clients().rotate(known, by, overlap), client=known)
+            key = all_clients().rotate(known, by, overlap)
+            return render_template("pages/secret.html", secret=key, client=known)
         if act == "revoke":
             all_clients().revoke(known, by)
             said = _("Aplikasi dicabut; kuncinya tidak berlaku lagi.")

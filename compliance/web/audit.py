@@ -1,9 +1,7 @@
 """For auditors, no look without its entry: search, figures, what shows a check lawful, the log, samples; promises."""
 
 import datetime as dt
-import itertools
 import json
-import operator
 import re
 import secrets
 import threading
@@ -147,17 +145,19 @@ def audit_report() -> Reply:
         errors, typed, span = {"since": wrong.errors[0].detail}, month, wanted(month)
     with deployment().log.engine.connect() as connection:
         found = summary(connection, span)
-    parts = itertools.groupby(found["days"], key=operator.itemgetter(0))
-    columns = [(day, {verdict: number for _day, verdict, number in rows}) for day, rows in parts]
-    found["columns"] = [(day, each, sum(each.values())) for day, each in columns]
     told = {"typed": typed, "errors": errors, "choices": choices(), "found": found}
     return render_template("audit/report.html", **told), 422 if errors else 200
 
 
 @page("/audit/periksa/<check_id>", Role.AUDITOR, methods=BOTH)
-def audit_check(check_id: str) -> Reply:
-    """All there is about one check; POST decides it again, from its entry and the law that it names."""
+@page("/audit/periksa/<check_id>/bukti.json", Role.AUDITOR, name="audit_proof", defaults={"proof": True})
+def audit_check(check_id: str, proof: bool = False) -> Reply:
+    """All there is about one check; POST decides it again by the law of its day. Or the file for `flask log verify`."""
     shown, log, again = records.find(check_id), deployment().log, None
+    if proof:
+        looked("proof", "export", check=check_id)
+        package = json.dumps(log.package(check_id), indent=1, ensure_ascii=False)
+        return download(package, f"bukti-{check_id}.json", "application/json")
     body, kept = shown.entry.body, current_app.extensions
     policies: Policies = kept.get("compliance-past") or kept.setdefault("compliance-past", past_policies(log))
     looked("check", check=check_id)
@@ -173,15 +173,6 @@ def audit_check(check_id: str) -> Reply:
     told |= {"history": log.entries_at(row.pos for row in rows), "acts": acts(deployment(), (code,), *same_case)}
     told |= {"again": again, "size": log.head()[0], "people": choices()["asker"]}
     return render_template("audit/check.html", shown=shown, body=body, **told)
-
-
-@page("/audit/periksa/<check_id>/bukti.json", Role.AUDITOR)
-def audit_proof(check_id: str) -> Reply:
-    """The file for `flask log verify`."""
-    records.find(check_id)
-    looked("proof", "export", check=check_id)
-    package = json.dumps(deployment().log.package(check_id), indent=1, ensure_ascii=False)
-    return download(package, f"bukti-{check_id}.json", "application/json")
 
 
 @page("/audit/aturan/<digest>", Role.AUDITOR)

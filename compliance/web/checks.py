@@ -42,15 +42,16 @@ def rescue(signed_out: bool) -> Reply:
 def check_form() -> Reply:
     if request.method == "GET":
         again = request.args.get("ulang")
-        return form_page(records.find(again).stated) if again else type_page({"stage": "new"})
+        return form_page(records.find(again).stated if again else {"stage": "new"})
     typed, step = _typed(), request.form.get("step", "check")
     if step in web.LANGUAGES:
         session["language"] = step
         refresh()
-        return form_page(typed)
-    if step == "type" or "permit_type" not in typed:
-        return type_page(typed, "no permit type" if step == "fields" else "")
-    return form_page(typed) if step == "fields" else run(typed)
+    if step == "type":
+        typed.pop("permit_type", None)
+    if "permit_type" in typed and step not in ("fields", *web.LANGUAGES):
+        return run(typed)
+    return form_page(typed, BadInput() if step == "fields" and "permit_type" not in typed else None)
 
 
 def _typed() -> dict[str, str]:
@@ -64,23 +65,19 @@ def _region(typed: dict[str, str]) -> str:
     return typed["region"] if typed.get("region") in me().regions else me().regions[0]
 
 
-def type_page(typed: dict[str, str], failure: str = "") -> Reply:
-    where, carried = _region(typed), {name: text for name, text in typed.items() if name not in MAIN}
-    told = {"region": where, "carried": carried, "permits": fields.offered(where), "failure": failure}
-    return render_template("pages/check_type.html", **told), 422 if failure else 200
-
-
 def form_page(typed: dict[str, str], failure: Exception | None = None) -> Reply:
     """The form with what was typed; its `once` keeps a repeated click one check. No permit type: the first page."""
-    why = type(failure).__name__ if failure else ""
+    where, why = _region(typed), type(failure).__name__ if failure else ""
     if "permit_type" not in typed:
-        return type_page(typed, why)
-    where, permit_type = _region(typed), typed["permit_type"].strip()
+        carried = {name: text for name, text in typed.items() if name != "region"}
+        told: dict[str, Any] = {"region": where, "carried": carried, "permits": fields.offered(where), "failure": why}
+        return render_template("pages/check_type.html", **told), 422 if failure else 200
+    permit_type = typed["permit_type"].strip()
     rule = fields.rule(where, permit_type)
     asked = fields.needed(rule.grounds if rule else ())
     boxes, others = fields.filled(asked, typed, failure.errors if isinstance(failure, BadInput) else ())
     shown = {*MAIN, *(field["name"] for field in asked)}
-    told: dict[str, Any] = {"region": where, "permit_type": permit_type, "stage": rule.stage if rule else "off"}
+    told = {"region": where, "permit_type": permit_type, "stage": rule.stage if rule else "off"}
     told |= {"carried": {name: text for name, text in typed.items() if name not in shown}, "boxes": boxes}
     told |= {"once": request.form.get("once") or secrets.token_urlsafe(18), "parts": fields.FORM["part"]}
     page = render_template("pages/check_form.html", failure=why, others=others, **told)
@@ -120,13 +117,22 @@ def run(typed: dict[str, str]) -> Reply:
 
 @page("/periksa/oss", *CHECKERS, methods=BOTH, most=2 * MIB + 10_000)
 def from_oss() -> Reply:
-    """Fill the form from what OSS wrote of a NIB: read, and forgotten.
-
-    One permit of this region goes straight to the form; of several the clerk chooses.
-    """
+    """Fill the form from what OSS wrote of a NIB: read, and forgotten. Of several permits the clerk chooses."""
     with Form("oss") as form:
         if form.sent:
-            items = oss.read(_document(form.sent["text"]), language())
+            file = request.files.get("file")
+            raw = (file.read() if file else b"") or form.sent["text"].encode(errors="replace")
+            must(text=(raw.strip(), _("Tempel isi pesan OSS, atau pilih berkasnya.")))
+            must(text=(len(raw) <= MIB, _("Lebih besar dari 1 MiB. Kirim satu NIB saja.")))
+            try:
+                found = json.loads(raw.decode("utf-8-sig"))
+            except json.JSONDecodeError as error:
+                at = {"line": error.lineno, "column": error.colno}
+                told = _("Bukan JSON yang utuh: berhenti di baris %(line)s, kolom %(column)s. Salin sekali lagi.", **at)
+                raise BadInput(FieldError("/text", told)) from error
+            except (ValueError, RecursionError) as error:
+                raise BadInput(FieldError("/text", _("Bukan teks UTF-8, atau terlalu dalam bersarang."))) from error
+            items = oss.read({"dataNIB": found} if isinstance(found, dict) and "nib" in found else found, language())
             mine = [fields.flat(item.stated) for item in items if item.region in me().regions]
             must(text=(items, _("Daftar izinnya kosong.")))
             must(text=(mine, _("Tidak ada izin untuk daerah Anda di dalamnya.")))
@@ -134,23 +140,6 @@ def from_oss() -> Reply:
                 return form_page(mine[0])
             return render_template("pages/oss_choice.html", items=mine, others=len(items) - len(mine))
     return form.show("pages/oss.html")
-
-
-def _document(text: str) -> Any:
-    """The JSON of the file, else of the text. Raises BadInput that says where it is wrong, not what it said."""
-    sent = request.files.get("file")
-    name, raw = ("file", sent.read()) if sent and sent.filename else ("text", text.encode(errors="replace"))
-    must(text=(raw.strip(), _("Tempel isi pesan OSS, atau pilih berkasnya.")))
-    must(**{name: (len(raw) <= MIB, _("Lebih besar dari 1 MiB. Kirim satu NIB saja."))})
-    try:
-        found = json.loads(raw.decode("utf-8-sig"))
-    except json.JSONDecodeError as error:
-        where = {"line": error.lineno, "column": error.colno}
-        told = _("Bukan JSON yang utuh: berhenti di baris %(line)s, kolom %(column)s. Salin sekali lagi.", **where)
-        raise BadInput(FieldError(f"/{name}", told)) from error
-    except (ValueError, RecursionError) as error:
-        raise BadInput(FieldError(f"/{name}", _("Bukan teks UTF-8, atau terlalu dalam bersarang."))) from error
-    return {"dataNIB": found} if isinstance(found, dict) and "nib" in found else found
 
 
 @page("/riwayat", *CHECKERS)
@@ -284,12 +273,13 @@ def letters() -> Reply:
 def watched() -> Reply:
     """What somebody must see to, the oldest first, and the permits that are watched."""
     here, of = deployment(), request.form.get("of", "")
-    if request.method == "POST" and request.form.get("act") == "ended":
-        acts.settle(here, _me(), of, "ended")
-        return done(_("Izin tidak dipantau lagi."), "watched")
     if request.method == "POST":
-        acts.handle(here, _me(), of)
-        return done(_("Dicatat sebagai selesai."), "watched")
+        ended = request.form.get("act") == "ended"
+        if ended:
+            acts.settle(here, _me(), of, "ended")
+        else:
+            acts.handle(here, _me(), of)
+        return done(_("Izin tidak dipantau lagi.") if ended else _("Dicatat sebagai selesai."), "watched")
     mine = (ITEM.c.region.in_(me().regions), ITEM.c.handled_by.is_(None), ITEM.c.kind != "recalled")
     with here.log.engine.connect() as connection:
         oldest = sa.select(ITEM).where(*mine).order_by(ITEM.c.position).limit(MOST)

@@ -1,7 +1,4 @@
-"""Lists: of applications to check, with what OSS is told of them; of institutions, and who of a region is covered.
-
-All roles of a region see its coverage; its supervisors and administrators change lists and ask the agency.
-"""
+"""Lists: of applications to check, with what OSS is told of them; of institutions, and who of a region is covered."""
 
 import hashlib
 import tempfile
@@ -21,7 +18,7 @@ from compliance.deployment import deployment
 from compliance.errors import BadInput, FieldError, ImportRefused, TooMuch
 from compliance.gate import Asker
 from compliance.registry.reading.sheets import sheets
-from compliance.web import BOTH, CHANGERS, CHECKERS, EVERYBODY, POST, Reply, _, done, download, language, me, ours, page
+from compliance.web import BOTH, CHANGERS, CHECKERS, EVERYBODY, POST, Reply, _, done, download, language, me, mine, page
 from compliance.web.audit import looked
 from compliance.web.fields import FORM, Form, must, today, word
 
@@ -43,7 +40,7 @@ def _once() -> ULID:
 @page("/kumpulan", *CHECKERS, methods=BOTH, most=reading.MOST_BYTES + 10_000)
 def batches() -> Reply:
     """The form's `once` and the file make the batch's id: a second click is the same batch, another file is not."""
-    here, regions, sent, wrong = deployment(), me().regions, request.files.get("file"), list[tuple[str, str, str]]()
+    here, regions, sent, wrong = deployment(), me().regions, request.files.get("file"), tuple[FieldError, ...]()
     with Form("batch") as form:
         if form.sent:
             must(file=(sent and sent.filename, _("Pilih berkas CSV.")))
@@ -57,26 +54,18 @@ def batches() -> Reply:
             except TooMuch:
                 must(file=(False, _("Paling banyak %(most)s baris.", most=reading.MOST)))
             except BadInput as error:
-                wrong = [_line(one) for one in error.errors]
+                wrong = error.errors
                 must(file=(False, _("Ada yang salah di dalamnya; tidak ada yang diperiksa.")))
     told = {"wrong": wrong, "once": str(ULID()), "most": reading.MOST, "columns": reading.TYPES}
     return form.show("batches/new.html", rows=run.recent(here.log.engine, regions), **told)
-
-
-def _line(error: FieldError) -> tuple[str, str, str]:
-    """The spreadsheet's line (the header is its first), the column, and what is wrong."""
-    _empty, checks, *rest = f"{error.pointer}/".split("/")
-    return (str(int(rest[0]) + 2), ".".join(rest[1:-1]), error.detail) if checks and rest[0] else ("", "", error.detail)
 
 
 @page("/kumpulan/<batch_id>", *CHECKERS, methods=BOTH)
 @page("/kumpulan/<batch_id>/hasil.csv", *CHECKERS, name="batch_results", defaults={"results": True})
 def batch(batch_id: str, results: bool = False) -> Reply:
     engine, still = deployment().log.engine, "diam" in request.args
-    found = run.status(engine, batch_id) or abort(404)
+    found = mine(run.status(engine, batch_id))
     open_still = found.state in ("queued", "running")
-    if not ours(found.regions):
-        abort(404)
     if results:
         return download(run.results(engine, found), f"hasil-{batch_id}.csv", "text/csv; charset=utf-8")
     if request.method == "POST" and open_still:
@@ -98,20 +87,14 @@ def oss_status() -> Reply:
         if form.sent:
             private = {"name": me().name} | {name: text for name, text in form.sent.items() if text}
             status = private.pop("status", "")
-            try:
-                oss.tell(here, *wanted, status, once=str(_once()), by=me().id, private=private)
-            except BadInput:
-                must(status=(False, _("Status ini tidak sesuai dengan pemeriksaan terakhir.")))
+            oss.tell(here, *wanted, status, once=str(_once()), by=me().id, private=private)
             return done(_("Dicatat; OSS diberi tahu."), "oss_status")
     fits = [status for status, action in oss.STATES.items() if action in (None, check.action)]
     return form.show("batches/oss_one.html", permit=permit, check=check, fits=fits, once=str(ULID()))
 
 
 def _asked(kind: str = "") -> dict[str, Any]:
-    """What the address asks for: one's own region, a day that has come, and all that was known there then.
-
-    An auditor's look, and an export by anybody, is an entry first.
-    """
+    """All that was known in a region on a day that has come; an auditor's look, and an export, is an entry first."""
     regions = me().regions or abort(403)
     if (code := request.args.get("daerah") or regions[0]) not in regions:
         abort(404)
@@ -132,20 +115,17 @@ def _asked(kind: str = "") -> dict[str, Any]:
 
 
 @page("/cakupan", *EVERYBODY)
-def coverage() -> Reply:
-    """The sentence, and the institutions behind it or behind one of its numbers."""
-    told, wanted = _asked("looked"), {name: request.args[name] for name in acts.ABOUT if name in request.args}
+@page("/cakupan/rapat.xlsx", *EVERYBODY, name="coverage_export", defaults={"book": True})
+def coverage(book: bool = False) -> Reply:
+    """The sentence, and the institutions behind it or behind one of its numbers; or the workbook for a meeting."""
+    told = _asked("export" if book else "looked")
+    if book:
+        made = lines.workbook(render_template("coverage/workbook.txt", **told))
+        return download(made, f"cakupan-{told['region']}-{told['day']}.xlsx", lines.XLSX)
+    wanted = {name: request.args[name] for name in acts.ABOUT if name in request.args}
     found = [one for one in told["those"] if all(one.about[name] == wanted[name] for name in wanted)]
     told |= {"wanted": wanted, "found": found, "page": max(request.args.get("halaman", 1, type=int), 1)}
     return render_template("coverage/sentence.html", **told, per_page=PER_PAGE), 422 if told["wrong"] else 200
-
-
-@page("/cakupan/rapat.xlsx", *EVERYBODY)
-def coverage_export() -> Reply:
-    """The workbook for the coordination meeting; that it was taken is in the log."""
-    told = _asked("export")
-    made = lines.workbook(render_template("coverage/workbook.txt", **told))
-    return download(made, f"cakupan-{told['region']}-{told['day']}.xlsx", lines.XLSX)
 
 
 @page("/cakupan/lembaga/<one>", *EVERYBODY)
