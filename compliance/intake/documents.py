@@ -107,32 +107,19 @@ def _count(value: Any) -> Any:
     return found if type(found) is int and 0 <= found <= MOST_WORKERS else NO_COUNT
 
 
-class Items(NamedTuple):  # a list of documents or values of one kind
-    of: Any
-
-    @property
-    def shown(self) -> dict[str, Any]:
-        return {"type": "array", "items": self.of.shown}
-
-    def load(self, value: Any, broken: Broken, at: str) -> Any:
-        if isinstance(value, list):
-            return [self.of.load(inner, broken, f"{at}/{index}") for index, inner in enumerate(value)]
-        broken.append((at, NO_LIST))
-        return None
-
-
 class Document:
     """A JSON object with named fields. `open`: ignores what it does not know, and empty texts mean left out."""
 
     def __init__(self, name: str, text: str, known: Mapping[str, Any], *, open: bool = False) -> None:
         self.fields: dict[str, Any] = {}
-        self.required, self.open, properties = [], open, {}
+        self.required, self.lists, self.open, properties = [], [], open, {}
         for part in text.split():
             marked, _, kind = part.partition(":")
             field, optional, nullable = marked.rstrip("?*~"), marked[-1] in "*~", marked[-1] in "?~"
-            one = known[kind.strip("[]") or "text"]
-            self.fields[field] = one = Items(one) if kind.startswith("[") else one
-            properties[field] = _or_null(one.shown) if nullable else one.shown
+            self.fields[field] = one = known[kind.strip("[]") or "text"]
+            shown = {"type": "array", "items": one.shown} if kind.startswith("[") else one.shown
+            properties[field] = _or_null(shown) if nullable else shown
+            self.lists += [field] if kind.startswith("[") else []
             self.required += [] if optional else [field]
         self.described = {"type": "object", "properties": properties, "additionalProperties": open}
         self.described |= {"required": self.required} if self.required else {}
@@ -145,13 +132,18 @@ class Document:
             broken.append((at, NO_OBJECT))
             return found
         for name, value in stated.items():
-            left_out = value is None or (self.open and isinstance(value, str) and not value.strip())
-            if name not in self.fields:
+            there, field = f"{at}/{name}", self.fields.get(name)
+            if field is None:
                 broken += [] if self.open else [(f"{at}/{escaped(name)}", UNKNOWN)]
-            elif not left_out and (read := self.fields[name].load(value, broken, f"{at}/{name}")) is not None:
-                found[name] = read
-            elif left_out and name in self.required:
-                broken.append((f"{at}/{name}", REQUIRED))
+            elif value is None or (self.open and isinstance(value, str) and not value.strip()):
+                broken += [(there, REQUIRED)] if name in self.required else []
+            elif name not in self.lists:
+                if (read := field.load(value, broken, there)) is not None:
+                    found[name] = read
+            elif isinstance(value, list):
+                found[name] = [field.load(inner, broken, f"{there}/{index}") for index, inner in enumerate(value)]
+            else:
+                broken.append((there, NO_LIST))
         broken += [(f"{at}/{name}", REQUIRED) for name in self.required if name not in stated]
         return found
 

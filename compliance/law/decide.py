@@ -37,7 +37,10 @@ def decide(facts: Facts, law: Law) -> Decision:
     judged = [finding for _, found in judge(case) for finding in found]
     for weigh in (_scales_checked, _decided, _undertaken, _doubted):
         judged = weigh(case, judged)
-    findings = _shown(judged)
+    findings: list[Finding] = []
+    for finding in sorted(judged, key=_weight):  # of accounts, the worst finding of each code is shown once
+        if "npp" not in finding.facts or all(finding.code != other.code for other in findings):
+            findings.append(finding)
     verdict = (VERDICTS.get(findings[0].effect) or Verdict(findings[0].effect)) if findings else Verdict.MET
     stage, blocked, action = case.gate.stage, verdict is Verdict.BLOCKED, ACTIONS.get(verdict, Action.PROCEED)
     trial = stage in (RuleStage.SHADOW, RuleStage.ADVISE) and not blocked
@@ -45,7 +48,7 @@ def decide(facts: Facts, law: Law) -> Decision:
     reasons = findings[0].message if findings else dict.fromkeys(LANGUAGES, "")
     summary = {name: law.summaries[verdict][name].format(**told, reason=reasons[name]) for name in LANGUAGES}
     last_day, failure = facts.application.as_at + timedelta(days=law.valid_days), case.evidence.failure
-    promised = [_deadline(finding) for finding in findings if finding.code == "UNDERTAKING_OPEN"]
+    promised = [date.fromisoformat(one.facts["deadline"]) for one in findings if one.code == "UNDERTAKING_OPEN"]
     retry_at = failure.retry_at or case.evidence.received_at + ASK_AGAIN if failure else None
     return Decision(
         verdict,
@@ -54,7 +57,7 @@ def decide(facts: Facts, law: Law) -> Decision:
         stage,
         dict(law.labels[verdict]),
         summary,
-        findings,
+        tuple(findings),
         _cure(case, verdict, judged),
         min([last_day, *promised]) if action is Action.PROCEED else None,
         retry_at if verdict is Verdict.UNDETERMINED else None,
@@ -124,21 +127,8 @@ def _softened(finding: Finding, why: Mapping[str, str] | None = None) -> Finding
     return replace(finding, effect=Effect.OFFICER_REVIEW, message=message)
 
 
-def _shown(found: list[Finding]) -> tuple[Finding, ...]:
-    """The worst first; of accounts, the worst finding of each code once."""
-    shown: list[Finding] = []
-    for finding in sorted(found, key=_weight):
-        if "npp" not in finding.facts or all(finding.code != other.code for other in shown):
-            shown.append(finding)
-    return tuple(shown)
-
-
-def _weight(finding: Finding) -> tuple[int, int]:
+def _weight(finding: Finding) -> tuple[int, int]:  # the worst first
     return RANK[finding.effect], -len(finding.facts.get("missing", ())) - finding.facts.get("months", 0)
-
-
-def _deadline(finding: Finding) -> date:
-    return date.fromisoformat(finding.facts["deadline"])
 
 
 def _cure(case: Case, verdict: Verdict, judged: list[Finding]) -> Cure | None:
@@ -155,4 +145,4 @@ def _cure(case: Case, verdict: Verdict, judged: list[Finding]) -> Cure | None:
     texts = {lang: list(dict.fromkeys(f.remedy[lang] for f in ordered))[:MOST_STEPS] for lang in LANGUAGES}
     tomorrow = case.law.working_day_after(case.facts.today, 1)[0]
     useful = None if verdict in (Verdict.BLOCKED, Verdict.UNDETERMINED) else tomorrow
-    return Cure(texts, _deadline(in_time[0]) if in_time else useful)
+    return Cure(texts, date.fromisoformat(in_time[0].facts["deadline"]) if in_time else useful)

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from compliance.errors import BadPolicy, NoCalendar
 from compliance.law.facts import Application, Basis, Contract, Effect, Facts, Programme, RuleStage, Scale, Verdict
-from compliance.law.loading import SCHEMA, Entry, Groups, Key, parse, read
+from compliance.law.loading import SCHEMA, About, Entry, Groups, Key, parse, read
 
 FROZEN_NIB = ("05", "06")
 ONE_DAY = timedelta(days=1)
@@ -70,11 +70,6 @@ class Region:  # one that has a policy
     texts: Mapping[str, str] = field(repr=False)  # all that decide, by hash
     sha256: str  # of the list of all texts: it names the policy
 
-    @property
-    def last_change(self) -> date:
-        """The day on which the region's own rules change for the last time, as far as its file says."""
-        return max((group[-1].since for group in self.groups.values()), default=self.first_day)
-
 
 @dataclass(frozen=True, slots=True)
 class GateRule:  # what a region requires for a permit type
@@ -102,12 +97,7 @@ class Law:
     """
 
     def __init__(
-        self,
-        region: Region,
-        since: date,
-        entries: Mapping[tuple[str, Key], Entry],
-        due: list[Entry],
-        calendar: Calendar,
+        self, region: Region, since: date, entries: Mapping[About, Entry], due: list[Entry], calendar: Calendar
     ) -> None:
         kinds: dict[str, dict[Key, Entry]] = defaultdict(dict)
         words: dict[str, dict[str, tuple[Words, Words]]] = defaultdict(dict)
@@ -153,9 +143,9 @@ class Law:
 
     def asks(self, facts: Facts) -> bool:
         """Whether the agency must be asked to judge these facts."""
-        application = facts.application
-        settled = application.nib_status in FROZEN_NIB or self.says("legal_form", application.legal_form or "")
-        return not settled and self.gate(application) is not None
+        stated = facts.application
+        settled = stated.nib_status in FROZEN_NIB or self.says("legal_form", stated.legal_form or "")
+        return not settled and self.gate(stated) is not None
 
     def contract_in_force(self, application: Application) -> Contract | None:
         """The construction contract whose project must be looked at, if any."""

@@ -43,13 +43,21 @@ class Entry:  # one dated piece of law
     looked_at: date | None = None
 
 
-Groups = dict[tuple[str, Key], list[Entry]]
+About = tuple[str, Key]  # kind and key
+Groups = dict[About, list[Entry]]
 
 
 def read(said: Any, value: Any, where: str) -> Any:
     """A value that is as schema.toml says: by a word, or column by column. Raises BadPolicy naming place and rule."""
-    if isinstance(said, dict):
-        return _row(said, value, where)
+    if isinstance(said, dict):  # columns; those that end in "?" may be left out
+        known = {name.rstrip("?"): what for name, what in said.items()}
+        for key in read("table", value, where):
+            if key not in known:
+                raise BadPolicy(f"{where}.{key}", f"is an unknown key; known are {', '.join(known)}")
+        for key in said:
+            if key not in value and not key.endswith("?"):
+                raise BadPolicy(f"{where}.{key}", "is missing")
+        return {key: read(known[key], item, f"{where}.{key}") for key, item in value.items()}
     match said.split():
         case ["any"]:
             return value
@@ -84,18 +92,6 @@ def read(said: Any, value: Any, where: str) -> Any:
     if not holds:
         raise BadPolicy(where, f"must be {rule}")
     return value
-
-
-def _row(columns: Mapping[str, Any], value: Any, where: str) -> dict[str, Any]:
-    """A table with these columns alone, and with all of them but those that end in "?"."""
-    known = {name.rstrip("?"): said for name, said in columns.items()}
-    for key in read("table", value, where):
-        if key not in known:
-            raise BadPolicy(f"{where}.{key}", f"is an unknown key; known are {', '.join(known)}")
-    for key in columns:
-        if key not in value and not key.endswith("?"):
-            raise BadPolicy(f"{where}.{key}", "is missing")
-    return {key: read(known[key], item, f"{where}.{key}") for key, item in value.items()}
 
 
 def parse(source: str, where: str) -> dict[str, Any]:
@@ -152,8 +148,8 @@ def in_order(found: Iterable[Entry]) -> Groups:
 def check_national(groups: Groups) -> None:
     """Raises BadPolicy when something is missing that every decision needs, or has no reader."""
     needed = SCHEMA["complete"] | {"value": VALUES, "verdict": Verdict, "rule": SCHEMA["rules"], "programmes": Scale}
-    known: set[tuple[str, Key]] = {(kind, (str(name),)) for kind, names in needed.items() for name in names}
-    texts: set[tuple[str, Key]] = {("text", (code, "")) for code in needed["finding"]}
+    known: set[About] = {(kind, (str(name),)) for kind, names in needed.items() for name in names}
+    texts: set[About] = {("text", (code, "")) for code in needed["finding"]}
     for kind, key in sorted({("due", ()), *known, *texts} - groups.keys()):
         raise BadPolicy("national law", f"has no {kind} {' '.join(key)}".rstrip())
     for (kind, key), group in groups.items():

@@ -1,10 +1,9 @@
 """Judging again from an entry's facts, years later or under a draft; and rule by rule, with the law of the day."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import date
 from functools import cache, reduce
-from typing import Any
+from typing import Any, NamedTuple
 
 from compliance.law.codec import from_json, to_json
 from compliance.law.decide import RULES, decide, judge
@@ -14,15 +13,13 @@ from compliance.law.policy import Policy
 from compliance.law.rules import Case
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:  # where a decision no longer comes out as it was recorded
+class Difference(NamedTuple):  # where a decision no longer comes out as it was recorded
     path: str  # a JSON pointer into the decision
     then: Any
     now: Any
 
 
-@dataclass(frozen=True, slots=True)
-class Replay:  # a decision made again
+class Replay(NamedTuple):  # a decision made again
     decision: Decision
     differences: tuple[Difference, ...]  # none when it came out the same to the letter
     policy_sha256: str
@@ -62,8 +59,7 @@ def differences(then: Any, now: Any, path: str = "") -> Iterator[Difference]:
         yield Difference(path, then, now)
 
 
-@dataclass(frozen=True, slots=True)
-class Flip:  # a logged check that a draft would decide otherwise
+class Flip(NamedTuple):  # a logged check that a draft would decide otherwise
     entry_id: str
     reference: str
     as_at: date
@@ -79,12 +75,14 @@ def flips(bodies: Iterable[Mapping[str, Any]], draft: Policy, region: str) -> It
         found = sorted((finding["code"], finding["effect"]) for finding in decided["findings"])
         return decided["verdict"], decided["action"], decided["enforced"], found
 
+    known = draft.region(region)
+    changed = max((group[-1].since for group in known.groups.values()), default=known.first_day)
     for body in bodies:
         facts, then = from_json(Facts, body["facts"]), body["decision"]
         if facts.application.region != region:
             continue
         as_at = facts.application.as_at
-        law = draft.on(max(draft.region(region).last_change, as_at), region)
+        law = draft.on(max(changed, as_at), region)
         now = None if facts.evidence is None and law.asks(facts) else decide(facts, law)
         if now is None or outcome(to_json(now)) != outcome(then):
             stopped = now is not None and now.action is Action.STOP and then["action"] != Action.STOP
@@ -94,45 +92,30 @@ def flips(bodies: Iterable[Mapping[str, Any]], draft: Policy, region: str) -> It
 def explain(facts: Facts, law: Law) -> dict[str, Any]:
     """Rule by rule: which facts were looked at, what was owed, what was found, and which day of which law applied; as
     JSON values. Raises ValueError when the agency must be asked and was not."""
-    case, stated, law_of, rules = Case(facts, law), to_json(facts), _cited(facts, law), list[dict[str, Any]]()
-    for rule, found in judge(case):
-        looked_at = {path: reduce(_part, path.split("."), stated) for path in rule.reads}
-        rules.append(
-            {
-                "rule": rule.name,
-                "question": to_json(law.says("rule", rule.name).get("question", {})),
-                "looked_at": looked_at,
-                "owed": to_json(case.owed),
-                "law": [law_of[name] for name in rule.rests_on if name in law_of],
-                "found": to_json(found),
-                "ended_here": rule.stops and bool(found),
-            }
-        )
-    return {
-        "as_at": facts.application.as_at.isoformat(),
-        "policy": {"region": law.region, "version": law.version, "sha256": law.sha256, "since": law.since.isoformat()},
-        "rules": rules,
-        "not_reached": [rule.name for rule in RULES[len(rules) :]],
-        "decision": to_json(decide(facts, law)),
-    }
-
-
-def _part(value: Any, name: str) -> Any:
-    return value.get(name) if isinstance(value, dict) else None
-
-
-def _cited(facts: Facts, law: Law) -> dict[str, dict[str, Any]]:
-    """The dated entries that a rule can rest on, by what the application is about."""
-    application, found = facts.application, {}
+    case, stated, application = Case(facts, law), to_json(facts), facts.application
     about = {"gate": (application.permit_type, application.stage), "service": (application.permit_type,)}
     about |= {"programmes": (application.scale or "micro",), "legal_form": (application.legal_form or "",)}
+    cited, rules = {}, []
     for (kind, key), entry in law.entries.items():
-        if kind == "value" or key == about.get(kind, ()):
-            found[f"value.{key[0]}" if kind == "value" else kind] = {
+        if kind == "value" or key == about.get(kind, ()):  # what a rule can rest on
+            cited[f"value.{key[0]}" if kind == "value" else kind] = {
                 "what": " ".join((kind, *key)),
                 "says": to_json(entry.data),
                 "since": entry.since.isoformat(),
                 "legal_basis": to_json(entry.basis),
                 "where": entry.where,
             }
-    return found
+    for rule, found in judge(case):
+        parts = {path: path.split(".") for path in rule.reads}
+        looked_at = {path: reduce(lambda part, name: (part or {}).get(name), parts[path], stated) for path in parts}
+        told = {"rule": rule.name, "question": to_json(law.says("rule", rule.name).get("question", {}))}
+        told |= {"looked_at": looked_at, "owed": to_json(case.owed), "found": to_json(found)}
+        law_of_rule = [cited[name] for name in rule.rests_on if name in cited]
+        rules.append(told | {"law": law_of_rule, "ended_here": rule.stops and bool(found)})
+    return {
+        "as_at": application.as_at.isoformat(),
+        "policy": {"region": law.region, "version": law.version, "sha256": law.sha256, "since": law.since.isoformat()},
+        "rules": rules,
+        "not_reached": [rule.name for rule in RULES[len(rules) :]],
+        "decision": to_json(decide(facts, law)),
+    }

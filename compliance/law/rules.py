@@ -6,7 +6,6 @@ The grounds of a region's rule come last: every active account is judged alone, 
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from itertools import takewhile
 from typing import Any
 
 from compliance.law.codec import to_json
@@ -21,6 +20,7 @@ NOT_ASKED = Evidence("", datetime.min.replace(tzinfo=UTC))
 NOT_GATED = GateRule(RuleStage.OFF, ())
 # What fills a text only, and is not told as a fact.
 UNTOLD = {"INACTIVE": "owed", "HEADCOUNT_DIFFERS": "expected", "HEADCOUNT_STALE": "expected"}
+STRANGERS = {Match.NPP_OF_ANOTHER: "NPP_OF_ANOTHER", Match.UNRESOLVED: "IDENTITY_UNRESOLVED"}
 Findings = Iterable[Finding]
 
 
@@ -103,8 +103,7 @@ def agency(case: Case) -> Findings:
 
 
 def identity(case: Case) -> Findings:
-    codes = {Match.NPP_OF_ANOTHER: "NPP_OF_ANOTHER", Match.UNRESOLVED: "IDENTITY_UNRESOLVED"}
-    return case.find(codes[case.evidence.match]) if case.evidence.match in codes else ()
+    return case.find(STRANGERS[case.evidence.match]) if case.evidence.match in STRANGERS else ()
 
 
 def answer(case: Case) -> Findings:
@@ -259,12 +258,12 @@ def arrears(case: Case) -> Findings:
     for account in case.judged:
         paid = account.paid_through if account.first_payment is not False else None
         behind = max((month_due.year - paid.year) * 12 + month_due.month - paid.month, 0) if paid else 0
-        still = len(list(takewhile(lambda back: due_day(back)[0] >= as_at, range(behind))))
-        unsure = len(list(takewhile(lambda back: not due_day(back)[1], range(still, behind))))
+        still = next((back for back in range(behind) if due_day(back)[0] < as_at), behind)
         late, stated = behind - still, account.months_in_arrears or 0
         months, effect = max(late, stated), Effect.NOTE
         if ground and months >= ground["months"]:  # a due day by unconfirmed holidays is for an officer to judge
-            doubtful = ground["effect"] is Effect.NOT_MET and max(late - unsure, stated) < ground["months"]
+            sure = behind - next((back for back in range(still, behind) if due_day(back)[1]), behind)
+            doubtful = ground["effect"] is Effect.NOT_MET and max(sure, stated) < ground["months"]
             effect = Effect.OFFICER_REVIEW if doubtful else ground["effect"]
         first, through = due_day(behind - 1)[0] if late else None, paid.isoformat()[:7] if paid else None
         facts: dict[str, Any] = {"months": months, "paid_through": through, "due": first, "npp": account.npp}
