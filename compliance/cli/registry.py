@@ -19,13 +19,12 @@ from compliance.errors import GateError, RegistryError, RegistryUnavailable
 from compliance.law import identifiers
 from compliance.law.codec import to_json
 from compliance.law.facts import Ask, Subject
-from compliance.registry.mapping import unread
 from compliance.registry.port import Purpose
 from compliance.registry.reading.report import LABEL, Kind
 from compliance.registry.snapshot import ZONE, Remarks, import_report
 from compliance.registry.sources import http
 from compliance.registry.watchers import brake_states
-from compliance.registry.wire import read_document, understand
+from compliance.registry.wire import read_document, understand, unread
 
 registry = COMMANDS.noun("registry", "The agency: try one question, import a report, look at the brake.")
 FORMS = {"nib": identifiers.nib, "npwp": identifiers.npwp, "npp": identifiers.npp, "nik": identifiers.nik}
@@ -58,7 +57,7 @@ def try_command(here: Deployment, number: str, by: str, subject: str, region: st
         if shaped is not document:
             _show("Setelah pemetaan / mapped", shaped)
         _show("Fakta / facts", to_json(understand(ask, shaped, here.clock(), source.name)))
-        _show("Diabaikan / read past", " ".join(unread(ask, shaped)) or "-")
+        _show("Diabaikan / read past", " ".join(unread(shaped)) or "-")
     except RegistryError as error:
         outcome = "unavailable" if isinstance(error, RegistryUnavailable) else "misunderstood"
         _show(f"Tidak dipahami / not understood: {outcome}", str(error))

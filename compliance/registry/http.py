@@ -14,12 +14,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from functools import partial
 from http.client import HTTPException
-from itertools import count
 from ssl import SSLError
 from urllib.parse import urlencode
-from uuid import uuid4
 
 import structlog
 from cryptography.exceptions import InvalidTag
@@ -41,23 +38,19 @@ _GATEWAY_CODE = re.compile(rb"code\W{1,4}90090([12])\b")
 Headers = dict[str, str]
 
 
-class Refused(RegistryMisunderstood):
-    """Status 401: a fresh token may help."""
+class Refused(RegistryMisunderstood):  # status 401: a fresh token may help
+    pass
 
 
 @dataclass(frozen=True)
-class Auth:
-    """How the gate proves who it is: headers of a call, whether others may help after a 401, what opens the answer."""
-
+class Auth:  # who the gate says it is: headers of a call, whether others may help after a 401, what opens the answer
     headers: Callable[[], Headers] = dict
     renew: Callable[[Headers], bool] = lambda used: False
     unwrap: Callable[[bytes], bytes] = bytes
 
 
 @dataclass(eq=False)
-class HttpSource:
-    """Asks `url` in the words of `wire`. Thread-safe; `clock` is the gate's."""
-
+class HttpSource:  # asks `url` in the words of `wire`; thread-safe; `clock` is the gate's
     url: str
     client: Client
     auth: Auth
@@ -72,7 +65,7 @@ class HttpSource:
     def raw(self, ask: Ask, purpose: Purpose) -> bytes:
         """The answer's body, not yet understood. Raises RegistryUnavailable or RegistryMisunderstood."""
         with aside(), deadline(purpose.ends_at):
-            for attempt in count(1):
+            for attempt in range(1, TRIES + 1):
                 try:
                     return self.auth.unwrap(self._call(ask, purpose))
                 except RegistryUnavailable as error:
@@ -88,7 +81,7 @@ class HttpSource:
 
     def _call(self, ask: Ask, purpose: Purpose) -> bytes:
         method, path, params = self.wire.call(ask, purpose.reference)
-        request_id = purpose.request_id if _REQUEST_ID.fullmatch(purpose.request_id) else uuid4().hex
+        request_id = purpose.request_id if _REQUEST_ID.fullmatch(purpose.request_id) else secrets.token_hex(16)
         sent = {"Accept": "application/json", "User-Agent": "compliance-gate", "X-Request-ID": request_id}
         if trace := structlog.contextvars.get_contextvars().get("trace_id"):  # W3C trace context, a span of our own
             sent["traceparent"] = f"00-{trace}-{secrets.token_hex(8)}-01"
@@ -96,13 +89,13 @@ class HttpSource:
         if method == "POST":
             url, body = f"{self.url}{path}", json.dumps(params).encode()
             sent["Content-Type"] = "application/json"
-        used = self.auth.headers()
+        told, used = (body, self.clock, self.wire.statuses), self.auth.headers()
         try:
-            return fetch(self.client, method, url, sent | used, body, self.clock, self.wire.statuses)
+            return fetch(self.client, method, url, sent | used, *told)
         except Refused:
             if not self.auth.renew(used):
                 raise
-        return fetch(self.client, method, url, sent | self.auth.headers(), body, self.clock, self.wire.statuses)
+        return fetch(self.client, method, url, sent | self.auth.headers(), *told)
 
 
 def fetch(
@@ -176,13 +169,11 @@ def decode(encoding: str, body: bytes) -> bytes:
 
 def gateway_error(body: bytes) -> str:
     """What a gateway's error (code 900901, 900902) says of the credentials, else ""."""
-    found = _GATEWAY_CODE.search(body)
     what = {b"1": "invalid (code 900901)", b"2": "missing (code 900902)"}
-    return f"the gateway finds the credentials {what[found[1]]}" if found else ""
+    return f"the gateway finds the credentials {what[found[1]]}" if (found := _GATEWAY_CODE.search(body)) else ""
 
 
-def _unsealed(salt: str, body: bytes) -> bytes:
-    """The answer inside SPLP's AES-256-GCM envelope, if there is one."""
+def _unsealed(salt: str, body: bytes) -> bytes:  # the answer inside SPLP's AES-256-GCM envelope, if there is one
     if why := gateway_error(body):
         raise RegistryMisunderstood(why)
     if not salt:
@@ -197,9 +188,7 @@ def _unsealed(salt: str, body: bytes) -> bytes:
         raise RegistryMisunderstood("the gateway's envelope does not open with this salt") from None
 
 
-class _Token:
-    """OAuth2: for many calls, fetched by one thread at a time, renewed before it ends or once after a 401."""
-
+class _Token:  # OAuth2: for many calls, fetched by one thread at a time, renewed before it ends or once after a 401
     def __init__(self, ask: Callable[[], bytes]) -> None:
         self._ask, self._token, self._ends_at, self._lock = ask, "", 0.0, threading.Lock()
 
@@ -262,7 +251,7 @@ def auth_by(way: str, credentials: Mapping[str, str], client: Client, clock: Cal
             if style != "apikey":
                 headers["auth" if style == "sicantik" else "AuthorizationSPLP"] = f"Bearer {need('token')}"
             headers |= {"apikey": need("key")} if style != "bearer" else {}
-            return Auth(lambda: headers, unwrap=partial(_unsealed, credentials.get("salt", "")))
+            return Auth(lambda: headers, unwrap=lambda body: _unsealed(credentials.get("salt", ""), body))
         case "splp", _:
             raise Misconfigured("REGISTRY_AUTH_STYLE must be apikey, bearer or sicantik")
     return Auth(lambda: headers)

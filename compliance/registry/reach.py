@@ -44,9 +44,7 @@ def left() -> float:
     return seconds
 
 
-class _Timed:
-    """Mixed into a socket: every wait gets what is left."""
-
+class _Timed:  # mixed into a socket: every wait gets what is left
     def recv_into(self, *args: Any) -> int:
         self.settimeout(left())  # type: ignore[attr-defined]
         return int(super().recv_into(*args))  # type: ignore[misc]
@@ -76,14 +74,13 @@ class Client:
         self._networks = [network for network in map(_network, allowed) if network]
         self._looked_up: dict[tuple[str, int], Future[list[Any]]] = {}
         self._lock = threading.Lock()
-        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        self._context.minimum_version = ssl.TLSVersion.TLSv1_2
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # at least TLS 1.2
         self._context.sslsocket_class = _TLSSocket
         try:
             if certificate:
                 self._context.load_cert_chain(certificate, key or None)
             self._context.load_verify_locations(ca or certifi.where())
-        except (OSError, ssl.SSLError) as error:
+        except OSError as error:
             raise Misconfigured(f"REGISTRY_AUTH_CA, _CERT or _CERT_KEY cannot be loaded: {error}") from error
 
     def __del__(self) -> None:
@@ -109,7 +106,6 @@ class Client:
                 connection.close()
 
     def _connection(self, scheme: str, host: str, port: int) -> HTTPConnection:
-        """A kept one that waits in silence, else a new one."""
         with suppress(IndexError):
             while True:
                 connection = self._kept[scheme, host, port].pop()

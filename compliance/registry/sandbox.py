@@ -40,9 +40,7 @@ _TOKEN = re.compile(r"\{(month|day)([+-][0-9]+)\}")
 _PLAIN_SHARE = 192  # of 256: how many NIB of no scenario are in order
 
 
-class Reply(NamedTuple):
-    """What goes over the wire; `manner`: answer, hang, drip, cut, reset or slow."""
-
+class Reply(NamedTuple):  # what goes over the wire; `manner`: answer, hang, drip, cut, reset or slow
     body: bytes
     status: int = 200
     headers: Mapping[str, str] = {}
@@ -102,8 +100,7 @@ def _employer(key: str, value: str, number: str, failure: Json) -> Json | None:
     return known | {"kepesertaan": accounts, "teguran": None, "tmp2t": None} | _nulled(row.get("answer", {}))
 
 
-def _nulled(changes: Json) -> Json:
-    """TOML has no null: `null` lists the fields that are."""
+def _nulled(changes: Json) -> Json:  # TOML has no null: `null` lists the fields that are
     return {key: value for key, value in changes.items() if key != "null"} | dict.fromkeys(changes.get("null", ()))
 
 
@@ -159,7 +156,7 @@ def app(request: Request) -> Response:
 
 
 def _misbehave(wire: socket.socket, got: Reply) -> NoReturn:
-    """Do it on the bare socket, then end the connection: the server closes without a word."""
+    # On the bare socket; the error ends the connection without a word of the server.
     start = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(got.body)
     with contextlib.suppress(OSError):
         if got.manner == "hang":

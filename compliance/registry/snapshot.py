@@ -122,9 +122,7 @@ def record_import(connection: sa.Connection, entry: Entry) -> None:
 
 
 @dataclass
-class Remarks:
-    """The notes of an import in the order of the file, kept in `file`; `overruled` replaces those of a few places."""
-
+class Remarks:  # an import's notes in the file's order, kept in `file`; `overruled` replaces those of a few places
     file: IO[str]
     overruled: dict[str, Note] = field(default_factory=dict)
 
@@ -159,7 +157,7 @@ def import_report(
                 with engine.begin() as connection:
                     connection.execute(ACCOUNTS.insert(), rows)
             progress(batch[-1].done)
-        period, as_of = _dates(report, remarks, now)
+        period, as_of = _dates(engine, own, report, remarks, now)
         current = next((row for row in in_force if row.region == region), None)
         if current and not older and (period, as_of) < (current.period, current.as_of):
             raise ImportRefused(
@@ -185,13 +183,17 @@ def _row(member: Any) -> dict[str, Any]:
     return row | {"programmes": member.programmes and ",".join(p for p in Programme if p in member.programmes)}
 
 
-def _dates(report: Report, remarks: Remarks, now: dt.datetime) -> tuple[dt.date, dt.datetime]:
+def _dates(
+    engine: sa.Engine, own: Any, report: Report, remarks: Remarks, now: dt.datetime
+) -> tuple[dt.date, dt.datetime]:
     """The month reported, and the end of the day on which the facts held (never after the import)."""
     heading, today = report.heading, now.astimezone(ZONE).date()
     period = heading.period or (heading.dated and heading.dated.replace(day=1))
     if not period:
-        period = report.newest
-        if period == dt.date.min:
+        with engine.connect() as connection:
+            newest = sa.select(sa.func.max(_account.paid_through)).where(own, _account.paid_through <= today)
+            period = connection.scalar(newest)
+        if not period:
             raise ImportRefused("no PERIODE, no PER TANGGAL and no month paid: say the report's day with --dated")
         remarks.add(Note("", "no_period", {"month": f"{period:%Y-%m}"}))
     last = (period.replace(day=28) + dt.timedelta(days=4)).replace(day=1) - dt.timedelta(days=1)
@@ -243,8 +245,7 @@ def _sum_up(engine: sa.Engine, own: Any, remarks: Remarks, totals: list[tuple[st
     return digest.hexdigest()
 
 
-def _drop(engine: sa.Engine, which: Any) -> None:
-    """Delete in short transactions, so that nobody waits."""
+def _drop(engine: sa.Engine, which: Any) -> None:  # delete in short transactions, so that nobody waits
     some = sa.select(_account.id).where(which).limit(5 * BATCH)
     deleted = 1
     while deleted:

@@ -18,11 +18,10 @@ from compliance.errors import RegistryMisunderstood, RegistryUnavailable
 from compliance.law.facts import Answer, Ask
 from compliance.registry import reach
 from compliance.registry.http import HttpSource, auth_by
-from compliance.registry.mapping import Profile
 from compliance.registry.port import SPARED, Purpose, Source
 from compliance.registry.sandbox import InProcess
 from compliance.registry.snapshot import SnapshotSource
-from compliance.registry.wire import Agreed
+from compliance.registry.wire import Agreed, Profile
 from config import INSTANCE, Settings
 
 OPENS_AFTER = 5  # unavailable answers in a row
@@ -58,9 +57,7 @@ def http(settings: Settings, clock: Callable[[], datetime]) -> HttpSource:
     return HttpSource(url, client, auth_by(way, given, client, clock), wire, clock, name)
 
 
-class BreakerState(NamedTuple):
-    """Failures in a row, when the first of them and the last probe were; seconds since 1970, 0 when there is none."""
-
+class BreakerState(NamedTuple):  # failures in a row; when the first and the last probe were, seconds since 1970 or 0
     failures: int = 0
     began: float = 0.0
     probed: float = 0.0
@@ -123,7 +120,7 @@ class Breaker:
 
 
 class Resilient:
-    """A source behind its breaker. `clock` is the gate's."""
+    """A source behind its breaker."""
 
     def __init__(self, inner: Source, breaker: Breaker, clock: Callable[[], datetime]) -> None:
         self.name, self.inner, self.breaker, self._clock = inner.name, inner, breaker, clock

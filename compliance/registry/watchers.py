@@ -61,12 +61,8 @@ def record_outage(connection: sa.Connection, entry: Entry) -> None:
 def record_answer(connection: sa.Connection, entry: Entry) -> None:
     """Projection of `check`: a try that met no answer; else, if the agency was asked anew and proves what it lacks,
     whether it knew the business."""
-    facts, business, when = (
-        entry.body["facts"],
-        _business(entry.body["business"]),
-        {"pos": entry.position, "at": entry.at},
-    )
-    evidence = facts.get("evidence") or {"complete": False}
+    facts, business = entry.body["facts"], _business(entry.body["business"])
+    evidence, when = facts.get("evidence") or {"complete": False}, {"pos": entry.position, "at": entry.at}
     failure = evidence.get("failure", {})
     if failure.get("kind") == "unavailable" and failure["detail"] != SPARED:
         connection.execute(_failed, when | {"source": evidence["source"]})
@@ -116,9 +112,8 @@ class Outages:
             return evidence
         if failure.kind != "unavailable":
             return evidence
-        self._failed_at[source] = now
+        self._failed_at[source], c = now, FAILURES.c
         since = self.since(source, begin=now, detail=failure.detail) or now
-        c = FAILURES.c
         query = sa.select(c.at).where(c.source == source, c.at >= since).order_by(c.at.desc(), c.pos.desc())
         with self._engine.connect() as connection:
             tries = connection.scalars(query.limit(SHOWN)).all()[::-1]

@@ -9,9 +9,14 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
+from urllib.parse import quote
+from zoneinfo import ZoneInfo
 
-from compliance.errors import BadIdentifier, RegistryMisunderstood
+import jmespath
+from jmespath.exceptions import JMESPathError
+
+from compliance.errors import BadIdentifier, Misconfigured, RegistryMisunderstood
 from compliance.law import facts, identifiers
 from compliance.law.facts import Answer, Ask, Employer, Programme, Project
 
@@ -61,12 +66,11 @@ class Agreed:
     """The questions of contract §4. `statuses` are those of answers that are read."""
 
     statuses = frozenset({200})
-    _paths = {"employer": "/v1/badan-usaha", "participant": "/v1/peserta", "project": "/v1/proyek"}  # noqa: RUF012
 
     def call(self, ask: Ask, reference: str) -> Call:
         """One call; `reference` is the permit application's number. Parameters of a POST go as a JSON body."""
         query = {asked_by(ask): ask.value, "keperluan": reference}
-        return "GET", self._paths[ask.subject], query | ({"kd_daerah": ask.region} if ask.region else {})
+        return "GET", SHAPES["paths"][ask.subject], query | ({"kd_daerah": ask.region} if ask.region else {})
 
     def shape(self, ask: Ask, document: Record) -> Record:
         """The answer in the shape of contract §4; a value may be an Unclear."""
@@ -78,7 +82,7 @@ def read_document(body: bytes) -> dict[str, Any]:
     if len(body) > MAX_BYTES:
         raise RegistryMisunderstood("the answer is larger than 1 MiB")
     try:
-        document = json.loads(body.decode("utf-8"), object_pairs_hook=_once, parse_constant=_no_constant)
+        document = json.loads(body.decode("utf-8"), object_pairs_hook=_once, parse_constant=int)  # no NaN
         if _deeper(document, MAX_LEVELS):
             raise RecursionError
     except RecursionError:
@@ -98,13 +102,9 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _no_constant(word: str) -> NoReturn:
-    raise ValueError("NaN or Infinity")
-
-
 def _deeper(value: Any, levels: int) -> bool:
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
-    return inner is not None and (levels == 0 or any(_deeper(item, levels - 1) for item in inner))
+    inner = value.values() if isinstance(value, dict) else value
+    return isinstance(value, dict | list) and (levels == 0 or any(_deeper(item, levels - 1) for item in inner))
 
 
 def understand(ask: Ask, document: Record, now: datetime, source: str) -> Answer:
@@ -126,8 +126,7 @@ def asked_by(ask: Ask) -> str:
     return "nomor" if ask.subject == "project" and ask.by != "npp" else ask.by
 
 
-def _about(ask: Ask, document: Record, record: Any) -> bool:
-    """Whether it is an answer to this question; also a *not found* may name somebody else."""
+def _about(ask: Ask, document: Record, record: Any) -> bool:  # also a *not found* may name somebody else
     key = asked_by(ask)
     stated = document.get(key)
     if isinstance(record, Employer) and key == "npp":
@@ -165,7 +164,6 @@ def _read(kind: str, value: Any, place: str, wrong: dict[str, str]) -> Any:
 
 
 def _object(kind: str, document: Record, place: str, wrong: dict[str, str]) -> Any:
-    """What an object says, under our names."""
     variants = (shape for (of, key, word), shape in _VARIANTS.items() if of == kind and document.get(key) == word)
     read: dict[str, Any] = {}
     for key, rule in SHAPES[next(variants, kind)].items():
@@ -181,3 +179,122 @@ def _object(kind: str, document: Record, place: str, wrong: dict[str, str]) -> A
     read.pop("_", None)
     read |= read.pop("pds", None) or {}
     return None if wrong else _MADE[kind](**read)
+
+
+# --- another agreement's wire, from a TOML file (REGISTRY_PROFILE, docs/agency.md): read by the same closed parser
+
+_AROUND = {"at", "each", "none"}  # what a table of rules says of itself
+_PLACES = {"value": "0", "region": "73.09", "region_digits": "7309", "reference": "x"}
+_NO_CODE = Unclear("a code that is not in the table")  # an error, never a default
+
+
+def _shape(kind: str) -> dict[str, Any]:  # the names of a kind's fields, and of those inside them
+    inside = {key: rule.split()[1].rstrip("*") for key, rule in SHAPES[kind].items()}
+    return {key: _shape(kind) if kind in SHAPES else None for key, kind in inside.items()}
+
+
+_SHAPES = {subject: _shape("head") | _shape(subject) for subject in ("employer", "participant", "project")}
+
+
+def unread(document: Record) -> list[str]:
+    """Names of an answer's fields, at any level, that nobody reads; for whoever writes a profile."""
+    names: set[str] = set()
+    json.loads(json.dumps(document), object_hook=names.update)
+    return sorted(names.difference(*SHAPES.values()))
+
+
+class Profile(Agreed):
+    """A wire format from a file. Raises Misconfigured naming the file and the entry that is wrong."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._data = tomllib.loads(path.read_text(encoding="utf-8"))
+            self._zone = ZoneInfo(self._data.get("zone", "Asia/Jakarta"))
+        except (OSError, ValueError, KeyError) as error:
+            raise self._wrong("", f"cannot be read: {error}") from error
+        self.statuses = frozenset(self._data.get("statuses", [200]))
+        self._answers = {}
+        for name in ("employer", *({"participant", "project"} & self._data.keys())):
+            if not (section := self._data.get(name)):
+                raise self._wrong(name, "is missing")
+            if section.get("method", "GET") not in ("GET", "POST"):
+                raise self._wrong(f"{name}.method", "must be GET or POST")
+            try:
+                for text in (section["path"], *(text for ask in section["ask"].values() for text in ask.values())):
+                    text.format(**_PLACES)
+            except (KeyError, ValueError, AttributeError, TypeError) as error:
+                raise self._wrong(f"{name}.path or {name}.ask", f"is missing or has no such place {error}") from error
+            self._answers[name] = self._compiled(section.get("answer", {}), _SHAPES[name], f"{name}.answer")
+
+    def _wrong(self, where: str, what: str) -> Misconfigured:
+        return Misconfigured(f"REGISTRY_PROFILE {self._path.name}: {where} {what}")
+
+    def _compiled(self, rules: dict[str, Any], shape: dict[str, Any], where: str) -> dict[str, Any]:
+        if odd := sorted((set(rules) - _AROUND) ^ set(shape)):
+            raise self._wrong(where, f"must name every field of the shape and no other; look at: {', '.join(odd)}")
+        made = {}
+        for key, rule in rules.items():
+            try:
+                inner = isinstance(shape.get(key), dict) and isinstance(rule, dict)
+                made[key] = self._compiled(rule, shape[key], f"{where}.{key}") if inner else jmespath.compile(rule)
+            except (JMESPathError, TypeError, AttributeError) as error:
+                raise self._wrong(f"{where}.{key}", "is no JMESPath expression") from error
+        return made
+
+    def call(self, ask: Ask, reference: str) -> Call:
+        section = self._data.get(ask.subject, {})
+        params = section.get("ask", {}).get(asked_by(ask))
+        if params is None:
+            raise RegistryMisunderstood(f"this agreement has no question for {ask.subject} by {asked_by(ask)}")
+        words = {"value": ask.value, "region": ask.region or "", "reference": reference}
+        words["region_digits"] = words["region"].replace(".", "")
+        path = section["path"].format(**{key: quote(word, safe="") for key, word in words.items()})
+        return section.get("method", "GET"), path, {key: text.format(**words) for key, text in params.items()}
+
+    def shape(self, ask: Ask, document: Record) -> Record:
+        return self._built(self._answers[ask.subject], document, self._data[ask.subject])
+
+    def _built(self, rules: dict[str, Any], data: Any, section: Record, parent: str = "") -> dict[str, Any]:
+        made: dict[str, Any] = {}
+        for key, rule in rules.items():
+            if not isinstance(rule, dict):
+                if key not in _AROUND:
+                    made[key] = self._translated(f"{parent}{key}", _found(rule, data), section)
+            elif "none" in rule and _found(rule["none"], data) is True:
+                made[key] = None
+            elif "each" in rule:
+                listed = _found(rule["each"], data)
+                several = isinstance(listed, list)
+                made[key] = [self._built(rule, item, section, f"{key}.") for item in listed] if several else listed
+            elif (inner := _found(rule["at"], data) if "at" in rule else data) is not None:
+                made[key] = inner if isinstance(inner, Unclear) else self._built(rule, inner, section, f"{key}.")
+            # else it stays missing: only `none` says that there is none
+        return made
+
+    def _translated(self, name: str, value: Any, section: Record) -> Any:
+        if isinstance(value, str) and name in section.get("split", {}):
+            value = [part.strip() for part in value.split(section["split"][name])]
+        if (codes := section.get("codes", {}).get(name)) and value is not None:
+            words = [codes.get(item if isinstance(item, str) else json.dumps(item), _NO_CODE)
+                     for item in (value if isinstance(value, list) else [value])]  # fmt: skip
+            value = _NO_CODE if _NO_CODE in words else words if isinstance(value, list) else words[0]
+        form = section.get("formats", {}).get(name)
+        if isinstance(value, str) and name in section.get("numbers", ()) and re.fullmatch(r"[0-9]{1,9}", value):
+            return int(value)
+        if not isinstance(value, str) or not form:
+            return value
+        try:
+            moment = datetime.strptime(value, form)  # noqa: DTZ007 (the zone follows)
+        except ValueError:
+            return Unclear(f"not written as {form}")
+        if name == "per_tanggal":
+            return (moment if moment.tzinfo else moment.replace(tzinfo=self._zone)).isoformat()
+        return moment.strftime("%Y-%m" if name.endswith("lunas_sampai") else "%Y-%m-%d")
+
+
+def _found(expression: Any, data: Any) -> Any:
+    try:
+        return expression.search(data)
+    except JMESPathError as error:
+        return Unclear(f"does not fit the profile ({type(error).__name__})")

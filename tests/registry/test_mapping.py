@@ -14,7 +14,7 @@ import pytest
 from compliance.errors import Misconfigured, RegistryMisunderstood
 from compliance.law.facts import Account, Employer, Participant, Programme, Sanction, Warned
 from compliance.registry.http import HttpSource
-from compliance.registry.mapping import Profile, unread
+from compliance.registry.wire import Profile, unread
 from tests.registry.agency import Agency, says
 from tests.registry.answers import BY_NIB, BY_NIK, BY_NPP, NIB, NIK, NPP, NPWP, PERSON, PROJECT, employer
 from tests.registry.conftest import purpose
@@ -205,4 +205,4 @@ def test_a_profile_that_is_not_there_stops_the_start(tmp_path: Path) -> None:
 
 
 def test_fields_that_nobody_reads_are_listed_for_the_author() -> None:
-    assert unread(BY_NIB, employer(lain=1)) == ["divisi", "kantor_cabang", "lain", "terdaftar_sejak"]
+    assert unread(employer(lain=1)) == ["divisi", "kantor_cabang", "lain", "terdaftar_sejak"]

@@ -17,9 +17,8 @@ from compliance.registry.reading import sheets as values
 from compliance.registry.reading.sheets import HEAD, Cell, Row, Unclear, sheets
 
 Kind = StrEnum("Kind", "TAKEN CORRECTED DOUBTED REFUSED PASSED")  # CORRECTED and DOUBTED lines are taken
-SAID = ("diambil/taken", "diperbaiki/corrected", "diragukan/doubted", "ditolak/refused", "dilewati/read past")
-LABEL = dict(zip(Kind, SAID, strict=True))
-_WORDS: dict[str, dict[str, list[str]]] = tomllib.loads(Path(__file__).with_name("notes.toml").read_text("utf-8"))
+_WORDS: dict[str, dict[str, Any]] = tomllib.loads(Path(__file__).with_name("notes.toml").read_text("utf-8"))
+LABEL = {Kind(kind): label for kind, label in _WORDS.pop("said").items()}
 TEXTS = {code: texts for remarks in _WORDS.values() for code, texts in remarks.items()}
 KINDS = {code: Kind(kind) for kind, remarks in _WORDS.items() for code in remarks}
 MEANING = {written: fact for fact, names in values.NOTATIONS["columns"].items() for written in names.split()}
@@ -30,15 +29,11 @@ TOTAL = re.compile(r"(GRAND |SUB[ -]?)?(TOTAL|JUMLAH)( \w+){0,3}\s*[:=]?", re.IG
 # Facts without which a line is not taken when they cannot be read: wrongly "active" would be a wrong yes.
 NEEDED = ("npp", "divisi", "stated_active", "inactive_since")
 READERS: dict[str, Callable[[Cell], Any]] = {
-    **{fact: getattr(values, fact) for fact in ("npp", "divisi", "name", "nib", "npwp", "programmes")},
-    **dict.fromkeys(("inactive_since", "since", "pension_since", "paid_through"), values.month),
-    **{"stated_active": values.active, "workers": values.count},
+    fact: getattr(values, kind) for kind, facts in values.NOTATIONS["kinds"].items() for fact in facts.split()
 }
 
 
-class Note(NamedTuple):
-    """One remark on one line (`place` "" is the whole file)."""
-
+class Note(NamedTuple):  # one remark on one line; `place` "" is the whole file
     place: str
     code: str
     words: dict[str, str] = {}  # noqa: RUF012 (nobody writes to it)
@@ -108,16 +103,12 @@ def _month(value: date | None) -> str:
     return f"{value:%Y-%m}" if value else "?"
 
 
-class Total(NamedTuple):
-    """A total line: what it says, and what the lines before it come to, in all and since the last such line."""
-
+class Total(NamedTuple):  # what it says, and what the lines before it come to, in all and since the last such line
     stated: int
     sums: tuple[int, int]
 
 
-class Line(NamedTuple):
-    """One line as read; `done` is how much of the file is behind, 0 to 1."""
-
+class Line(NamedTuple):  # as read; so much of the file is `done`, 0 to 1
     place: str
     notes: tuple[Note, ...]
     member: Member | None = None
@@ -126,9 +117,7 @@ class Line(NamedTuple):
 
 
 @dataclass
-class Heading:
-    """What the title lines say: the month reported (its first day) and the day on which the facts held."""
-
+class Heading:  # what the title lines say: the month reported (its first day) and the day on which the facts held
     period: date | None = None
     dated: date | None = None
     unclear: list[str] = field(default_factory=list)
@@ -160,11 +149,10 @@ def columns(cells: tuple[Cell, ...]) -> dict[str, list[int]]:
 
 
 class Report:
-    """Reads one file once. `heading` is complete when the first member comes; `newest` is the latest month paid."""
+    """Reads one file once. `heading` is complete when the first member comes."""
 
     def __init__(self, path: Path, today: date, dated: date | None = None) -> None:
-        self.heading, self.newest = Heading(dated=dated), date.min
-        self._path, self._today, self._sums = path, today, (0, 0)
+        self.heading, self._path, self._today, self._sums = Heading(dated=dated), path, today, (0, 0)
 
     def lines(self) -> Iterator[Line]:
         """Every line that is not blank. Raises ImportRefused when the file holds no report."""
@@ -185,9 +173,8 @@ class Report:
         for number, row in enumerate(rows):
             if table and (line := table.read(row, self._sums)):
                 if line.member:
-                    workers, paid = line.member.workers or 0, line.member.paid_through
+                    workers = line.member.workers or 0
                     self._sums = self._sums[0] + workers, self._sums[1] + workers
-                    self.newest = max(self.newest, paid) if paid and paid <= self._today else self.newest
                 if line.total:
                     self._sums = self._sums[0], 0
                 yield line
@@ -212,9 +199,7 @@ class Report:
         return known.dated or self._today
 
 
-class _Table:
-    """Reads the lines below one header."""
-
+class _Table:  # reads the lines below one header
     def __init__(self, header: tuple[Cell, ...], found: dict[str, list[int]], ragged: bool, facts_of: date) -> None:
         self._names = [values.text(cell) for cell in header]
         self._width = max(index for index, name in enumerate(self._names, 1) if name)
@@ -242,7 +227,6 @@ class _Table:
         return Line(row.place, tuple(notes), member, total, row.done)
 
     def _no_member(self, cells: tuple[Cell, ...], texts: list[str], said: dict[str, str]) -> str:
-        """Why a line is no member's, if so."""
         npp = said["npp"]
         first = [indexes[0] for indexes in self._found.values() if indexes[0] < len(texts)]
         numbered = all(texts[index].strip("()") in (str(index), str(index + 1)) for index in first)
@@ -282,11 +266,8 @@ class _Table:
         if any(other != value for _, other in others):
             notes.append(Note(row.place, "two_columns", words | {"read": shown(cell)}))
         is_text = isinstance(cell, str)
-        if fact in ("npp", "divisi", "nib", "npwp"):  # text as number, or lost zeros; a written NIB or NPWP has points
-            rewritten = not is_text or (fact in ("npp", "divisi") and values.text(cell).upper() != value)
-        else:
-            rewritten = fact == "workers" and is_text and values.text(cell) != str(value)
-        if rewritten:
+        changed = fact in ("npp", "divisi", "workers") and is_text and values.text(cell).upper() != str(value)
+        if changed or (not is_text and fact in ("npp", "divisi", "nib", "npwp")):
             given_as = shown(cell) if is_text else f"{shown(cell)} (angka/number)"
             notes.append(Note(row.place, "rewritten", words | {"given": given_as, "read": shown(value)}))
         return value

@@ -31,25 +31,22 @@ YEARS = range(1970, 2100)
 SERIAL_ZERO = date(1899, 12, 30)  # Excel counts days from here
 SERIALS = range(25569, 58441)  # 1970 to 2059
 CLOCK = re.compile(r"[ T]\d{1,2}[:.]\d{2}([:.]\d{2}(\.\d+)?)?\s*([AP]M|WIB|WITA|WIT|Z|[+-]\d\d:?\d\d)?$")
-PACKAGE_WORDS, PACKAGE_SIZES = frozenset(NOTATIONS["package"]["words"]), NOTATIONS["package"]["sizes"]
-KNOWN_WORDS = {*PACKAGE_WORDS, *PACKAGE_SIZES, *NOTATIONS["package"]["fillers"], *Programme.__members__}
+PACKAGE = NOTATIONS["package"]
+KNOWN_WORDS = {*PACKAGE["words"], *PACKAGE["sizes"], *PACKAGE["fillers"], *Programme.__members__}
 STATUS = dict.fromkeys(NOTATIONS["active"], True) | dict.fromkeys(NOTATIONS["closed"], False)
 MOST_WORKERS = 5_000_000
 MOST_UNPACKED, MOST_RATIO = 20 * 1024 * 1024, 100
 MOST_ROWS, MOST_CELLS = 1_048_576, 30_000_000  # cells to the left of a written one are unfolded too
 LONGEST_RECORD = 5  # lines; more is a quotation mark that nobody closed
-BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 HEAD = 60  # rows among which a header is looked for
 NOT_TABLES = {b"%PDF": "a PDF", b"<": "a web page or XML file", b"{": "a JSON file"}
 NOT_TABLES[b"\xd0\xcf\x11\xe0"] = "an old or password-protected Excel file"
 
 
-class Row(NamedTuple):
-    """`place` is how a person finds it: the line number, after the sheet's name when there are sheets."""
-
+class Row(NamedTuple):  # `place` is how a person finds it; so much of the file is `done`, 0 to 1
     place: str
     cells: tuple[Cell, ...]
-    done: float  # how much of the file has been read, 0 to 1
+    done: float
 
 
 def sheets(path: Path, known: Callable[[tuple[Cell, ...]], int]) -> Iterator[tuple[str, Iterator[Row]]]:
@@ -66,22 +63,17 @@ def sheets(path: Path, known: Callable[[tuple[Cell, ...]], int]) -> Iterator[tup
     if start.startswith(b"PK\x03\x04"):
         yield from _workbook(path)
         return
-    encoding = _encoding(path, start)
-
-    def most_known(delimiter: str) -> int:
-        try:
+    encoding, most = _encoding(path, start), dict.fromkeys(";\t|,", 0)
+    for delimiter in most:
+        with suppress(ImportRefused):
             rows = itertools.islice(_records(path, encoding, delimiter), HEAD)
-            return max((known(row.cells) for row in rows), default=0)
-        except ImportRefused:
-            return 0
-
-    yield "", _records(path, encoding, max(";\t|,", key=most_known))
+            most[delimiter] = max((known(row.cells) for row in rows), default=0)
+    yield "", _records(path, encoding, max(most, key=lambda delimiter: most[delimiter]))
 
 
 def _encoding(path: Path, start: bytes) -> str:
-    for bom, encoding in BOMS.items():
-        if start.startswith(bom):
-            return encoding
+    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
     for first, encoding in ((1, "utf-16-le"), (0, "utf-16-be")):
         if start[first::2].count(0) > len(start) // 4:
             return encoding
@@ -91,11 +83,10 @@ def _encoding(path: Path, start: bytes) -> str:
                 pass
     except UnicodeDecodeError:
         return "cp1252"
-    return "utf-8"
+    return "utf-8-sig"  # its mark may be left out
 
 
 def _records(path: Path, encoding: str, delimiter: str) -> Iterator[Row]:
-    """Each record with the line on which it begins."""
     begins, size = 1, path.stat().st_size
     with path.open("rb") as raw, io.TextIOWrapper(raw, encoding) as lines:
         reader = csv.reader((line.replace("\x00", " ") for line in lines), delimiter=delimiter)
@@ -236,8 +227,9 @@ def programmes(cell: Cell) -> frozenset[Programme] | None:
         return None
     words = re.findall(r"[^\W\d_]+|\d+", written)
     listed = frozenset(Programme(word) for word in words if word in Programme.__members__)
-    sizes = [PACKAGE_SIZES[word] for word in words if word in PACKAGE_SIZES]
-    package = frozenset(list(Programme)[: sizes[0]]) if len(sizes) == 1 and PACKAGE_WORDS & set(words) else None
+    sizes = [PACKAGE["sizes"][word] for word in words if word in PACKAGE["sizes"]]
+    named = len(sizes) == 1 and not set(words).isdisjoint(PACKAGE["words"])
+    package = frozenset(list(Programme)[: sizes[0]]) if named else None
     contradicts = (sizes and not package) or (package and listed and package != listed)
     if contradicts or not (package or listed) or not KNOWN_WORDS.issuperset(words):
         raise Unclear(written)
