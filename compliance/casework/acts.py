@@ -45,7 +45,7 @@ ITEM = table(  # what somebody must see to: recalled, overdue, lapsed, sanction,
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Who acts. `role` is clerk, supervisor, or operator (who proposes from the shell)."""
+    """Who acts. `role` is clerk or supervisor; others may do nothing here."""
 
     id: str
     name: str
@@ -115,7 +115,7 @@ def propose(here: Deployment, person: Person, act: Act, stated: Mapping[str, Any
     Texts are as they were typed, `codes` a list, `region` is stated where nothing else says it. A GRANT is a fact and
     takes effect at once; the same proposal twice is one. Raises BadInput, NotAllowed, LogUnavailable.
     """
-    _must(person.role in ("clerk", "supervisor", "operator"), "only clerks and supervisors do casework")
+    _must(person.role in ("clerk", "supervisor"), "only clerks and supervisors do casework")
     body: dict[str, Any] = {"region": stated.get("region") or next(iter(person.regions), "")}
     offered: tuple[str, ...] | None = ()
     if act in ABOUT_CHECKS:

@@ -68,36 +68,33 @@ class Institution:
 
 
 def institutions(rows: Iterable[sa.Row[Any]], day: dt.date) -> list[Institution]:
-    """Those that there are on a day, by kind and name. A line that leaves a fact out leaves it as it was."""
+    """Those that there are on a day, by kind and name. A line that leaves a fact out leaves it as it was; the agency's
+    answer outweighs the list from its day on; what nobody ever said is unknown, not "not registered"."""
     found: dict[str, dict[str, Any]] = {}
     for row in itertools.takewhile(lambda row: row.since <= day, rows):
         one = found.setdefault(row.institution, {"facts": {}, "said": None, "answer": None, "tried": None})
         if row.agency:
             one |= {"tried": row} | ({"answer": row} if row.data["state"] else {})
-        else:
-            facts = {} if "removed" in row.data else one["facts"] | row.data
-            if any(facts.get(number) != one["facts"].get(number) for number in lines.NUMBERS):
-                one |= {"answer": None, "tried": None}  # what was said of another number
-            one |= {"facts": facts} | ({"said": row} if row.data.get("registered") else {})
-    there = [_judged(key, day, **one) for key, one in found.items() if one["facts"]]
+            continue
+        facts = {} if "removed" in row.data else one["facts"] | row.data
+        if any(facts.get(number) != one["facts"].get(number) for number in lines.NUMBERS):
+            one |= {"answer": None, "tried": None}  # what was said of another number
+        one |= {"facts": facts} | ({"said": row} if row.data.get("registered") else {})
+    there = []
+    for key, (facts, said, answer, tried) in ((key, one.values()) for key, one in found.items() if one["facts"]):
+        until = dt.date.fromisoformat(facts["until"]) if facts.get("until") else None
+        paid, workers = (answer.data["paid_through"], answer.data["workers"]) if answer else (None, None)
+        if paid and facts.get("rhythm") not in (None, "1"):  # paid ahead: the agency's own month, to its last day
+            until = (dt.date.fromisoformat(paid) + dt.timedelta(days=31)).replace(day=1) - dt.timedelta(days=1)
+        holds = said and said.data["registered"] == "yes" and not (until and until < day)
+        stated = "registered" if holds else "not_yet" if said else "unknown"
+        state, row = answer.data["state"] if answer else stated, answer or said
+        people = (facts.get("covered") or 0) if workers is None else workers
+        covered = min(people, facts.get("total") or people) if state == "registered" else 0
+        source = f"{row.since} {'agency' if row.agency else row.data.get('file', 'hand')}" if row else ""
+        about = {name: facts.get(name) or "" for name in ABOUT} | {"state": state, "source": source}
+        there.append(Institution(key, facts, answer, tried, state, stated, until, covered, about))
     return sorted(there, key=lambda one: (one.facts["kind"], one.facts["name"]))
-
-
-def _judged(key: str, day: dt.date, facts: dict[str, Any], said: Any, answer: Any, tried: Any) -> Institution:
-    """An answer of the agency outweighs the list from its day on. A question that brought none changes nothing, and
-    what nobody ever said is unknown, not "not registered"."""
-    until = dt.date.fromisoformat(facts["until"]) if facts.get("until") else None
-    paid, workers = (answer.data["paid_through"], answer.data["workers"]) if answer else (None, None)
-    if paid and facts.get("rhythm") not in (None, "1"):  # paid ahead: the agency's own month, to its last day
-        until = (dt.date.fromisoformat(paid) + dt.timedelta(days=31)).replace(day=1) - dt.timedelta(days=1)
-    holds = said and said.data["registered"] == "yes" and not (until and until < day)
-    stated = "registered" if holds else "not_yet" if said else "unknown"
-    state, row = answer.data["state"] if answer else stated, answer or said
-    people = (facts.get("covered") or 0) if workers is None else workers
-    covered = min(people, facts.get("total") or people) if state == "registered" else 0
-    source = f"{row.since} {'agency' if row.agency else row.data.get('file', 'hand')}" if row else ""
-    about = {name: facts.get(name) or "" for name in ABOUT} | {"state": state, "source": source}
-    return Institution(key, facts, answer, tried, state, stated, until, covered, about)
 
 
 def tally(those: Iterable[Institution], by: str) -> dict[str, Counter[str]]:
@@ -111,8 +108,8 @@ def tally(those: Iterable[Institution], by: str) -> dict[str, Counter[str]]:
 
 def ending(those: Iterable[Institution], day: dt.date) -> list[Institution]:
     """Those whose payment ends within 30 days, the first to end first."""
-    soon = [one for one in those if one.until and day <= one.until <= day + dt.timedelta(days=30)]
-    return sorted(soon, key=lambda one: one.until or day)
+    last = day + dt.timedelta(days=30)
+    return sorted((one for one in those if one.until and day <= one.until <= last), key=lambda one: one.until or day)
 
 
 def trend(rows: Sequence[sa.Row[Any]], day: dt.date) -> list[tuple[dt.date, dict[str, Counter[str]]]]:
@@ -129,9 +126,9 @@ def sentence(kind: str, called: str, count: Counter[str], language: str) -> str:
     return "".join(lines.WORDS["sentence"][part][language] for part in parts).format(kind=called, **count)
 
 
-def now_known(here: Deployment, region: str, day: dt.date | None = None) -> list[Institution]:
-    """The institutions of a region on a day, today if none is said. Raises UnknownRegion."""
-    day = day or here.policy.today(region, here.clock())
+def now_known(here: Deployment, region: str) -> list[Institution]:
+    """The institutions of a region today. Raises UnknownRegion."""
+    day = here.policy.today(region, here.clock())
     with here.log.engine.connect() as connection:
         return institutions(known(connection, region, day), day)
 

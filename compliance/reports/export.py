@@ -1,12 +1,8 @@
-"""What an auditor takes along: a zip of rows, a proof of each, and a signed statement of what the zip holds.
-
-`flask receipt verify statement.jws` shows the head and the files' SHA-256; each line of proofs.jsonl, saved as a file,
-is one for `flask log verify`: both need the public key alone.
-"""
+"""What an auditor takes along: a zip of rows, a proof of each (a line of proofs.jsonl, for `flask log verify`), and a
+signed statement of the head and the files' SHA-256 (for `flask receipt verify`): both need the public key alone."""
 
 import codecs
 import csv
-import io
 import itertools
 import json
 import tempfile
@@ -15,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import reduce
 from hashlib import sha256
+from types import SimpleNamespace
 from typing import IO, Any
 
 from openpyxl import Workbook
@@ -31,19 +28,6 @@ COLUMNS = (
     *("facts.application.permit_type", "facts.application.as_at", "name", "business.nib", "decision.verdict"),
     *("decision.action", "decision.enforced", "decision.findings.code", "receipt_code", "leaf_hash"),
 )
-
-
-class _Pipe(io.BytesIO):
-    """Takes what a zip writes, until somebody takes it on; there is no way back."""
-
-    def tell(self) -> int:
-        raise OSError
-
-    def take(self) -> bytes:
-        taken = self.getvalue()
-        self.seek(0)
-        self.truncate()
-        return taken
 
 
 def _part(value: Any, name: str) -> Any:
@@ -66,8 +50,19 @@ def _proved(here: Deployment, wanted: Wanted, checkpoint: str) -> Iterator[tuple
 
 def export(here: Deployment, wanted: Wanted, form: str, asked: dict[str, Any]) -> Iterator[bytes]:
     """The zip as it grows, in constant memory (rows wait in a file); nothing in it is newer than the head it names."""
-    (size, root), pipe, number, proved = here.log.durable_head(), _Pipe(), 0, sha256()
-    checkpoint, listed = here.log.keyring.head(size, root), sha256()
+    (size, root), number, proved, listed, held = here.log.durable_head(), 0, sha256(), sha256(), bytearray()
+    checkpoint = here.log.keyring.head(size, root)
+
+    def write(data: Any) -> int:
+        held.extend(data)
+        return len(data)
+
+    def take() -> bytes:
+        taken = bytes(held)
+        held.clear()
+        return taken
+
+    pipe: Any = SimpleNamespace(write=write, flush=lambda: None)  # takes what the zip writes; there is no way back
     with tempfile.TemporaryFile() as rows, zipfile.ZipFile(pipe, "w", zipfile.ZIP_DEFLATED) as whole:
         put, finish = _writer(rows, form)
         with whole.open("proofs.jsonl", "w", force_zip64=True) as member:
@@ -76,20 +71,20 @@ def export(here: Deployment, wanted: Wanted, form: str, asked: dict[str, Any]) -
                 proved.update(proof)
                 member.write(proof)
                 put(cells)
-                if len(pipe.getbuffer()) > CHUNK:
-                    yield pipe.take()
+                if len(held) > CHUNK:
+                    yield take()
         finish()
         rows.seek(0)
         with whole.open(f"checks.{form}", "w", force_zip64=True) as member:
             while chunk := rows.read(CHUNK):
                 listed.update(chunk)
                 member.write(chunk)
-                yield pipe.take()
+                yield take()
         told = {"iss": here.log.origin, "export": asked, "rows": number, "size": size, "root": b64(root)}
         told["sha256"] = {"proofs.jsonl": proved.hexdigest(), f"checks.{form}": listed.hexdigest()}
         whole.writestr("statement.jws", sign_claims(told, here.log.keyring.signers[0]))
         whole.writestr("checkpoint", checkpoint)
-    yield pipe.take()
+    yield take()
 
 
 def _writer(file: IO[bytes], form: str) -> tuple[Callable[[list[Any]], Any], Callable[[], Any]]:

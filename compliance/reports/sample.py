@@ -1,8 +1,5 @@
-"""Fair samples: a seed is committed before the period and revealed after it, so that nobody chose what is looked at.
-
-The rule, for another machine: of every office (`office_of`) take the `per_office` checks with the smallest
-SHA-256(seed ‖ entry id), both as UTF-8; an office that has no more than so many gives all of them.
-"""
+"""Fair samples: a seed is committed before the period and revealed after it. The rule, for another machine: of every
+office (`office_of`) the `per_office` checks (or all) with the smallest SHA-256(seed ‖ entry id), both as UTF-8."""
 
 import heapq
 import math
@@ -55,10 +52,8 @@ def upper_bound(wrong: int, looked: int, confidence: float = CONFIDENCE) -> floa
 
 
 def bounds(drawn: Mapping[str, Mapping[str, Any]], wrong: Mapping[str, int]) -> tuple[dict[str, float], float]:
-    """Upper bounds of each office's error rate, and of all checks together (each office held the more strictly).
-
-    An office whose checks were all looked at leaves no doubt.
-    """
+    """Upper bounds of each office's error rate, and of all checks together (each office held the more strictly). An
+    office whose checks were all looked at leaves no doubt."""
     strict = 1 - (1 - CONFIDENCE) / max(sum(len(each["ids"]) < each["checks"] for each in drawn.values()), 1)
     single, whole = dict[str, float](), 0.0
     for office, each in drawn.items():

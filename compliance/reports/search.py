@@ -29,13 +29,8 @@ FINDINGS = table("report_finding", "pos:pos! code:40! region:5 day:day", _by_cod
 NAMED = table("report_named", "name:80! position:pos")  # where the newest entry of a name stands
 _outages = sa.table("registry_outage", sa.column("source"), sa.column("since", Moment), sa.column("ended_at", Moment))
 _c, _f = CHECKS.c, FINDINGS.c
-BY = {
-    "days": ("day", "verdict"),
-    "verdicts": ("verdict",),
-    "reasons": ("code",),
-    "permit_types": ("permit_type", "verdict"),
-    "offices": ("region", "office", "verdict"),
-}
+BY = {"days": ("day", "verdict"), "verdicts": ("verdict",), "reasons": ("code",)}
+BY |= {"permit_types": ("permit_type", "verdict"), "offices": ("region", "office", "verdict")}
 FOLLOWED = {"cured": ("STOP", ("PROCEED",)), "decided": ("HOLD", ("STOP", "PROCEED"))}
 
 
