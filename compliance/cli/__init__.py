@@ -1,11 +1,13 @@
-"""The flask commands, thin: they parse, call a room, print (templates/), and return whether there is a finding.
+"""The flask commands, thin: what they take and say of themselves is in commands.toml, what they print in templates/.
 
-Exit status 0: done. 1: a finding (something is wrong with what was looked at). 2: wrong usage.
+A function gets the deployment and what was stated, calls a room, prints, and returns whether there is a finding. Exit
+status 0: done. 1: a finding (something is wrong with what was looked at). 2: wrong usage.
 """
 
 import importlib
 import json
 import sys
+import tomllib
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -19,11 +21,10 @@ from sqlalchemy.exc import OperationalError
 from compliance import errors
 from compliance.deployment import deployment
 
-FOLDER = FileSystemLoader(Path(__file__).parent / "templates")
+HERE = Path(__file__).parent
+FOLDER = FileSystemLoader(HERE / "templates")
 TEMPLATES = Environment(loader=FOLDER, trim_blocks=True, lstrip_blocks=True)  # noqa: S701 (plain text for a shell)
-USAGE = (errors.BadInput, errors.BadIdentifier, errors.UnknownRegion, errors.LawNotInForce)
-FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-by_option = click.option("--by", required=True, help="Who orders it: an id, not a name.")
+USAGE = (errors.BadInput, errors.BadIdentifier, errors.UnknownRegion, errors.LawNotInForce, errors.Misconfigured)
 
 
 class Command(click.Command):
@@ -34,7 +35,7 @@ class Command(click.Command):
         try:
             if ctx.invoke(with_appcontext(lambda: self.callback(deployment(), **ctx.params))):  # type: ignore[misc]
                 ctx.exit(1)
-        except (*USAGE, errors.Misconfigured) as error:
+        except USAGE as error:
             raise click.UsageError(str(error), ctx) from error
         except OperationalError as error:
             told = f"DATABASE_URL: {str(error.orig).splitlines()[0]}; is it there, and migrated by flask db upgrade?"
@@ -50,34 +51,47 @@ class Command(click.Command):
             raise click.ClickException(str(error)) from error
 
 
-class Noun(click.Group):
-    """What commands are about."""
-
-    command_class = Command
-
-    def noun(self, name: str, about: str) -> "Noun":
-        self.add_command(made := Noun(name, help=about))
-        return made
-
-
-COMMANDS = Noun()  # filled by the modules
-
-
-def register(app: Flask) -> None:
-    """Add every command; the demo's exists in the demo alone."""
-    for module in ("access", "checks", "log", "operation", "policy", "registry"):
-        importlib.import_module(f"compliance.cli.{module}")
-    for name, command in COMMANDS.commands.items():
-        if name != "demo-accounts" or app.extensions["compliance"].settings.demo:
-            app.cli.add_command(command)
-
-
 def day(stated: str) -> date:
-    """The type of an option."""
+    """A type of commands.toml."""
     try:
         return date.fromisoformat(stated)
     except ValueError as error:
         raise click.BadParameter(f"{stated} is no day; write yyyy-mm-dd") from error
+
+
+TYPES: dict[str, Any] = {
+    **{"day": day, "int": int, "bool": bool, "position": click.IntRange(0), "year": click.IntRange(2000, 2100)},
+    **{"days": click.IntRange(1, 3650), "hours": click.IntRange(0, 24 * 90), "path": click.Path(True, path_type=Path)},
+    "file": click.Path(True, dir_okay=False, path_type=Path),
+    "folder": click.Path(True, file_okay=False, path_type=Path),
+    "new folder": click.Path(file_okay=False, path_type=Path),
+    "text file": click.File(encoding="utf-8"),
+    "output": click.File("w", encoding="utf-8", lazy=True),
+}
+
+
+def _parameter(kind: type[click.Parameter], name: str, *, flag: str = "", **said: Any) -> click.Parameter:
+    option = [flag or f"--{name.replace('_', '-')}"] if kind is click.Option else []
+    choice, type_ = said.pop("choice", None), TYPES.get(said.pop("type", ""))
+    return kind([*option, name], type=click.Choice(choice) if choice else type_, **said)
+
+
+def register(app: Flask) -> None:
+    """Add every command of commands.toml; the demo's in the demo alone."""
+    said = tomllib.loads((HERE / "commands.toml").read_text(encoding="utf-8"))
+    groups = {name: click.Group(name, help=about) for name, about in said.pop("nouns").items()}
+    for module, commands in said.items():
+        functions = vars(importlib.import_module(f"compliance.cli.{module}"))
+        for words, of in commands.items():
+            *noun, name = words.split()
+            params = [_parameter(click.Argument, key, **told) for key, told in of.get("arguments", {}).items()]
+            params += [_parameter(click.Option, key, **told) for key, told in of.get("options", {}).items()]
+            function = functions[words.replace(" ", "_").replace("-", "_")]
+            command = Command(name, callback=function, params=params, help=of["help"])
+            if name != "demo-accounts" or app.extensions["compliance"].settings.demo:
+                (groups[noun[0]] if noun else app.cli).add_command(command)
+    for group in groups.values():
+        app.cli.add_command(group)
 
 
 def told(template: str, **values: Any) -> str:

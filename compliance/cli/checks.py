@@ -10,22 +10,14 @@ import click
 from ulid import ULID
 
 from compliance.batches import reading, run
-from compliance.cli import COMMANDS, FILE, told
+from compliance.cli import told
 from compliance.deployment import Deployment
 from compliance.errors import BadInput, TooMuch
 from compliance.gate import Asker
 from compliance.intake import read_question
 from compliance.work import Row
 
-OPTIONS = {
-    **{name: name for name in ("region", "permit_type", "reference", "stage", "as_at")},
-    **{name: f"business.{name}" for name in ("name", "nib", "npwp", "npp", "scale", "legal_form", "nib_status")},
-    **{name: f"workforce.{name}" for name in ("declared", "employs_workers")},
-    **{"nik": "owner.nik", "contract_date": "project.contract_date", "project_number": "project.number"},
-}
 ASKER = Asker("operator", "operator")
-KINDS: dict[str, Any] = {"declared": int, "employs_workers": bool}
-ASKED = [click.Option([f"--{name.replace('_', '-')}"], type=KINDS.get(name), help=OPTIONS[name]) for name in OPTIONS]
 
 
 def _regions(here: Deployment) -> tuple[str, ...]:
@@ -33,19 +25,15 @@ def _regions(here: Deployment) -> tuple[str, ...]:
     return tuple(sorted(here.policy.regions, key=lambda code: code != here.settings.region))
 
 
-@COMMANDS.command("check", params=ASKED)
-@click.option("--json", "file", type=click.File(encoding="utf-8"), help="A question as JSON; options overrule it.")
-@click.option("--raw", is_flag=True, help="Print the answer as the API gives it.")
 def check(here: Deployment, file: IO[str] | None, raw: bool, **given: Any) -> bool:
-    """Check one application. Ends with 0 when the permit may proceed, 1 when it must stop or wait."""
     try:
         stated = json.load(file) if file else {}
     except ValueError as error:
         raise click.UsageError(f"the file is not JSON: {error}") from error
     if not isinstance(stated, dict):
         raise click.UsageError("the file does not hold a question (a JSON object)")
-    for path, value in ((OPTIONS[name], value) for name, value in given.items() if value is not None):
-        part, _, last = path.rpartition(".")
+    for name, value in ((name, value) for name, value in given.items() if value is not None):
+        part, _, last = name.rpartition("__")
         holder = stated.setdefault(part, {}) if part else stated
         if not isinstance(holder, dict):
             raise click.UsageError(f"{part} in the file is not a JSON object")
@@ -59,14 +47,7 @@ def check(here: Deployment, file: IO[str] | None, raw: bool, **given: Any) -> bo
     return bool(answer["action"] != "PROCEED")
 
 
-@COMMANDS.command("batch")
-@click.argument("file", type=FILE)
-@click.option("--results", type=click.File("w", encoding="utf-8", lazy=True), default="-", help="Where the CSV goes.")
 def batch(here: Deployment, file: Path, results: IO[str]) -> None:
-    """Ask every question of FILE (CSV, or JSON with the list `checks`) at the agency's pace; if a line is wrong, none.
-
-    Exit status 1: a line is wrong, nothing was asked. Stopped in between, `flask work` goes on with the rest.
-    """
     batch_id = str(ULID())
     try:
         raw = file.read_bytes()

@@ -11,16 +11,13 @@ import click
 from ulid import ULID
 
 from compliance.audit import erasure, keys, projection, verify, witnesses
-from compliance.cli import COMMANDS, FILE, by_option, day, progress, tell
+from compliance.cli import progress, tell
 from compliance.deployment import Deployment
 from compliance.errors import LogBroken
 from compliance.proof import export as folders
 from compliance.proof.note import Head, VerifierKey, open_head
 from compliance.proof.receipt import verify_answer, verify_claims, verify_package
 
-log = COMMANDS.noun("log", "The append-only log: verify, publish, erase, keys.")
-receipt = COMMANDS.noun("receipt", "Receipts of checks.")
-key_option = click.option("--key", "given", multiple=True, help="A public key of the log; default: this log's own.")
 TOLD = "new public key, to be given to auditors and witnesses: {}"
 
 
@@ -39,9 +36,7 @@ def _trusted(here: Deployment, given: tuple[str, ...]) -> list[VerifierKey]:
         return [VerifierKey.parse(key) for key in given] or [*keyring.keys, *keyring.retired]
 
 
-@log.command("init")
-def init(here: Deployment) -> None:
-    """Make the signing key if it is missing and the log empty; print the public key."""
+def log_init(here: Deployment) -> None:
     keyring = here.log.keyring
     if not keyring.path.exists() and here.log.head()[0]:
         raise click.UsageError(f"{keyring.path} is missing and the log has entries: put its key back there")
@@ -49,15 +44,9 @@ def init(here: Deployment) -> None:
     click.echo("\n".join(map(str, keyring.keys)))
 
 
-@log.command("verify")
-@click.argument("path", required=False, type=click.Path(exists=True, path_type=Path))
-@click.option("--head", "heads", multiple=True, type=FILE, help="A signed head kept.")
-@click.option("--tables/--no-tables", default=False, help="Also compare what pages show of checks with their entries.")
-@key_option
-def verify_log(
+def log_verify(
     here: Deployment, path: Path | None, heads: tuple[Path, ...], tables: bool, given: tuple[str, ...]
 ) -> None:
-    """Recompute the database's log; or verify PATH: the folder of an export, or the file of a proof."""
     trusted = _trusted(here, given)
     known = {head.size: head.root for head in (open_head(kept.read_text(), trusted) for kept in heads)}
     if path is None:
@@ -75,18 +64,12 @@ def verify_log(
         click.echo(f"verified: {body['kind']} {body['id']} at {position} of {head.origin}")
 
 
-@log.command("checkpoint")
-def checkpoint(here: Deployment) -> None:
-    """Sign the newest head, have it cosigned by the witnesses, keep it, print it."""
+def log_checkpoint(here: Deployment) -> None:
     witnesses.submit(here.log)
     click.echo(witnesses.published(here.log) or here.log.checkpoint(), nl=False)
 
 
-@log.command("export")
-@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
-@by_option
-def export(here: Deployment, folder: Path, by: str) -> None:
-    """Write all entries, tiles and the newest head into FOLDER, for outsiders; personal values stay here."""
+def log_export(here: Deployment, folder: Path, by: str) -> None:
     if folder.exists() and any(folder.iterdir()):
         raise click.UsageError(f"{folder} is not empty")
     audit, what = here.log, {"what": "log", "by": by}
@@ -97,29 +80,18 @@ def export(here: Deployment, folder: Path, by: str) -> None:
     click.echo(f"{size} entries in {folder}")
 
 
-@log.command("proof")
-@click.argument("entry_id")
-def proof(here: Deployment, entry_id: str) -> None:
-    """Print the entry, its proof, the newest head and what is disclosed of it, as JSON."""
+def log_proof(here: Deployment, entry_id: str) -> None:
     if (package := here.log.package(entry_id)) is None:
         raise click.UsageError(f"there is no entry {entry_id}")
     tell(package)
 
 
-@log.command("project")
-@click.option("--fresh", is_flag=True, help="Empty the tables first and build them anew.")
-def project(here: Deployment, fresh: bool) -> None:
-    """Bring the tables that show the log up to it."""
+def log_project(here: Deployment, fresh: bool) -> None:
     done = (projection.rebuild if fresh else projection.catch_up)(here.log, progress)
     click.echo(f"{done} entries projected")
 
 
-@log.command("replay")
-@click.option("--from", "first", type=day, required=True, help="First day in the regions' zone, yyyy-mm-dd.")
-@click.option("--to", "last", type=day, required=True, help="Last day, inclusive.")
-@by_option
-def replay(here: Deployment, first: date, last: date, by: str) -> bool:
-    """Decide all checks of a period again, from the log alone; ends with 1 when any differs."""
+def log_replay(here: Deployment, first: date, last: date, by: str) -> bool:
     zones = [region.zone for region in here.policy.regions.values()]  # of several, the whole day in each
     since = min(datetime.combine(first, time(), zone) for zone in zones)
     until = max(datetime.combine(last, time(), zone) for zone in zones) + timedelta(days=1)
@@ -130,16 +102,9 @@ def replay(here: Deployment, first: date, last: date, by: str) -> bool:
     return bool(differing)
 
 
-@log.command("erase")
-@click.argument("positions", nargs=-1, type=click.IntRange(0))
-@click.option("--field", "fields", multiple=True, help="Only these fields, e.g. nik.")
-@click.option("--ground", help="Why, e.g. a person's request; needed with POSITIONS.")
-@click.option("--outlived", is_flag=True, help="All that the regions' schedules (retention_years) have outlived.")
-@by_option
-def erase(
+def log_erase(
     here: Deployment, positions: tuple[int, ...], fields: tuple[str, ...], ground: str, outlived: bool, by: str
 ) -> None:
-    """Erase the personal values of entries at POSITIONS, or of all checks that a retention period has outlived."""
     if bool(positions and ground) == outlived or (outlived and (positions or fields)):
         raise click.UsageError("give positions and --ground, or --outlived")
     if outlived:
@@ -152,19 +117,11 @@ def erase(
     click.echo(f"{erasure.erase(here.log, wanted, ground=ground, by=by, fields=fields or None)} entries erased")
 
 
-@log.command("person")
-@click.argument("nik")
-@by_option
-def person(here: Deployment, nik: str, by: str) -> None:
-    """Who asked about this person, when and why, as JSON."""
+def log_person(here: Deployment, nik: str, by: str) -> None:
     tell(erasure.about(here.log, nik, by=by))
 
 
-@log.command("rotate")
-@click.option("--finish", is_flag=True, help="Stop signing with the old key.")
-@by_option
-def rotate(here: Deployment, finish: bool, by: str) -> None:
-    """Sign with a new key beside the old one; later, with --finish, with the new one alone."""
+def log_rotate(here: Deployment, finish: bool, by: str) -> None:
     with _using():
         if finish:
             click.echo("\n".join(f"retired: {key}" for key in keys.finish_rotation(here.log, by=by)))
@@ -172,22 +129,13 @@ def rotate(here: Deployment, finish: bool, by: str) -> None:
             click.echo(TOLD.format(keys.rotate(here.log, by=by)))
 
 
-@log.command("incident")
-@click.option("--reason", required=True, help="What happened, for everybody to read.")
-@click.option("--head", type=FILE, help="The highest old head that is known.")
-@by_option
-def incident(here: Deployment, reason: str, head: Path | None, by: str) -> None:
-    """Go on under a new LOG_ORIGIN (set it first) after a loss or a compromise."""
+def log_incident(here: Deployment, reason: str, head: Path | None, by: str) -> None:
     with _using():
         known = Head.parse(head.read_text().partition("\n\n")[0] + "\n") if head else None
         click.echo(TOLD.format(keys.declare_incident(here.log, reason=reason, by=by, known=known)))
 
 
-@receipt.command("verify")
-@click.argument("file", type=click.File(encoding="utf-8"))
-@key_option
-def verify_receipt(here: Deployment, file: IO[str], given: tuple[str, ...]) -> None:
-    """Verify a receipt offline: the JSON answer of a check, or its JWS alone; `-` reads from standard input."""
+def receipt_verify(here: Deployment, file: IO[str], given: tuple[str, ...]) -> None:
     try:
         text = file.read()
         answer = json.loads(text) if text.lstrip().startswith("{") else None

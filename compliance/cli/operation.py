@@ -13,38 +13,27 @@ from typing import Any
 import click
 from sqlalchemy import create_engine, make_url
 
-from compliance import work
+from compliance import work as due
 from compliance.audit.log import AuditLog
 from compliance.audit.turn import is_sqlite
 from compliance.audit.verify import verify
-from compliance.cli import COMMANDS, day, progress, tell
+from compliance.cli import progress, tell
 from compliance.deployment import Deployment
 from compliance.proof.export import bodies_in
 from compliance.proof.note import open_head
 from compliance.reports import sample, search
-from compliance.reports.search import Wanted
 
 ESCAPED = str.maketrans({":": r"\:", "\\": r"\\"})  # in a password file of PostgreSQL
-report = COMMANDS.noun("report", "Figures, promises and samples, as JSON.")
 
 
-@COMMANDS.command("work")
-@click.option("--loop", is_flag=True, help="Go on until stopped (SIGTERM, Ctrl-C).")
-def work_command(here: Deployment, loop: bool) -> None:
-    """Ask again for checks that wait for the agency, ask the sentinels, and whatever else is due."""
+def work(here: Deployment, loop: bool) -> None:
     stop = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stop.set())
-    click.echo(f"{work.run(here, stop, loop=loop)} dikerjakan / done")
+    click.echo(f"{due.run(here, stop, loop=loop)} dikerjakan / done")
 
 
-@COMMANDS.command("backup")
-@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 def backup(here: Deployment, folder: Path) -> None:
-    """Write the database and a signed head into a new folder below FOLDER, and verify the log that was copied.
-
-    The signing key is not part of it: keep it apart, on paper or a medium of its own (docs/operations.md).
-    """
     log, (size, root) = here.log, here.log.head()
     made = folder / f"gate-{here.clock():%Y%m%dT%H%M%SZ}"
     try:
@@ -55,9 +44,8 @@ def backup(here: Deployment, folder: Path) -> None:
             with log.engine.connect() as connection:
                 connection.exec_driver_sql("VACUUM INTO ?", (str(copy),))
             copy.chmod(0o600)
-            log = AuditLog(
-                create_engine(f"sqlite:///file:{copy}?mode=ro&immutable=1&uri=true"), log.settings, log.clock
-            )
+            copied = create_engine(f"sqlite:///file:{copy}?mode=ro&immutable=1&uri=true")
+            log = AuditLog(copied, log.settings, log.clock)
         else:
             copy = made / "gate.dump"
             _dump(here.settings.database_admin_url or here.settings.database_url, copy)
@@ -86,32 +74,20 @@ def _dump(url: str, copy: Path) -> None:
             raise click.ClickException(f"pg_dump: {error.stderr.strip().splitlines()[0]}") from error
 
 
-@report.command("figures")
-@click.argument("parts", nargs=-1, type=click.Choice([*search.BY, *search.FOLLOWED, "outages"]))
-@click.option("--region", "regions", multiple=True, help="May repeat; default: all that are served.")
-@click.option("--since", type=day, help="First day, as the region's days go.")
-@click.option("--until", type=day, help="Last day, inclusive.")
-@click.option("--office", help="Of one office.")
-@click.option("--permit-type", help="Of one permit type.")
-def show(here: Deployment, parts: tuple[str, ...], regions: tuple[str, ...], **only: Any) -> None:
-    """Checks per day and verdict, reasons, refusals cured and how fast, outages …: all of them, or PARTS."""
+def report_figures(here: Deployment, parts: tuple[str, ...], regions: tuple[str, ...], **only: Any) -> None:
     with here.log.engine.connect() as connection:
-        found = search.summary(connection, Wanted(regions or tuple(here.policy.regions), **only))
+        found = search.summary(connection, search.Wanted(regions or tuple(here.policy.regions), **only))
+    if unknown := sorted({*parts} - {*found}):
+        raise click.UsageError(f"no figures are called {', '.join(unknown)}; there are {', '.join(found)}")
     tell({name: found[name] for name in parts or found})
 
 
-@report.command("promises")
-def prove(here: Deployment) -> bool:
-    """Hold every promise against the log now; ends with 1 when one is not kept."""
-    tell(found := work.proved(here, by="operator"))
+def report_promises(here: Deployment) -> bool:
+    tell(found := due.proved(here, by="operator"))
     return not all(one["kept"] for one in found["promises"].values())
 
 
-@report.command("draw")
-@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.argument("sample_id")
-def draw(here: Deployment, folder: Path, sample_id: str) -> bool:
-    """Draw a sample again from FOLDER (`flask log export`); ends with 1 when the log says otherwise."""
+def report_draw(here: Deployment, folder: Path, sample_id: str) -> bool:
     keyring = here.log.keyring
     size = open_head((folder / "checkpoint").read_text(encoding="utf-8"), [*keyring.keys, *keyring.retired]).size
     said: dict[str, Any] = {}

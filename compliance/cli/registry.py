@@ -12,7 +12,6 @@ from typing import Any
 import click
 from ulid import ULID
 
-from compliance.cli import COMMANDS, FILE, day
 from compliance.database import db
 from compliance.deployment import Deployment
 from compliance.errors import GateError, RegistryError, RegistryUnavailable
@@ -26,7 +25,6 @@ from compliance.registry.sources import http
 from compliance.registry.watchers import brake_states
 from compliance.registry.wire import read_document, understand, unread
 
-registry = COMMANDS.noun("registry", "The agency: try one question, import a report, look at the brake.")
 FORMS = {"nib": identifiers.nib, "npwp": identifiers.npwp, "npp": identifiers.npp, "nik": identifiers.nik}
 FORMS["nomor"] = identifiers.project_number
 
@@ -36,16 +34,7 @@ def _show(title: str, what: Any) -> None:
     click.echo((what if isinstance(what, str) else json.dumps(what, ensure_ascii=False, indent=2))[:20_000])
 
 
-@registry.command("try")
-@click.argument("number", metavar="NIB")
-@click.option("--by", type=click.Choice(list(FORMS)), default="nib", show_default=True, help="The kind of number.")
-@click.option("--subject", type=click.Choice([s.value for s in Subject]), default="employer", show_default=True)
-@click.option("--region", help="For projects by NPP: kd_daerah.")
-def try_command(here: Deployment, number: str, by: str, subject: str, region: str | None) -> bool:
-    """Ask the agency once: its raw answer, the facts in it, and what was not understood.
-
-    It passes by cache and breaker. Exit status 0: understood. 1: unavailable or misunderstood.
-    """
+def registry_try(here: Deployment, number: str, by: str, subject: str, region: str | None) -> bool:
     ask, source = Ask(Subject(subject), by, FORMS[by](number), region), http(here.settings, here.clock)
     outcome, started = "understood", time.monotonic()
     purpose = Purpose(str(ULID()), "flask registry try", started + here.settings.registry_timeout)
@@ -66,19 +55,9 @@ def try_command(here: Deployment, number: str, by: str, subject: str, region: st
     return outcome != "understood"
 
 
-@registry.command("import")
-@click.argument("file", type=FILE)
-@click.option("--region", default=None, help="The region whose report it replaces (default: REGION, else all).")
-@click.option("--older", is_flag=True, help="Take it even if it is older than the report in force, or the same.")
-@click.option("--dated", type=day, help="The day of the facts, instead of PER TANGGAL.")
-@click.option("--brief", is_flag=True, help="Leave out the lines that were simply taken.")
-def import_command(
+def registry_import(
     here: Deployment, file: Path, region: str | None, older: bool, dated: date | None, brief: bool
 ) -> bool:
-    """Take a membership report (CSV or XLSX) and say what became of each line.
-
-    Exit status 0: all taken. 1: the file, or some of its lines, were refused.
-    """
     region = here.settings.region if region is None else region
     try:
         if region:
@@ -101,10 +80,7 @@ def import_command(
     return bool(body["counts"]["refused"])
 
 
-@registry.command("brake")
-@click.option("--close", "region", help="Say that the agency's answers for this region are right after all.")
-def brake_command(here: Deployment, region: str | None) -> bool:
-    """Show the mass-refusal brake of each region; exit status 1 while one is open."""
+def registry_brake(here: Deployment, region: str | None) -> bool:
     if region and not (here.gate.brake and here.gate.brake.close(here.policy.region(region).code, here.clock())):
         click.echo(f"{region} · sudah tertutup / is closed already")
     with db.engine.connect() as connection:
