@@ -33,10 +33,8 @@ def _wrong(pointer: str, language: str, rule: str, example: str = "", **values: 
 
 
 def read_csv(raw: bytes, language: str = "en") -> Iterator[Row]:
-    """Line numbers (1: the first below the header) and what each line states. Raises BadInput.
-
-    UTF-8 with `,` or `;`; the header names paths of a question. Empty cells are left out, empty lines passed over.
-    """
+    """Line numbers (1: the first below the header) and what each line states, of UTF-8 with `,` or `;` whose header
+    names paths of a question. Empty cells are left out, empty lines passed over. Raises BadInput."""
     try:
         text = raw.decode("utf-8-sig")
         first = text.partition("\n")[0]
@@ -81,10 +79,8 @@ def read_document(document: Any) -> Iterator[Row]:
 def judge(
     here: Deployment, rows: Iterable[Row], regions: tuple[str, ...], asker: Asker, language: str = "en"
 ) -> Iterator[tuple[int, Question, bytes]]:
-    """Every line as a question and as what must be kept to ask it later, with its day and region.
-
-    Ends with BadInput, which names every wrong field (`/checks/16/business/nib` is in line 17), or TooMuch.
-    """
+    """Every line as a question and as what must be kept to ask it later, with its day and region. Ends with BadInput,
+    which names every wrong field (`/checks/16/business/nib` is in line 17), or TooMuch."""
     rows, wrong, count, line = iter(rows), list[FieldError](), 0, 0
     context: dict[str, Any] = {"policy": here.policy, "now": here.clock(), "regions": regions, "asker": asker}
     for line, stated in islice(rows, MOST):

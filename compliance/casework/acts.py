@@ -110,18 +110,16 @@ def _must(holds: object, why: str) -> None:
 
 
 def propose(here: Deployment, person: Person, act: Act, stated: Mapping[str, Any], about: str = "") -> str:
-    """Record what an officer asks for; returns its id. `about` is a check's id, of LIFT that of the letter.
-
-    Texts are as they were typed, `codes` a list, `region` is stated where nothing else says it. A GRANT is a fact and
-    takes effect at once; the same proposal twice is one. Raises BadInput, NotAllowed, LogUnavailable.
-    """
+    """Record what an officer asks for, `codes` as a list; returns its id. `about`: a check's id, of LIFT the letter's.
+    A GRANT takes effect at once; the same proposal twice is one. Raises BadInput, NotAllowed, LogUnavailable."""
     _must(person.role in ("clerk", "supervisor"), "only clerks and supervisors do casework")
     body: dict[str, Any] = {"region": stated.get("region") or next(iter(person.regions), "")}
     offered: tuple[str, ...] | None = ()
     if act in ABOUT_CHECKS:
-        offered, record = possible(here, about).get(act), here.log.check(about)
+        offered, record, entry = possible(here, about).get(act), here.log.check(about), here.log.entry(about)
         _must(offered is not None, "this is not possible for this check, or not allowed in this region")
         body = {name: getattr(record, name) for name in ("region", "reference", "permit_type")} | {"check": about}
+        body |= {"business": entry.body["business"]} if entry and act is Act.GRANT else {}
     elif act is Act.LIFT:
         letter = find(here, about)
         _must((letter.act, letter.state) == (Act.IMPOSE, "accepted"), "only a letter in the register can be lifted")
@@ -134,12 +132,9 @@ def propose(here: Deployment, person: Person, act: Act, stated: Mapping[str, Any
         return str(waiting.id)
     body |= {"proposal": (name := str(ULID())), "act": act, "by": person.id, "proposed_at": moment(here.clock())}
     body |= {"said": {field: value for field, value in said.items() if field not in PRIVATE}}
-    if act is Act.UNDERTAKE:
-        ends = date.fromisoformat(said["until"]) + timedelta(days=1)
-        body["due_at"] = moment(slot(here, body["region"], ends, name))
-    if act is Act.GRANT and (entry := here.log.entry(about)):
-        body["due_at"] = moment(slot(here, body["region"], next_look(here, body["region"]), name))
-        body["business"] = entry.body["business"]
+    if act in (Act.UNDERTAKE, Act.GRANT):
+        kept = date.fromisoformat(said["until"]) + timedelta(days=1) if act is Act.UNDERTAKE else None
+        body["due_at"] = moment(slot(here, body["region"], kept or next_look(here, body["region"]), name))
     private = {field: said[field] for field in PRIVATE if field in said} | {"by_name": person.name}
     kind = "officer.granted" if act is Act.GRANT else "officer.proposed"
     return here.log.append(kind, body, entry_id=name, private=private, at=here.clock()).id
@@ -176,10 +171,8 @@ def _read(
 
 
 def settle(here: Deployment, person: Person, act_id: str, word: str, reason: str = "") -> None:
-    """A supervisor's word on somebody else's proposal (accepted, refused), or the end of a watch (ended).
-
-    Of two words at the same moment the first one stands. Raises NotAllowed, BadInput, LogUnavailable.
-    """
+    """A supervisor's word on somebody else's proposal (accepted, refused), or the end of a watch (ended). Of two words
+    at the same moment the first one stands. Raises NotAllowed, BadInput, LogUnavailable."""
     row, ends = find(here, act_id, person.regions), word == "ended"
     entry: Any = here.log.entry(act_id)
     _must(entry and row.state == ("granted" if ends else "proposed"), "this is already decided")

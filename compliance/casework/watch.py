@@ -44,10 +44,8 @@ def queue(connection: sa.Connection, entry: Entry) -> None:
 
 
 def ask_again(here: Deployment, check_id: str, key: str, *, today: bool, replaces: bool) -> Entry | None:
-    """Ask an earlier check's question once more, once for each key; None when what it needs has been erased.
-
-    `today` judges by the law of today, else by that of the first check's day.
-    """
+    """Ask an earlier check's question once more, once for each key; None when what it needs has been erased. `today`
+    judges by the law of today, else by that of the first check's day."""
     name, earlier = str(ULID(sha256(key.encode()).digest()[:16])), here.log.entry(check_id)
     if made := here.log.entry(name):
         return made
@@ -115,10 +113,8 @@ def decided_again(here: Deployment, act_id: str) -> Iterator[tuple[CheckRecord, 
 @work.handles("undertaking")
 @work.handles("watch")
 def look(here: Deployment, row: work.Row) -> datetime | None:
-    """Check again the application of a granted permit, or of a promise the day after it fell due, and tell what is new.
-
-    Nothing is revoked. A permit's key with a letter is a look of its own, beside the rhythm.
-    """
+    """Check again the application of a granted permit, or of a promise the day after it fell due, and tell what is new;
+    nothing is revoked. A permit's key with a letter is a look of its own, beside the rhythm."""
     act_id, _, letter = row.key.partition(":")
     act, now = acts.find(here, act_id), here.clock()
     today, following = here.policy.today(act.region, now), acts.next_look(here, act.region)

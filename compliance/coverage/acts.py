@@ -42,10 +42,8 @@ def project(connection: sa.Connection, entry: Entry) -> None:
 
 
 def known(connection: sa.Connection, region: str, day: dt.date) -> Sequence[sa.Row[Any]]:
-    """All that holds on or before a day, oldest first; of one day, what was recorded last comes last.
-
-    A list of several entries counts once its last one is in the log: all of it or nothing.
-    """
+    """All that holds on or before a day, oldest first; of one day, what was recorded last comes last. A list of several
+    entries counts once its last one is in the log: all of it or nothing."""
     c = FACTS.c
     whole = sa.select(c.list_id).where(c.region == region, c.closes, c.list_id.is_not(None))
     query = sa.select(FACTS).where(c.region == region, c.since <= day, c.list_id.is_(None) | c.list_id.in_(whole))
@@ -141,10 +139,8 @@ def _record(here: Deployment, act: str, region: str, asker: Asker, entry_id: str
 def take_list(
     here: Deployment, region: str, rows: lines.Rows, sha256: str, asker: Asker, language: str, complete: bool = False
 ) -> Counter[str]:
-    """Take a list whole, as of the days that it states. `complete`: whoever of its kinds is not in it is there no more.
-
-    Returns how many of each kind, and how many `removed`. Raises BadInput (then nothing is taken), LogUnavailable.
-    """
+    """Take a list whole, as of its days; how many of each kind, and `removed`. `complete`: whoever of its kinds is not
+    in it is there no more. Raises BadInput (then nothing is taken), LogUnavailable."""
     read = lines.read(rows, here.policy.today(region, here.clock()), language)
     told = [{"id": lines.identity(facts), "since": facts.pop("as_of"), "facts": facts} for facts in read]
     latest = {line["facts"]["kind"]: line["since"] for line in sorted(told, key=lambda line: line["since"])}
@@ -177,11 +173,9 @@ def due(here: Deployment, region: str) -> list[Institution]:
 
 
 def ask(here: Deployment, region: str, one: Institution, asker: Asker) -> str:
-    """Ask about one institution through the gate's source, and record it with its evidence; returns `why`.
-
-    An outage, or a report that may be incomplete, proves no absence; a number issued without payment is neither
-    registered nor not (Permenaker 29/2015 Art 8). No database connection is held meanwhile. Raises LogUnavailable.
-    """
+    """Ask about one institution through the gate's source, and record it with its evidence; returns `why`. An outage,
+    or a report that may be incomplete, proves no absence; a number issued without payment is neither registered nor not
+    (Permenaker 29/2015 Art 8). No database connection is held meanwhile. Raises LogUnavailable."""
     now, started, gate = here.clock(), time.monotonic(), here.gate
     today, key = here.policy.today(region, now), str(ULID())
     numbers = {name: one.facts[name] for name in lines.NUMBERS if one.facts.get(name)}

@@ -22,9 +22,10 @@ STALE, PUBLISHED = timedelta(hours=26), timedelta(hours=3)  # what is done night
 _answers, _failures = (sa.table(name, sa.column("pos")) for name in ("check_record", "registry_failure"))
 _once = sa.table("once", sa.column("check_id"), sa.column("lease_until"), sa.column("expires_at", Moment))
 _heads = sa.table("audit_head", sa.column("size"), sa.column("note"))
+Keys = Sequence[VerifierKey]
 
 
-def prove(here: Deployment, cosigners: Sequence[VerifierKey], *, by: str, most: int = 20_000) -> dict[str, Any]:
+def prove(here: Deployment, cosigners: Keys, *, by: str, most: int = 20_000) -> dict[str, Any]:
     """Look at the newest `most` checks of each kind (replayed are those of one day); recorded as `log.promises`."""
     log, now, keys, c = here.log, here.clock(), [*here.log.keyring.keys, *here.log.keyring.retired], CHECKS.c
     past = Policies(lambda name: str(text.body["text"]) if (text := log.entry(f"policy.text.{name}")) else None)
@@ -80,9 +81,7 @@ def _broken(here: Deployment, positions: Sequence[int], kept: Callable[[Entry], 
     return [f"#{position}" for position in positions if position not in good]
 
 
-def _unwitnessed(
-    here: Deployment, heads: Sequence[Any], keys: Sequence[VerifierKey], cosigners: Sequence[VerifierKey]
-) -> tuple[list[str], list[str]]:
+def _unwitnessed(here: Deployment, heads: Sequence[Any], keys: Keys, cosigners: Keys) -> tuple[list[str], list[str]]:
     """What is wrong with the published heads, newest first, and who cosigned the newest."""
     first = here.log.entry_at(heads[0].size if heads else 0)  # that no published head covers
     wrong, by = [] if heads else ["NO_HEAD"], list[str]()

@@ -36,10 +36,8 @@ FOLLOWED = {"cured": ("STOP", ("PROCEED",)), "decided": ("HOLD", ("STOP", "PROCE
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What to look for; None means any. Days are the region's, inclusive. `among`: positions, from a name.
-
-    `before` is the day and position of the last row seen; `below` a log size that no row may lie beyond.
-    """
+    """What to look for; None means any. Days are the region's, inclusive. `among`: positions, from a name; `before`:
+    day and position of the last row seen; `below`: a log size that no row may lie beyond."""
 
     regions: tuple[str, ...]
     since: dt.date | None = None
@@ -80,9 +78,7 @@ def name(connection: sa.Connection, entry: Entry) -> None:
 
 def conditions(wanted: Wanted, led: Any = _c) -> Iterator[sa.ColumnElement[bool]]:
     """What a row of CHECKS must fulfil, but for region, finding and page. `led`: the table whose days are compared.
-
-    A number or a name is rarer than anything else: the other columns are then only compared, whatever index they have.
-    """
+    Where a rare number or name is wanted, the other columns are only compared, whatever index they have."""
     rare = wanted.reference or wanted.nib or wanted.among is not None
     for facet in FACETS:
         if value := getattr(wanted, facet):
