@@ -1,8 +1,6 @@
 """Once-only keys: the same key and the same body are one check, however often and from however many threads asked.
-
 A row says who works on a key until when, and under which id the check will stand in the log. The id outlives a request
-that died: if its entry was written, the entry is the answer; if not, the next request asks under a new id.
-"""
+that died: if its entry was written, the entry is the answer; if not, the next request asks under a new id."""
 
 import hmac
 import json
@@ -63,12 +61,10 @@ def run(
     pause: Callable[[float], None] = time.sleep,
 ) -> tuple[Any, bool]:
     """Ask under this key (None: just ask), or give the answer that it already has (then True).
-
     `ask` gets the id that the check must carry, at most `timeout` seconds, and the id of the check that it replaces;
     `find` looks a check up in the log. An UNDETERMINED answer holds until its `retry_after`; with `patient` False it is
     asked again at once. While another request works on the key, this one waits up to `wait` seconds, by `pause`s.
-    Raises AskedInProgress, AskedOtherwise, and what `ask` raises; then the key is free again.
-    """
+    Raises AskedInProgress, AskedOtherwise, and what `ask` raises; then the key is free again."""
     if key is None:
         return ask(str(ULID()), None), False
     mac = hmac.digest(deployment().settings.secret_key.encode(), canonical(body), "sha256").hex()

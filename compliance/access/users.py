@@ -1,8 +1,6 @@
 """The people who work with the gate: who they are, what they may do, and the changes made to them.
-
 A change is an entry of the log first; `access_user` is a projection of those entries. Secrets (password, second
-factor) are in `access_user_secret`, which no entry holds: after a rebuild a person needs a new password.
-"""
+factor) are in `access_user_secret`, which no entry holds: after a rebuild a person needs a new password."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace

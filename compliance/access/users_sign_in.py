@@ -34,9 +34,7 @@ class SignInFailed(GateError):
 
 class Guard(NamedTuple):
     """Locks a subject after `most` failures that are less than `window` apart, until `window` after the last one.
-
-    Subjects are known by a keyed hash; one that nobody has is counted like others, so that a lock tells nothing.
-    """
+    Subjects are known by a keyed hash; one that nobody has is counted like others, so that a lock tells nothing."""
 
     kind: str
     most: int

@@ -1,7 +1,5 @@
 """receiveLicenseStatus: what an officer confirms is told to OSS, retried until OSS has it (domain.md §6).
-
-Off unless OSS_URL is set. Nothing is told by itself, least of all a refusal: every state is a supervisor's act.
-"""
+Off unless OSS_URL is set. Nothing is told by itself, least of all a refusal: every state is a supervisor's act."""
 
 import json
 from collections.abc import Iterable
@@ -44,9 +42,7 @@ def received(here: Deployment, document: Any, checks: list[dict[str, Any]]) -> N
 
 def tell(here: Deployment, nib: str, id_izin: str, status: str, *, once: str, by: str, private: dict[str, str]) -> None:
     """A supervisor's word on a permit: it is logged, then sent. `private`: nip, name, note; the same `once` is one act.
-
-    Raises BadInput when the newest check does not bear it out, LogUnavailable.
-    """
+    Raises BadInput when the newest check does not bear it out, LogUnavailable."""
     check = newest(here, nib, id_izin)
     if status not in STATES or not check or STATES[status] not in (None, check.action) or not here.settings.oss_url:
         raise BadInput(FieldError("/status", "does not fit the newest check of this permit"))

@@ -1,7 +1,5 @@
 """Signed webhooks: what licensing software is told, retried for three days with growing pauses.
-
-Nothing is told from here that the client could not read over the API, and only to the address that an operator set.
-"""
+Nothing is told from here that the client could not read over the API, and only to the address that an operator set."""
 
 import hashlib
 import hmac
@@ -35,10 +33,8 @@ _session = cache(reach.Client)
 
 def post(connection: sa.Connection, client_id: str, event: str, key: str, subject: str, at: datetime) -> None:
     """Tell a client of an event of a check (or batch: `subject` is its id) from `at` on; nothing if it has no address.
-
     To be called by a projection or a handler, in its transaction. The same client, event, subject and key (at most 60
-    characters, without colon) are told once. An event is `family.word`: check.final, batch.finished, watch.…
-    """
+    characters, without colon) are told once. An event is `family.word`: check.final, batch.finished, watch.…"""
     if connection.scalar(sa.select(HOOK.c.url).where(HOOK.c.client_id == client_id)):
         work.add(connection, "webhook", f"{client_id}:{event}:{subject}:{key}", at)
 
@@ -108,7 +104,8 @@ def deliver(here: Deployment, row: work.Row) -> datetime | None:
     if here.log.entry(name):
         return None  # its outcome is known: the tables were rebuilt
     facts: dict[str, Any] = {"event": event, "subject": subject, "client": client_id}
-    told, found = hook(here.log.engine, client_id), _documents.get(family, _check)(here, subject)
+    told, tell, check = hook(here.log.engine, client_id), _documents.get(family), here.log.check(subject)
+    found = tell(here, subject) if tell else check and (check.document, (check.region,))
     with here.log.engine.connect() as connection:
         client = living(connection, client_id, here.clock())
     if not (told and told.url and client and found and set(found[1]) <= set(client.regions)):
@@ -121,11 +118,6 @@ def deliver(here: Deployment, row: work.Row) -> datetime | None:
     headers = {"X-Gate-Event": event, "X-Gate-Delivery": name, "X-Gate-Signature": f"t={t},v1={signed}"}
     status, _ = call(here, told.url, body, headers)
     return settle(here, name, row, "sent" if 200 <= status < 300 else "failed", **facts, status=status)
-
-
-def _check(here: Deployment, check_id: str) -> tuple[str, tuple[str, ...]] | None:
-    record = here.log.check(check_id)
-    return (record.document, (record.region,)) if record else None
 
 
 def call(here: Deployment, url: str, body: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
