@@ -27,9 +27,8 @@ from compliance.web import BOTH, CHECKERS, Reply, _, done, fields, language, me,
 from compliance.web.fields import Form, must
 
 MAIN = ("permit_type", "region")
-PER_PAGE, WAITING, MIB = 25, 100, 1024 * 1024
+PER_PAGE, WAITING, MOST, MIB = 25, 100, 200, 1024 * 1024  # lines of a page, of what waits, of other lists
 WORDS = dict(zip(("verifikasi", "pernyataan", "pengecualian", "koreksi", "izin-terbit"), ABOUT_CHECKS, strict=True))
-MOST = 200  # lines of a list
 STATUS = {BadInput: 422, AskedInProgress: 409, LogUnavailable: 503, CSRFError: 400}
 
 
@@ -61,7 +60,6 @@ def _typed() -> dict[str, str]:
 
 
 def _region(typed: dict[str, str]) -> str:
-    """The region that was chosen, if it is one of the person's."""
     return typed["region"] if typed.get("region") in me().regions else me().regions[0]
 
 
@@ -74,7 +72,7 @@ def form_page(typed: dict[str, str], failure: Exception | None = None) -> Reply:
         return render_template("pages/check_type.html", **told), 422 if failure else 200
     permit_type = typed["permit_type"].strip()
     rule = fields.rule(where, permit_type)
-    asked = fields.needed(rule.grounds if rule else ())
+    asked = fields.needed(rule)
     boxes, others = fields.filled(asked, typed, failure.errors if isinstance(failure, BadInput) else ())
     shown = {*MAIN, *(field["name"] for field in asked)}
     told = {"region": where, "permit_type": permit_type, "stage": rule.stage if rule else "off"}
@@ -85,20 +83,19 @@ def form_page(typed: dict[str, str], failure: Exception | None = None) -> Reply:
 
 
 def run(typed: dict[str, str]) -> Reply:
-    """Make the check and show its page; a wrong field or a log that fails leaves all that was typed on the form.
+    """Make the check, one however often the form is sent; a failure leaves all that was typed on the form.
 
-    One form is one check, however often it is sent; going back and changing something is another question. A refused
-    one leaves an entry: where it was wrong, never what it said (contract §3).
+    A refused one leaves an entry: where it was wrong, never what it said (contract §3).
     """
     here, asker, another = deployment(), Asker("user", me().id, me().office), secrets.token_urlsafe(18)
     about: dict[str, Any] = {"permit_type": typed["permit_type"].strip(), "region": _region(typed)}
     rule, owner = fields.rule(about["region"], about["permit_type"]), f"user:{me().id}"
-    stated = fields.read(typed, fields.needed(rule.grounds if rule else ())) | about | {"officer": {"name": me().name}}
+    stated = fields.read(typed, fields.needed(rule)) | about | {"officer": {"name": me().name}}
     once, patience = request.form.get("once", "")[:100] or another, here.settings.registry_timeout + 2
-    told: dict[str, Any] = {"asker": asker, "request_id": g.request_id, "language": language()}
+    told: dict[str, Any] = {"request_id": g.request_id, "language": language(), "policy": here.policy}
     try:
         try:
-            question = read_question(stated, regions=me().regions, policy=here.policy, now=here.clock(), **told)
+            question = read_question(stated, regions=me().regions, now=here.clock(), asker=asker, **told)
         except BadInput as error:
             body = urlencode(list(request.form.items(multi=True)), errors="replace").encode()
             at: dict[str, Any] = {"pointers": [wrong.pointer for wrong in error.errors], "status": 422}
@@ -231,7 +228,7 @@ def propose(act: Act | None = None, word: str = "", about: str = "") -> Reply:
 
 @page("/usulan", *CHECKERS)
 def proposals() -> Reply:
-    waiting = acts.acts(deployment(), me().regions, ACT.c.state == "proposed", most=MOST)
+    waiting = acts.acts(deployment(), me().regions, ACT.c.state == "proposed")
     decided = acts.acts(deployment(), me().regions, ACT.c.state.in_(("accepted", "refused")), most=25)
     return render_template("casework/proposals.html", waiting=waiting, decided=decided)
 
@@ -264,26 +261,24 @@ def letters() -> Reply:
     here, kinds = deployment(), ACT.c.act.in_((Act.IMPOSE, Act.LIFT))
     rows = acts.acts(here, me().regions, kinds, ACT.c.state == "accepted")
     lifted = {row.about: row for row in rows if row.act == Act.LIFT}
-    entries = {row.id: here.log.entry(row.id) for row in rows}
-    names = {key: entry.disclosed.get("name", "") for key, entry in entries.items() if entry}
+    names = {row.id: entry.disclosed.get("name", "") for row in rows if (entry := here.log.entry(row.id))}
     return render_template("casework/letters.html", rows=rows, lifted=lifted, names=names)
 
 
 @page("/pantauan", *CHECKERS, methods=BOTH)
 def watched() -> Reply:
     """What somebody must see to, the oldest first, and the permits that are watched."""
-    here, of = deployment(), request.form.get("of", "")
-    if request.method == "POST":
-        ended = request.form.get("act") == "ended"
-        if ended:
-            acts.settle(here, _me(), of, "ended")
-        else:
-            acts.handle(here, _me(), of)
-        return done(_("Izin tidak dipantau lagi.") if ended else _("Dicatat sebagai selesai."), "watched")
+    here, of, act = deployment(), request.form.get("of", ""), request.form.get("act")
+    if act == "ended":
+        acts.settle(here, _me(), of, "ended")
+        return done(_("Izin tidak dipantau lagi."), "watched")
+    if act == "handled":
+        acts.handle(here, _me(), of)
+        return done(_("Dicatat sebagai selesai."), "watched")
     mine = (ITEM.c.region.in_(me().regions), ITEM.c.handled_by.is_(None), ITEM.c.kind != "recalled")
     with here.log.engine.connect() as connection:
         oldest = sa.select(ITEM).where(*mine).order_by(ITEM.c.position).limit(MOST)
         items = {item.check_id: item for item in connection.execute(oldest)}
     rows = records.show(filter(None, map(here.log.check, items)))
-    permits = acts.acts(here, me().regions, ACT.c.state == "granted", most=MOST)
+    permits = acts.acts(here, me().regions, ACT.c.state == "granted")
     return render_template("casework/watched.html", rows=rows, items=items, permits=permits)

@@ -1,12 +1,10 @@
-"""What people read and type: days, regions and their law in words, and the forms of form.toml.
-
-A field is named as in the API's document with dots (`business.nib`), so that an error's pointer finds its field.
-"""
+"""What people read and type: days, regions and their law in words; the forms of form.toml, named as pointers say."""
 
 import datetime as dt
 import re
 import tomllib
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -43,10 +41,7 @@ FORMS = {name: [_field(name, told) for told in form] for name, form in FORM["for
 
 
 class Form:
-    """A form on a page, `[[form.NAME]]`, with what was `stated` before; within `with` it keeps a BadInput.
-
-    `sent` is what was typed, nothing by a GET. Of several forms and buttons `act` of what is sent says which it was.
-    """
+    """A form on a page, `[[form.NAME]]`: `stated` before, `sent` now (nothing by a GET). `with` keeps a BadInput."""
 
     def __init__(self, name: str, stated: Mapping[str, str] | None = None) -> None:
         self.fields, self.errors, self.sent = FORMS[name], tuple[FieldError, ...](), dict[str, str]()
@@ -75,13 +70,11 @@ def must(**rules: tuple[object, str]) -> None:
 
 def days(typed: Mapping[str, str], *names: str) -> dict[str, dt.date]:
     """The days in these fields. Raises BadInput naming each that is none."""
-    found = dict.fromkeys(names, dt.date.min)
+    found = dict[str, dt.date]()
     for name in names:
-        try:
+        with suppress(ValueError):
             found[name] = dt.date.fromisoformat(typed[name])
-        except ValueError:
-            continue
-    must(**{name: (day > dt.date.min, _("Tulis tanggal seperti 2026-11-20.")) for name, day in found.items()})
+    must(**{name: (name in found, _("Tulis tanggal seperti 2026-11-20.")) for name in names})
     return found
 
 
@@ -92,20 +85,17 @@ def word(about: str, code: str | None) -> str:
     return _(choices[code]) if code in choices else code or ""
 
 
-def needed(grounds: Collection[str]) -> list[Field]:
-    """The fields of a check for a rule with these grounds, in the order of the page."""
+def needed(rule: GateRule | None) -> list[Field]:
+    """The fields of a check for a rule, in the order of the page."""
+    grounds = rule.grounds if rule else ()
     return [field for field in FIELDS.values() if "needed_for" not in field or {*field["needed_for"]} & {*grounds}]
 
 
 def read(typed: Mapping[str, str], asked: Collection[Field]) -> dict[str, Any]:
-    """The document of a check (contract §2) from what was typed; what was left empty is left out.
-
-    Spaces and dots inside numbers are how people write them; anything else is for the intake to judge.
-    """
+    """The document of a check (contract §2) from what was typed; spaces and dots inside numbers are people's way."""
     texts = {field["name"]: typed.get(field["name"], "").strip() for field in asked}
-    for field in asked:
-        if field["kind"] in ("digits", "count"):
-            texts[field["name"]] = re.sub(r"[\s.]", "", texts[field["name"]])
+    numbers = {field["name"] for field in asked if field["kind"] in ("digits", "count")}
+    texts |= {name: re.sub(r"[\s.]", "", texts[name]) for name in numbers}
     return reading.stated(list(texts), list(texts.values()))
 
 
@@ -199,15 +189,14 @@ def needs() -> Reply:
     """What will be asked and what is owed, before anybody applies; nothing of it is kept."""
     regions, given, told = deployment().policy.regions, request.args, dict[str, Any]()
     region = given["daerah"] if given.get("daerah") in regions else deployment().settings.region or next(iter(regions))
-    scale = Scale(given["skala"]) if given.get("skala") in list(Scale) else None
+    scale = given.get("skala", type=Scale)
     permit_type = given.get("izin", "").strip().upper()[:200]
     if permit_type and scale:
         found, law = rule(region, permit_type, scale=scale), law_of(region)
         owed = law.entries["programmes", (scale,)]
         codes = {*owed.data["owed"], *(found.programmes if found else ())}
-        later = [entry for entry, _before in coming(region) if (entry.kind, entry.key[:1]) == ("gate", (permit_type,))]
-        told = {"rule": found, "law": law, "asked": needed(found.grounds if found else ()), "basis": owed.basis}
-        told |= {"today": today(region), "owed": [one for one in Programme if one in codes], "later": later}
+        told = {"rule": found, "law": law, "asked": needed(found), "basis": owed.basis}
+        told |= {"today": today(region), "owed": [one for one in Programme if one in codes], "coming": coming(region)}
     chosen = {"region": region, "permit_type": permit_type, "scale": scale, "regions": regions}
     return render_template("pages/needs.html", offered=offered(region), told=told, **chosen)
 

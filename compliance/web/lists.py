@@ -29,14 +29,6 @@ def _asker() -> Asker:
     return Asker("user", me().id)
 
 
-def _once() -> ULID:
-    """The id that a form came with; whatever else is sent in its place is refused."""
-    try:
-        return ULID.from_str(request.form.get("once", "") or str(ULID()))
-    except ValueError:
-        abort(400)
-
-
 @page("/kumpulan", *CHECKERS, methods=BOTH, most=reading.MOST_BYTES + 10_000)
 def batches() -> Reply:
     """The form's `once` and the file make the batch's id: a second click is the same batch, another file is not."""
@@ -44,8 +36,8 @@ def batches() -> Reply:
     with Form("batch") as form:
         if form.sent:
             must(file=(sent and sent.filename, _("Pilih berkas CSV.")))
-            raw, begun = request.files["file"].read(), _once().bytes
-            batch_id = str(ULID(begun[:6] + hashlib.sha256(begun + raw).digest()[:10]))
+            raw, once = request.files["file"].read(), request.form.get("once", type=ULID.from_str) or abort(400)
+            batch_id = str(ULID(once.bytes[:6] + hashlib.sha256(once.bytes + raw).digest()[:10]))
             try:
                 if not run.status(here.log.engine, batch_id):
                     rows = reading.read_csv(raw, language())
@@ -87,7 +79,8 @@ def oss_status() -> Reply:
         if form.sent:
             private = {"name": me().name} | {name: text for name, text in form.sent.items() if text}
             status = private.pop("status", "")
-            oss.tell(here, *wanted, status, once=str(_once()), by=me().id, private=private)
+            once = request.form.get("once", type=ULID.from_str) or abort(400)
+            oss.tell(here, *wanted, status, once=str(once), by=me().id, private=private)
             return done(_("Dicatat; OSS diberi tahu."), "oss_status")
     fits = [status for status, action in oss.STATES.items() if action in (None, check.action)]
     return form.show("batches/oss_one.html", permit=permit, check=check, fits=fits, once=str(ULID()))
@@ -99,10 +92,8 @@ def _asked(kind: str = "") -> dict[str, Any]:
     if (code := request.args.get("daerah") or regions[0]) not in regions:
         abort(404)
     now, wrong = today(code), ""
-    try:
-        day = date.fromisoformat(request.args.get("per") or now.isoformat())
-    except ValueError:
-        day = date.max
+    unread = date.max if request.args.get("per") else now
+    day = request.args.get("per", unread, type=date.fromisoformat)
     if day > now:
         day, wrong = now, _("Isi tanggal yang sudah tiba, misalnya %(day)s.", day=now.isoformat())
     if kind == "export" or (kind and me().role == Role.AUDITOR):

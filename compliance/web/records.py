@@ -32,10 +32,7 @@ MARGIN, QR_SIDE, BLACK = 18.0, 34.0, "#000000"
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """`document` is contract §2 in the reader's language. `on_trial`: it may proceed although the verdict is bad.
-
-    `broken`: entry and answer are not what was logged then; nothing of them is to be believed.
-    """
+    """`document`: contract §2 as it is read. `on_trial`: it may proceed although it is bad. `broken`: not as logged."""
 
     document: dict[str, Any]
     entry: Entry
