@@ -5,7 +5,6 @@ import json
 import re
 import tomllib
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -127,8 +126,7 @@ def asked_by(ask: Ask) -> str:
 
 
 def _about(ask: Ask, document: Record, record: Any) -> bool:  # also a *not found* may name somebody else
-    key = asked_by(ask)
-    stated = document.get(key)
+    stated = document.get(key := asked_by(ask))
     if isinstance(record, Employer) and key == "npp":
         return any(account.npp == ask.value.upper() for account in record.accounts)
     if isinstance(record, Project) and key == "npp" and ask.region not in (None, record.region):
@@ -149,10 +147,12 @@ def _read(kind: str, value: Any, place: str, wrong: dict[str, str]) -> Any:
         wrong[place] = str(value)
     elif kind in _VALUES:
         of, notation, parse, why = _VALUES[kind]
-        with suppress(ValueError, OverflowError, BadIdentifier):
-            if type(value) is of and (not notation or re.fullmatch(notation, str(value))):
-                return parse(value)
-        wrong[place] = why
+        try:
+            if type(value) is not of or (notation and not re.fullmatch(notation, str(value))):
+                raise ValueError(why)
+            return parse(value)
+        except (ValueError, OverflowError, BadIdentifier):
+            wrong[place] = why
     elif kind.endswith("*"):
         items = [_read(kind[:-1], item, place, wrong) for item in _read("list", value, place, wrong) or ()]
         if not wrong and (len(items) > MAX_ACCOUNTS or len({replace(item, **_EACH) for item in items}) > MAX_DIFFERENT):
@@ -168,7 +168,7 @@ def _object(kind: str, document: Record, place: str, wrong: dict[str, str]) -> A
     read: dict[str, Any] = {}
     for key, rule in SHAPES[next(variants, kind)].items():
         name, inside, *may = rule.split()
-        where = f"{place}.{key}".lstrip(".")
+        where = f"{place}.{key}" if place else key
         if key not in document and "absent" not in may:
             wrong[where] = "missing"
         else:
