@@ -1,30 +1,53 @@
-"""Speaks JSON over HTTP and decides nothing. What it serves is written in paths.toml."""
+"""Speaks JSON over HTTP and decides nothing. What it serves is written in paths.toml; what everybody may ask (is the
+service ready, its keys, its description, heads, tiles and proofs of its log: public hashes) is answered here."""
 
 import functools
+import hmac
 import importlib
 import inspect
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from flask import Blueprint, Flask, Response, g, request
+from flask import Blueprint, Flask, Response, current_app, g, render_template, request
+from sqlalchemy.exc import SQLAlchemyError
 from ulid import ULID
 from werkzeug.exceptions import NotFound
 
+from compliance import work
+from compliance.access.clients import Scope
 from compliance.api import caller
-from compliance.audit import document
+from compliance.audit import document, witnesses
 from compliance.deployment import deployment
-from compliance.errors import LogUnavailable
+from compliance.errors import GateError, LogUnavailable
 from compliance.intake import refused
 from compliance.intake.documents import DOCUMENTS, KINDS, read_documents
+from compliance.proof import export, note
+from compliance.registry import sources, watchers
 
 HERE = Path(__file__).parent
 ANSWERS = read_documents(HERE / "answers.toml", KINDS)
-OURS, PROBES = ("/api/", "/.well-known/"), ("/api", "/healthz", "/readyz", "/metrics")
+OURS = re.compile(r"/(api|\.well-known)/|/(api|healthz|readyz|metrics)\Z")
 PLACE = re.compile(r"<(?:[^:>]+:)?(\w+)>")  # of a path's parameter
 SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 KEYED, LOGGED = (401, 403, 422, 429, 503), {400, 403, 413, 415, 422}
+
+
+# What is no more than a look; paths.toml says what each is.
+LOOKS: dict[str, Callable[..., Any]] = {
+    "service.healthz": lambda: "ok\n",
+    "service.jwks": lambda: deployment().log.keyring.jwks(),
+    "service.openapi": lambda: current_app.extensions["compliance-spec"],
+    "service.docs_css": lambda: (HERE / "static" / "docs.css").read_text("utf-8"),
+    "log.receipt_page": lambda: (HERE.parent / "proof" / "receipt.html").read_text("utf-8"),
+    "log.checkpoint": lambda: deployment().log.checkpoint(),
+    "log.witnessed": lambda: witnesses.published(deployment().log),
+    "log.keys": lambda: "".join(f"{key}\n" for key in deployment().log.keyring.keys + deployment().log.keyring.retired),
+    "log.consistency": lambda old, new: {"proof": [*map(note.b64, deployment().log.consistency(old, new))]},
+    "log.inclusion": lambda index, size: {"proof": [*map(note.b64, deployment().log.inclusion(index, size))]},
+}
 
 
 def register(app: Flask) -> None:
@@ -42,39 +65,50 @@ def register(app: Flask) -> None:
         g.request_id = stated if SANE_ID.fullmatch(stated) else str(ULID())
         if "\0" in request.path:  # no id holds one, and PostgreSQL takes none
             raise NotFound
-        if request.path.startswith(OURS) and "scopes" not in caller.path():
+        if request.path.startswith(("/api/", "/.well-known/")) and "scopes" not in caller.path():
             caller.count_address()
 
     def end(response: Response) -> Response:
         response.headers["X-Request-ID"] = g.request_id
-        if _ours(request.path):
+        if OURS.match(request.path):
             response.headers.setdefault("Cache-Control", "no-store")
             response.headers.update(g.get("rate_headers", {}))
         return response
 
-    def by_path(error: Exception) -> Any:
-        return _failed(error) if _ours(request.path) else pages(error)
+    def failed(error: Exception) -> Any:
+        """Contract §3: an authenticated POST that is refused for what it says leaves an entry."""
+        if not OURS.match(request.path):
+            return pages(error)
+        problem = caller.as_problem(error)
+        if request.method == "POST" and "client" in g and problem.status in LOGGED:
+            told = {"request_id": g.request_id, "path": request.url_rule.rule if request.url_rule else ""}
+            told |= {"status": problem.status, "pointers": [wrong.pointer for wrong in problem.wrong]}
+            told |= dict(zip(("body_length", "body_sha256"), caller.seen()[1:], strict=True))
+            try:
+                refused(running.log, g.client.asker, running.clock(), **told)
+            except LogUnavailable as unavailable:
+                problem = caller.as_problem(unavailable)
+        return caller.write(problem)
 
     app.before_request(begin)
     app.after_request(end)
-    setattr(app, "handle_user_exception", by_path)  # noqa: B010  (before any page's handler sees it)
+    setattr(app, "handle_user_exception", failed)  # noqa: B010  (before any page's handler sees it)
 
 
 def _served(name: str, path: dict[str, Any]) -> Callable[..., Response]:
     """A view behind its lock. It gets the values of path and query by name; what it tells, a document, text or bytes,
     or that with status and headers, becomes an answer."""
-    tag, function = name.split(".")
-    if fixed := path.get("text") or ("file" in path and (HERE.parent / path["file"]).read_text("utf-8")):
-        view: Callable[..., Any] = lambda: fixed  # noqa: E731
-    else:
-        view = getattr(importlib.import_module(f"compliance.api.{path.get('in', tag)}"), function)
+    module = importlib.import_module(f"compliance.api{path.get('in', '')}")
+    view = LOOKS.get(name) or getattr(module, name.partition(".")[2])
 
+    @functools.wraps(view)
     @functools.wraps(view)
     def answer(**named: Any) -> Response:
         if "scopes" in path:
             caller.enter(caller.by_token() if "token" in path else caller.by_key(), *path["scopes"])
             named |= caller.read_query(path.get("query"))
-        told = view(**named)
+        if (told := view(**named)) is None:
+            raise caller.Problem(404, "there is nothing here yet")
         body, status, headers = told if isinstance(told, tuple) else (told, 200, {})
         body = document.text(body) if isinstance(body, dict) else body
         return Response(body, status, path.get("headers", {}) | headers, path.get("kind", "application/json"))
@@ -119,20 +153,38 @@ def _content(kinds: dict[str | None, Any]) -> dict[str, Any]:
     return {kind or "application/json": {"schema": schema} for kind, schema in shown.items()}
 
 
-def _ours(path: str) -> bool:
-    return path.startswith(OURS) or path in PROBES
+def readyz() -> Any:
+    """Ready to check. Holders of METRICS_TOKEN are told why not, and how agency (its silence never makes the gate
+    unready), work and brakes fare."""
+    here, given = deployment(), request.headers.get("Authorization", "")
+    expected = f"Bearer {here.settings.metrics_token}"
+    operator = bool(here.settings.metrics_token) and hmac.compare_digest(given.encode(), expected.encode())
+    try:
+        here.log.check_ready()
+    except (GateError, SQLAlchemyError) as error:
+        return f"{type(error).__name__}: {str(error).splitlines()[0]}\n" if operator else "not ready\n", 503, {}
+    if not operator:
+        return "ok\n"
+    with here.log.engine.connect() as connection:
+        late, brakes = work.late_by(connection, here.clock()), watchers.brake_states(connection).values()
+    told = {"late": late // timedelta(minutes=1), "brakes": brakes, "state": sources.breaker_state(here.gate.source)}
+    return render_template("api/ready.txt", **told)
 
 
-def _failed(error: Exception) -> Response:
-    """Contract §3: an authenticated POST that is refused for what it says leaves an entry."""
-    problem = caller.as_problem(error)
-    if request.method == "POST" and "client" in g and problem.status in LOGGED:
-        body, running = caller.seen(), deployment()
-        told = {"request_id": g.request_id, "path": request.url_rule.rule if request.url_rule else ""}
-        told |= {"status": problem.status, "body_sha256": body.sha256, "body_length": body.length}
-        pointers = [wrong.pointer for wrong in problem.wrong]
-        try:
-            refused(running.log, g.client.asker, running.clock(), pointers=pointers, **told)
-        except LogUnavailable as unavailable:
-            problem = caller.as_problem(unavailable)
-    return caller.write(problem)
+def docs() -> Any:
+    """The description as a page that loads nothing from elsewhere."""
+    told = {"spec": current_app.extensions["compliance-spec"], "codes": caller.CODES}
+    return render_template("api/docs.html", resolve=lambda ref: ref.rsplit("/", 1)[-1], **told)
+
+
+def tile(name: str) -> Any:
+    """A tile `<L>/<N>[.p/<W>]` of hashes; `entries/<N>[.p/<W>]`, the entries themselves, needs scope `audit`."""
+    log = deployment().log
+    level, index, width = export.read_path(f"tile/{name}")
+    if isinstance(level, int):
+        return log.tile(level, index, width)
+    caller.enter(caller.by_key(), Scope.AUDIT)
+    data = log.bundle(index, width)
+    look = {"what": f"tile/{name}", "client": g.client.id}
+    log.append("access.entries_read", look, entry_id=str(ULID()), private={}, at=deployment().clock())
+    return data, 200, {"Cache-Control": "private, no-store"}

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import datetime
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any
 
 from flask import Response, current_app, g, request
 from sqlalchemy.exc import InterfaceError, OperationalError, TimeoutError
@@ -42,10 +42,8 @@ class Problem(Exception):
 
 
 class Rate:
-    """How often each client, and each address without a good key, may ask in a minute, on this host: gunicorn's workers
-    are forks and share the counts. Who falls into the same of 32,768 places is counted together; an address never with
-    a client, and nobody can choose his place.
-    """
+    """How often each client, and each address without a good key, may ask in a minute on this host: gunicorn's workers
+    are forks and share the counts. Who shares one of 32,768 places counts as one; an address never with a client."""
 
     def __init__(self, most: int, clock: Callable[[], datetime]) -> None:
         self.most, self._clock, self._lock = most, clock, threading.Lock()
@@ -73,8 +71,7 @@ def path() -> dict[str, Any]:
 
 
 def count_address() -> None:
-    """Raises Problem 429. What a good key asks is counted for the key alone: others behind its address share a limit,
-    not its fate."""
+    """Raises Problem 429. What a good key asks is counted for the key alone: others share its address, not its fate."""
     current_app.extensions["compliance-rate"].count(f"address {request.remote_addr}")
 
 
@@ -105,8 +102,7 @@ def by_token() -> Client | None:
     token, running = request.headers.get("Token", ""), deployment()
     if "Authorization" in request.headers or not token:
         return by_key()
-    stated = read()
-    data = stated.get("dataNIB") if isinstance(stated, dict) else None
+    data = stated.get("dataNIB") if isinstance(stated := read(), dict) else None
     nib = data.get("nib") if isinstance(data, dict) else None
     return Clients(running.log, running.clock).by_oss_token(token, nib) if isinstance(nib, str) else None
 
@@ -133,16 +129,8 @@ def read_query(document: str | None) -> dict[str, Any]:
     return found
 
 
-class Body(NamedTuple):
-    """What came. `raw` is cut at the path's limit; `sha256` is None when the body did not end where it is drained."""
-
-    raw: bytes
-    length: int
-    sha256: str | None
-
-
-def seen() -> Body:
-    """The body as it came, read once."""
+def seen() -> tuple[bytes, int, str | None]:
+    """The body, read once: what the path takes of it, its length, its SHA-256 (None: it did not end where drained)."""
     if "body" not in g:
         stream, most = get_input_stream(request.environ), path().get("most", CHUNK)
         kept, length, digest = bytearray(), 0, hashlib.sha256()
@@ -150,42 +138,38 @@ def seen() -> Body:
             length += len(chunk)
             digest.update(chunk)
             kept += chunk[: max(0, most - len(kept))]
-        g.body = Body(bytes(kept), length, None if length > DRAINED else digest.hexdigest())
-    body: Body = g.body
-    return body
+        g.body = bytes(kept), length, None if length > DRAINED else digest.hexdigest()
+    return g.body  # type: ignore[no-any-return]
 
 
 def read() -> Any:
-    """The request's document: JSON as what it says, another kind that the path takes as bytes. Raises Problem 415, 413
-    or 400."""
+    """What the request says in JSON, or the bytes of another kind that the path takes. Raises Problem 415, 413, 400."""
     kinds, most = path()["takes"], path().get("most", CHUNK)
     if request.mimetype not in kinds:
         wanted = " or ".join(sorted(kinds))
         raise Problem(415, f"the body's type is {request.mimetype or 'none'}; send Content-Type: {wanted}")
-    body = seen()
-    if body.length > most:
+    raw, length, _ = seen()
+    if length > most:
         raise Problem(413, f"the body is larger than {most // 1024:,} KiB")
     if request.mimetype != "application/json":
-        return body.raw
+        return raw
     try:
-        value = json.loads(body.raw.decode("utf-8"), object_pairs_hook=_object, parse_constant=_refuse)
-        if body.raw.count(b"{") + body.raw.count(b"[") > LEVELS and _deeper(value, LEVELS):
+        value = json.loads(raw.decode("utf-8"), object_pairs_hook=_strict, parse_constant=_strict)
+        if raw.count(b"{") + raw.count(b"[") > LEVELS and _deeper(value, LEVELS):
             raise RecursionError
     except RecursionError as error:
         raise Problem(400, f"the body has more than {LEVELS} levels") from error
-    except ValueError as error:  # not UTF-8, not JSON, or what _object and _refuse say
+    except ValueError as error:  # not UTF-8, not JSON, or what _strict says
         raise Problem(400, f"the body is not JSON in UTF-8: {error}") from error
     return value
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len(found := dict(pairs)) != len(pairs):
+def _strict(found: list[tuple[str, Any]] | str) -> dict[str, Any]:
+    if isinstance(found, str):
+        raise ValueError(f"{found} is not a JSON number")
+    if len(made := dict(found)) != len(found):
         raise ValueError("an object has the same key twice")
-    return found
-
-
-def _refuse(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a JSON number")
+    return made
 
 
 def _deeper(value: Any, levels: int) -> bool:

@@ -1,12 +1,10 @@
 """The checks: ask (also by OSS's own call), read, list, prove, explain, replay."""
 
+import datetime as dt
 import functools
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
-from datetime import time as clock_time
 from typing import Any
 
 from flask import g, request
@@ -14,13 +12,9 @@ from ulid import ULID
 
 from compliance.access import once
 from compliance.access.clients import Scope
-from compliance.access.once import OnceKey, check_once
 from compliance.api import caller
-from compliance.api.caller import Problem
-from compliance.audit import document
+from compliance.audit import document, verify
 from compliance.audit.checks import CheckFilter, CheckRecord
-from compliance.audit.entry import Entry
-from compliance.audit.verify import past_policies
 from compliance.batches import reading, run
 from compliance.casework.acts import decision_shown
 from compliance.database import db
@@ -29,13 +23,12 @@ from compliance.deployment import deployment
 from compliance.errors import BadInput
 from compliance.gate import Question, Recorded
 from compliance.intake import oss, read_question
+from compliance.law import codec, facts
 from compliance.law import replay as law_replay
-from compliance.law.codec import from_json, to_json
-from compliance.law.facts import Facts
 from compliance.registry.port import aside
 
 NEVER = '{"retry_after": null}'  # a batch stands as it was asked
-_policies = functools.lru_cache(maxsize=2)(past_policies)  # read once by each process
+_policies = functools.lru_cache(maxsize=2)(verify.past_policies)  # read once by each process
 Told = tuple[Any, int, dict[str, str]]
 
 
@@ -44,7 +37,7 @@ def ask() -> Told:
     stated = caller.read()
     question, key = question_of(stated), caller.once_key()
     db.session.remove()  # no connection is held while the agency is asked
-    recorded, replayed = check_once(key, stated, question)
+    recorded, replayed = once.check_once(key, stated, question)
     return shown(recorded.document), *made(recorded.id, 201, replayed)
 
 
@@ -71,10 +64,10 @@ def shown(text: str) -> str:
 def listed(limit: int = 50, cursor: int | None = None, **wanted: Any) -> dict[str, Any]:
     """List checks, newest first; jws and proof are left out. Days are those of the key's first region."""
     regions, served = g.client.regions, deployment().policy.regions
-    zone = next((served[code].zone for code in regions if code in served), UTC)
+    zone = next((served[code].zone for code in regions if code in served), dt.UTC)
     since, until = wanted.pop("from", None), wanted.pop("to", None)
-    since = since and datetime.combine(since, clock_time.min, zone)
-    until = until and datetime.combine(until + timedelta(days=1), clock_time.min, zone)
+    since = since and dt.datetime.combine(since, dt.time.min, zone)
+    until = until and dt.datetime.combine(until + dt.timedelta(days=1), dt.time.min, zone)
     narrowed = CheckFilter(regions, since=since, until=until, before=cursor, **wanted)
     found = deployment().log.checks(narrowed, limit + 1)
     items = [json.loads(shown(record.document)) for record in found[:limit]]
@@ -95,24 +88,24 @@ def read(check_id: str) -> str:
 
 def proof(check_id: str) -> Any:
     """The entry as it was hashed, and the proof that it is in the log."""
-    return deployment().log.package(_entry(check_id).id)
+    return deployment().log.package(_mine(check_id).id)
 
 
 def explain(check_id: str) -> dict[str, Any]:
     """Explain a check rule by rule: what was looked at, which law applied, what was found."""
-    body = _entry(check_id).body
-    facts: Facts = from_json(Facts, body["facts"])
+    body = _body(check_id)
+    known: facts.Facts = codec.from_json(facts.Facts, body["facts"])
     policy = _policies(deployment().log).get(body["policy"]["sha256"])
-    law = policy.on(facts.application.as_at, facts.application.region)
-    return {"id": check_id, **law_replay.explain(facts, law)}
+    law = policy.on(known.application.as_at, known.application.region)
+    return {"id": check_id, **law_replay.explain(known, law)}
 
 
 def replay(check_id: str) -> dict[str, Any]:
     """Decide a check again from its entry and the law it names; the looking is logged too."""
-    again, running = law_replay.replay(_entry(check_id).body, _policies(deployment().log)), deployment()
+    again, running = law_replay.replay(_body(check_id), _policies(deployment().log)), deployment()
     looked = {"check": check_id, "same": again.same, "asker": {"kind": "client", "id": g.client.id}}
     running.log.append("log.replayed", looked, entry_id=str(ULID()), private={}, at=running.clock())
-    decided, differing = to_json(again.decision), [asdict(one) for one in again.differences]
+    decided, differing = codec.to_json(again.decision), [one._asdict() for one in again.differences]
     answer = {"same": again.same, "verdict": decided["verdict"], "policy_sha256": again.policy_sha256}
     findings = [document.finding(one) for one in decided["findings"]]
     return answer | {"findings": findings, "differences": differing}
@@ -128,7 +121,7 @@ def receive_nib() -> dict[str, Any]:
     try:
         asked = [(item, _question(item)) for item in oss.read(stated)]
     except BadInput as error:
-        raise Problem(400, "dataNIB is wrong; errors names each field", *error.errors) from error
+        raise caller.Problem(400, "dataNIB is wrong; errors names each field", *error.errors) from error
     db.session.remove()  # no connection is held while the agency is asked
     patience = {"wait": deployment().settings.registry_timeout, "patient": False, "pause": aside()(time.sleep)}
     checks = []
@@ -136,8 +129,8 @@ def receive_nib() -> dict[str, Any]:
         check = None
         if question:
             day = question.application.as_at.isoformat()
-            key = OnceKey(question.asker.id, "receive-nib", f"{question.identity.nib}:{question.reference}:{day}")
-            recorded, _ = check_once(key, question.reference, question, **patience)
+            key = once.OnceKey(question.asker.id, "receive-nib", f"{question.identity.nib}:{question.reference}:{day}")
+            recorded, _ = once.check_once(key, question.reference, question, **patience)
             check = json.loads(shown(recorded.document))
         checks.append({"id_izin": item.id_izin, "kd_izin": item.kd_izin, "check": check})
     delivery.received(deployment(), stated, checks)
@@ -159,14 +152,14 @@ def _mine(check_id: str) -> CheckRecord:
     """The check, if it is of one of the caller's regions. Raises Problem 404."""
     record = deployment().log.check(check_id)
     if record is None or record.region not in g.client.regions:
-        raise Problem(404, "there is no such check")
+        raise caller.Problem(404, "there is no such check")
     return record
 
 
-def _entry(check_id: str) -> Entry:
+def _body(check_id: str) -> dict[str, Any]:
     if (entry := deployment().log.entry(_mine(check_id).id)) is None:
-        raise Problem(404, "there is no such check")
-    return entry
+        raise caller.Problem(404, "there is no such check")
+    return entry.body
 
 
 def start_batch() -> Told:
@@ -174,7 +167,7 @@ def start_batch() -> Told:
     here, asker, key = deployment(), g.client.asker, caller.once_key()
     stated: Any = caller.read()
     if isinstance(stated, bytes):
-        rows, stated = reading.read_csv(stated), caller.seen().sha256
+        rows, stated = reading.read_csv(stated), caller.seen()[2]
     else:
         rows = reading.read_document(stated)
     lines = list(reading.judge(here, rows, g.client.regions, asker))
@@ -213,5 +206,5 @@ def _batch(batch_id: str) -> run.Status:
     """The batch, if all its regions are the caller's. Raises Problem 404."""
     found = run.status(deployment().log.engine, batch_id)
     if found is None or not set(found.regions) <= set(g.client.regions):
-        raise Problem(404, "there is no such batch")
+        raise caller.Problem(404, "there is no such batch")
     return found
