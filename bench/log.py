@@ -19,7 +19,7 @@ from sqlalchemy import Column, Integer, LargeBinary, MetaData, Table, create_eng
 from ulid import ULID
 
 from bench import servers
-from compliance.audit.append import next_row
+from compliance.audit.turn import next_row
 from compliance.audit.entry import Draft
 from compliance.audit.log import AuditLog
 from compliance.audit.table import audit_entry

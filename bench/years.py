@@ -24,7 +24,7 @@ from bench.checks import _environment, flask
 from bench.log import Last
 from bench.servers import databases, resident
 from compliance import create_app
-from compliance.audit.append import next_row
+from compliance.audit.turn import next_row
 from compliance.audit.entry import Draft
 from compliance.audit.table import audit_disclosure, audit_entry, check_record
 from compliance.deployment import Deployment

@@ -105,21 +105,21 @@ class CheckReads:
 
     engine: sa.Engine
 
+    def rows(self, query: sa.Select[Any]) -> Sequence[Any]:
+        """What one statement finds; no connection is held afterwards."""
+        with self.engine.connect() as connection:
+            return connection.execute(query).all()
+
     def check(self, check_id: str) -> CheckRecord | None:
-        return self._one(_c.id == check_id)
+        return next(iter(self.rows(_record.where(_c.id == check_id))), None)
 
     def check_by_code(self, code: str) -> CheckRecord | None:
         """By receipt code as shown (`proof.receipt.read_code` makes it from what was typed)."""
-        return self._one(_c.receipt_code == code)
+        return next(iter(self.rows(_record.where(_c.receipt_code == code))), None)
 
     def checks(self, wanted: CheckFilter, limit: int) -> list[CheckRecord]:
         """Newest first, at most `limit`; the last one's `pos` is the next page's `before`."""
         asked = ((holds, getattr(wanted, name)) for name, holds in _CONDITIONS.items())
         query = _record.where(_c.region.in_(wanted.regions)).order_by(_c.pos.desc()).limit(limit)
         query = query.where(*(holds(value) for holds, value in asked if value is not None))
-        with self.engine.connect() as connection:
-            return list(connection.execute(query))
-
-    def _one(self, condition: sa.ColumnElement[bool]) -> CheckRecord | None:
-        with self.engine.connect() as connection:
-            return connection.execute(_record.where(condition)).one_or_none()
+        return list(self.rows(query))

@@ -3,7 +3,7 @@
 import json
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -20,10 +20,8 @@ _write = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", "
 
 @dataclass(frozen=True)
 class Entry:
-    """A stored entry. `document` is a check's answer (else ""); `disclosed` what has not been erased.
-
-    `root` is that of the tree that ends with it, `frontier` that of the tree before it, as they are stored.
-    """
+    """A stored entry. `document` is a check's answer (else ""); `disclosed` what has not been erased. `root` is that of
+    the tree that ends with it, `frontier` that of the tree before it, as they are stored."""
 
     position: int
     id: str
@@ -38,12 +36,6 @@ class Entry:
     def body(self) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.raw)
         return found
-
-    def answered(self, document: str) -> "Entry":
-        """The same entry with its answer."""
-        entry = replace(self, document=document)
-        entry.__dict__["body"] = self.body  # spares reading the JSON again
-        return entry
 
     @property
     def kind(self) -> str:
@@ -65,10 +57,8 @@ class Draft:
 
 
 def draft(kind: str, body: Mapping[str, Any], *, entry_id: str, private: Mapping[str, Any], at: datetime) -> Draft:
-    """Write an entry's body; each private value gets 128 bits of salt of its own.
-
-    Raises LogUnavailable when it cannot be an entry (too large, not canonical).
-    """
+    """Write an entry's body; each private value gets 128 bits of salt of its own. Raises LogUnavailable when it cannot
+    be an entry (too large, not canonical)."""
     salted = {name: [segment(secrets.token_bytes(16)), name, value] for name, value in private.items()}
     strings = {name: segment(json.dumps(parts, ensure_ascii=False).encode()) for name, parts in salted.items()}
     whole: dict[str, Any] = {**body, "id": entry_id, "kind": kind, "at": moment(at)}
@@ -84,10 +74,8 @@ def draft(kind: str, body: Mapping[str, Any], *, entry_id: str, private: Mapping
 
 
 def canonical(value: Any) -> bytes:
-    """RFC 8785 in a seventh of the time: by Python's own writer, where it writes the same bytes.
-
-    Raises rfc8785.CanonicalizationError or UnicodeError without a canonical form, RecursionError when deep.
-    """
+    """RFC 8785 in a seventh of the time: by Python's own writer, where it writes the same bytes. Raises
+    rfc8785.CanonicalizationError or UnicodeError without a canonical form, RecursionError when deep."""
     return _write(value).encode() if _plain(value) else rfc8785.dumps(value)
 
 

@@ -19,15 +19,14 @@ if TYPE_CHECKING:
 
 _BATCH, _READ = 300, 5000  # entries named by one log.erasure, so that it stays within its size; rows read at once
 _d, _c = audit_disclosure.c, check_record.c
+_named = select(_d.entry_id, _d.disclosure).order_by(_d.entry_id).limit(_READ)
 
 
 def erase(
     audit: AuditLog, entries: Iterable[Entry], *, ground: str, by: str, fields: Sequence[str] | None = None
 ) -> int:
     """Erase the personal values (all, or those in `fields`) of entries, for a stated ground. Returns how many entries.
-
-    `by` is the id of who ordered it. The erasure is itself an entry, which names positions and fields, never values.
-    """
+    `by` is the id of who ordered it. The erasure is itself an entry, which names positions and fields, never values."""
     named = ((entry, sorted(entry.disclosed.keys() & fields if fields else entry.disclosed)) for entry in entries)
     wanted = ({"position": entry.position, "id": entry.id, "fields": gone} for entry, gone in named if gone)
     done = 0
@@ -41,8 +40,7 @@ def outlived(audit: AuditLog, region: str, before: datetime) -> Iterator[Entry]:
     """The checks of a region, made before a moment, of which personal values are left: what retention erases."""
     left = select(_d.entry_id).where(_d.entry_id == _c.id).exists()
     query = select(_c.pos).where(_c.region == region, _c.checked_at < before, left).order_by(_c.pos)
-    with audit.engine.connect() as connection:
-        positions = iter(connection.scalars(query).all())
+    positions = (row.pos for row in audit.rows(query))
     while batch := list(islice(positions, _BATCH)):
         yield from audit.entries_at(batch)
 
@@ -59,8 +57,12 @@ def retire(audit: AuditLog, policy: Policy, *, by: str) -> dict[str, int]:
 
 def about(audit: AuditLog, nik: str, *, by: str) -> list[dict[str, Any]]:
     """Who asked about this person, when and why: for the answer within 3 x 24 hours. The look is an entry itself."""
-    found = []
-    for entry in filter(None, map(audit.entry, dict.fromkeys(_naming(audit, nik)))):
+    ids, found = dict[str, None](), []  # a salted value has no index: all are read, a few at once
+    for query, last in ((_named.where(_d.field == "nik"), ""), (_named.where(_d.field == "npwp"), "")):
+        while rows := audit.rows(query.where(_d.entry_id > last)):
+            ids |= dict.fromkeys(row.entry_id for row in rows if disclosed(row.disclosure)[1] == nik)
+            last = rows[-1].entry_id
+    for entry in filter(None, map(audit.entry, ids)):
         if entry.kind == "check":
             told = {"position": entry.position, **{name: entry.body[name] for name in ("at", "asker", "reference")}}
             told |= {name: entry.body["facts"]["application"][name] for name in ("region", "permit_type")}
@@ -70,16 +72,3 @@ def about(audit: AuditLog, nik: str, *, by: str) -> list[dict[str, Any]]:
     body = {"by": by, "positions": [row["position"] for row in found][:5000]}
     audit.append("access.person_report", body, private={"nik": nik})
     return found
-
-
-def _naming(audit: AuditLog, nik: str) -> Iterator[str]:
-    """The entries that disclose this NIK, found by reading all: a salted value has no index. Constant memory."""
-    for field in ("nik", "npwp"):
-        query, last = select(_d.entry_id, _d.disclosure).where(_d.field == field).order_by(_d.entry_id), ""
-        while True:
-            with audit.engine.connect() as connection:
-                rows = connection.execute(query.where(_d.entry_id > last).limit(_READ)).all()
-            if not rows:
-                break
-            yield from (row.entry_id for row in rows if disclosed(row.disclosure)[1] == nik)
-            last = rows[-1].entry_id

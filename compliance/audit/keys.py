@@ -66,30 +66,23 @@ class Keyring:
         lines = self._retired.read_text().splitlines() if self._retired.exists() else []
         return [VerifierKey.parse(line) for line in lines]
 
-    @property
-    def known(self) -> list[VerifierKey]:
-        """Those that sign now, then those that signed before."""
-        return [*self.keys, *self.retired]
-
     def create_if_missing(self) -> None:
         """Make the first key of a new log, unless its file is there."""
         if not self.path.exists():
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._write([Signer.generate(self.origin)])
+            self.replace([Signer.generate(self.origin)])
 
     def replace(self, signers: Sequence[Signer]) -> None:
         """Sign with these from now on; public keys that are left out are kept as retired."""
-        staying, retired = [signer.key for signer in signers], self.retired
-        retired += [one.key for one in self.parse() if one.key not in staying and one.key not in retired]
-        write_whole(self._retired, "".join(f"{key}\n" for key in retired))
-        self._write(signers)
-
-    def _write(self, signers: Sequence[Signer]) -> None:
+        before, retired = self.parse() if self.path.exists() else [], self.retired
+        staying = [*retired, *(signer.key for signer in signers)]
+        if gone := [one.key for one in before if one.key not in staying]:
+            write_whole(self._retired, "".join(f"{key}\n" for key in (*retired, *gone)))
         write_whole(self.path, "".join(signer.secret_line() + "\n" for signer in signers), 0o600)
 
     def jwks(self) -> dict[str, list[dict[str, str]]]:
         """All public keys, as `/.well-known/jwks.json` shows them."""
-        return {"keys": [jwk(key) for key in self.known]}
+        return {"keys": [jwk(key) for key in [*self.keys, *self.retired]]}
 
     def head(self, size: int, root: bytes) -> str:
         """A signed head."""
@@ -108,8 +101,8 @@ class Keyring:
         try:
             return Head.parse(self._head.read_text()) if self._head.exists() else None
         except LogBroken as error:
-            wrong = f"{self._head} is damaged: verify the log with a head kept outside, then remove it"
-            raise LogBroken(wrong) from error
+            what = "verify the log with a head kept outside, then remove it"
+            raise LogBroken(f"{self._head} is damaged: {what}") from error
 
     def remember(self, size: int, root: bytes) -> None:
         """Keep a head, unless a higher one of this origin is kept."""
@@ -140,12 +133,10 @@ def finish_rotation(audit: AuditLog, *, by: str) -> list[VerifierKey]:
 
 
 def declare_incident(audit: AuditLog, *, reason: str, by: str, known: Head | None = None) -> VerifierKey:
-    """Go on under a new origin (LOG_ORIGIN, already changed) with a new key.
-
-    The first entry of the new origin names the old one, the highest head known outside (`known`, else the signer's own
-    memory) and the database's head: whoever holds an old head sees what was lost. Raises LogBroken when LOG_ORIGIN is
-    still the old one. Repeat it after a crash.
-    """
+    """Go on under a new origin (LOG_ORIGIN, already changed) with a new key. The first entry of the new origin names
+    the old one, the highest head known outside (`known`, else the signer's own memory) and the database's head: whoever
+    holds an old head sees what was lost. Raises LogBroken when LOG_ORIGIN is still the old one. Repeat it after a
+    crash."""
     if any(signer.key.name != audit.origin for signer in audit.keyring.parse()):
         audit.keyring.replace([Signer.generate(audit.origin)])
     if not undeclared(audit):

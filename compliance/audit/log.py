@@ -6,71 +6,63 @@ import json
 import logging
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Engine, Select, bindparam, select
+import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from ulid import ULID
 
-from compliance.audit import document, witnesses
-from compliance.audit.append import Turns
+from compliance.audit import document, keys, turn, witnesses
 from compliance.audit.checks import CheckReads
 from compliance.audit.entry import Entry, draft
-from compliance.audit.keys import Keyring, undeclared
 from compliance.audit.projection import catch_up
 from compliance.audit.table import audit_disclosure, audit_entry, check_record
-from compliance.audit.turn import check_place
 from compliance.errors import LogBroken, LogUnavailable, Misconfigured
 from compliance.gate import Recorded
 from compliance.law.codec import from_json
 from compliance.law.facts import Evidence
-from compliance.proof.export import BACKWARDS, WIDTH, bundle
-from compliance.proof.merkle import EMPTY_ROOT, Span, consistency_spans, inclusion_spans, subtree
+from compliance.proof import export, merkle
 from compliance.proof.note import b64
 from compliance.proof.receipt import disclosed, new_code
 
 if TYPE_CHECKING:
     from config import Settings
 
+Body = Mapping[str, Any]
+Seen = Callable[[str, Body], None]
 BATCH, LARGEST = 2_000, 2**62  # entries read at once; no position is higher
 log = logging.getLogger(__name__)
 _e, _c, _d = audit_entry.c, check_record.c, audit_disclosure.c
-_newest = select(_e.pos, _e.root).order_by(_e.pos.desc()).limit(1)
-_same_question = _c.question == bindparam("question"), _c.received_at >= bindparam("since")
-_evidence = select(_e.body).join(check_record, _c.pos == _e.pos).where(*_same_question)
+_newest = sa.select(_e.pos, _e.root).order_by(_e.pos.desc()).limit(1)
+_same_question = _c.question == sa.bindparam("question"), _c.received_at >= sa.bindparam("since")
+_evidence = sa.select(_e.body).join(check_record, _c.pos == _e.pos).where(*_same_question)
 _evidence = _evidence.order_by(_c.received_at.desc(), _c.pos.desc()).limit(1)
+_hash, _strings = sa.select(_e.pos, _e.leaf_hash, _e.frontier), sa.select(_d.entry_id, _d.disclosure)
 
 
 class AuditLog(CheckReads):
-    """The log of one deployment; implements the gate's `Log`. Thread-safe. Needs no tables until it is used.
-
-    `closed` says why nothing is appended, else "". The signer's memory is kept once `check_start` has passed. `seen` is
-    told of every entry made durable.
-    """
+    """The log of one deployment; implements the gate's `Log`. Thread-safe. Needs no tables until it is used. `closed`
+    says why nothing is appended, else "". The signer's memory is kept once `check_start` has passed. `seen` is told of
+    every entry made durable."""
 
     def __init__(
-        self,
-        engine: Engine,
-        settings: Settings,
-        clock: Callable[[], datetime],
-        seen: Callable[[str, Mapping[str, Any]], None] = lambda kind, body: None,
+        self, engine: sa.Engine, settings: Settings, clock: Callable[[], datetime], seen: Seen = lambda kind, body: None
     ) -> None:
         self.engine, self.settings, self.clock, self.seen = engine, settings, clock, seen
-        self.origin, self.turns, self.closed = settings.log_origin, Turns(engine), ""
-        self.keyring = Keyring(settings.log_signing_key, settings.log_origin, settings.public_url)
-        self._look_at, self._remember_at, self._newest = 0.0, float("inf"), (0, EMPTY_ROOT)
+        self.origin, self.turns, self.closed = settings.log_origin, turn.Turns(engine), ""
+        self.keyring = keys.Keyring(settings.log_signing_key, settings.log_origin, settings.public_url)
+        self._look_at, self._remember_at, self._newest = 0.0, float("inf"), (0, merkle.EMPTY_ROOT)
         self._looking, self._remembering = threading.Lock(), threading.Lock()
 
     def check_start(self) -> None:
         """To be called by each process that serves or works, before its first append; `_open` says what it looks at.
-
         Raises Misconfigured when the service must not start. Whatever else is wrong closes the log: it is read, and it
-        is looked at again, at most once a second, until it is as it must be.
-        """
+        is looked at again, at most once a second, until it is as it must be."""
         self._look_at = time.monotonic() + 1.0
         try:
             self._open()
@@ -87,16 +79,16 @@ class AuditLog(CheckReads):
         """Raises Misconfigured when the service must not start, LogBroken when the database is behind a head known
         outside: then nothing is appended until it is restored, or an incident is declared."""
         try:
-            check_place(self.engine, self.settings.demo)
+            turn.check_place(self.engine, self.settings.demo)
             size, _ = self.head()
         except SQLAlchemyError as error:
             why = f"cannot be read ({type(error).__name__}); is it there, and migrated by flask db upgrade?"
             raise Misconfigured(f"DATABASE_URL: the database {why}") from error
         self.keyring.signers  # noqa: B018 (raises)
-        if undeclared(self):
+        if keys.undeclared(self):
             raise Misconfigured("LOG_ORIGIN was changed, but no entry says why; end it: flask log incident")
         for newest in self.entries_at([size - 1]):
-            if newest.at - self.clock() > BACKWARDS:
+            if newest.at - self.clock() > export.BACKWARDS:
                 last = f"{newest.at:%Y-%m-%dT%H:%M:%SZ}"
                 raise Misconfigured(f"this machine's clock is behind the log's last entry of {last}; set it right")
         known = self.keyring.remembered()
@@ -130,18 +122,10 @@ class AuditLog(CheckReads):
         self.checkpoint()
 
     def append(
-        self,
-        kind: str,
-        body: Mapping[str, Any],
-        *,
-        entry_id: str | None = None,
-        private: Mapping[str, Any] | None = None,
-        at: datetime | None = None,
+        self, kind: str, body: Body, *, entry_id: str = "", private: Body | None = None, at: datetime | None = None
     ) -> Recorded:
         """Make an entry durable, then return it; a second append of the same id (default: a new one) returns the first.
-
-        For kind `check`, `document` is the answer (contract §2); for others "". Raises LogUnavailable: no answer then.
-        """
+        `document` is a check's answer (contract §2), else "". Raises LogUnavailable: no answer then."""
         self.check_open()
         if kind == "check":
             body = {**body, "receipt_code": new_code()}
@@ -162,15 +146,13 @@ class AuditLog(CheckReads):
                 entry, fresh = self.turns.append(written, finish)
             if fresh and entry.position < newest[0]:  # an older copy, a replica that was behind: no answer leaves
                 self.keyring.remember(*newest)
-                self.closed, self._newest = f"the database has lost entries, it had {newest[0]}", (0, EMPTY_ROOT)
+                self.closed, self._newest = f"the database has lost entries, it had {newest[0]}", (0, merkle.EMPTY_ROOT)
                 raise LogBroken(self.closed)
-            self._newest = max(self._newest, (entry.position + 1, entry.root))
-            if time.monotonic() >= self._remember_at and self._remembering.acquire(blocking=False):
-                try:
+            with self._remembering:
+                self._newest = max(self._newest, (entry.position + 1, entry.root))
+                if time.monotonic() >= self._remember_at:
                     self.keyring.remember(*self._newest)
                     self._remember_at = time.monotonic() + 1.0
-                finally:
-                    self._remembering.release()
         except (SQLAlchemyError, OSError, LogBroken, Misconfigured) as error:
             log.exception("the log cannot be written")
             raise LogUnavailable(f"the log cannot be written ({type(error).__name__})") from error
@@ -182,7 +164,9 @@ class AuditLog(CheckReads):
         if entry.kind != "check":
             return entry
         made = document.build(entry, {}, self.origin)
-        return entry.answered(document.text(made | {"receipt": self.keyring.receipt(made, entry)}))
+        answered = replace(entry, document=document.text(made | {"receipt": self.keyring.receipt(made, entry)}))
+        answered.__dict__["body"] = entry.body  # spares reading the JSON again
+        return answered
 
     def last_evidence(self, question_key: str, since: datetime) -> Evidence | None:
         """The last understood fresh answer to the same question that was received at or after `since`."""
@@ -192,9 +176,8 @@ class AuditLog(CheckReads):
 
     def head(self) -> tuple[int, bytes]:
         """Size and root now."""
-        with self.engine.connect() as connection:
-            row = connection.execute(_newest).one_or_none()
-        return (row.pos + 1, row.root) if row else (0, EMPTY_ROOT)
+        found = self.rows(_newest)
+        return (found[0].pos + 1, found[0].root) if found else (0, merkle.EMPTY_ROOT)
 
     def durable_head(self) -> tuple[int, bytes]:
         """Size and root of what no crash can take back: only such a head is signed, remembered or published."""
@@ -204,11 +187,10 @@ class AuditLog(CheckReads):
 
     def root_at(self, size: int) -> bytes:
         """The root of the first `size` entries. Raises LogBroken when there are fewer."""
-        with self.engine.connect() as connection:
-            root: bytes | None = connection.scalar(select(_e.root).where(_e.pos == size - 1))
-        if size and root is None:
+        found = self.rows(sa.select(_e.root).where(_e.pos == size - 1))
+        if size and not found:
             raise LogBroken(f"the log has fewer than {size} entries")
-        return root or EMPTY_ROOT
+        return found[0].root if found else merkle.EMPTY_ROOT
 
     def checkpoint(self) -> str:
         """The newest head, signed now."""
@@ -216,34 +198,32 @@ class AuditLog(CheckReads):
 
     def inclusion(self, index: int, size: int) -> list[bytes]:
         """The proof that entry `index` is in the tree of `size`. Raises LogBroken when it is not."""
-        return self._hashes(inclusion_spans(index, size))
+        return self._hashes(merkle.inclusion_spans(index, size))
 
     def consistency(self, old: int, new: int) -> list[bytes]:
         """The proof that the tree of `new` entries begins with that of `old`. Raises LogBroken."""
-        return self._hashes(consistency_spans(old, new))
+        return self._hashes(merkle.consistency_spans(old, new))
 
     def tile(self, level: int, index: int, width: int) -> bytes:
         """A hash tile (C2SP tlog-tiles). Raises LogBroken when the log does not reach so far."""
-        size, first = 1 << (8 * level), index * WIDTH
+        size, first = 1 << (8 * level), index * export.WIDTH
         return b"".join(self._hashes([(at * size, at * size + size) for at in range(first, first + width)]))
 
     def bundle(self, index: int, width: int) -> bytes:
         """An entry bundle: up to 256 bodies, each after its length. For auditors only. Raises LogBroken as `tile`."""
-        first = min(index * WIDTH, LARGEST)
+        first = min(index * export.WIDTH, LARGEST)
         bodies = [entry.raw for entry in self.entries(first, first + width, disclose=False)]
         if len(bodies) != width:
             raise LogBroken("the log does not reach so far")
-        return bundle(bodies)
+        return export.bundle(bodies)
 
-    def _hashes(self, spans: list[Span]) -> list[bytes]:
+    def _hashes(self, spans: list[merkle.Span]) -> list[bytes]:
         """Each span ends with a row whose frontier holds the rest of it."""
         last = {end - 1 for _, end in spans if end <= LARGEST}
-        with self.engine.connect() as connection:
-            rows = connection.execute(select(_e.pos, _e.leaf_hash, _e.frontier).where(_e.pos.in_(last)))
-            ends = {pos + 1: (leaf, frontier) for pos, leaf, frontier in rows}
+        ends = {pos + 1: tree for pos, *tree in self.rows(_hash.where(_e.pos.in_(last)))}
         if any(end not in ends for _, end in spans):
             raise LogBroken("the log does not reach so far")
-        return [subtree(start, end, *ends[end]) for start, end in spans]
+        return [merkle.subtree(start, end, *ends[end]) for start, end in spans]
 
     def package(self, entry_id: str) -> dict[str, Any] | None:
         """An entry with its proof against the newest head, as `proof.receipt` verifies it."""
@@ -271,10 +251,8 @@ class AuditLog(CheckReads):
     def entries(
         self, start: int = 0, stop: int = LARGEST, *, kinds: tuple[str, ...] = (), disclose: bool = True
     ) -> Iterator[Entry]:
-        """Entries from position `start` until before `stop`, with their disclosures; of some kinds (`x.`: all x).
-
-        Read in batches by key: constant memory, no long transaction.
-        """
+        """Entries from position `start` until before `stop`, with their disclosures; of some kinds (`x.`: all x). Read
+        in batches by key: constant memory, no long transaction."""
         whole = tuple(kind for kind in kinds if kind.endswith("."))
         query = audit_entry.select().where(_e.pos < stop).order_by(_e.pos).limit(BATCH)
         while batch := self._read(query.where(_e.pos >= start), disclose=False) if start < stop else []:
@@ -282,9 +260,8 @@ class AuditLog(CheckReads):
             wanted = [one for one in batch if not kinds or one.kind in kinds or one.kind.startswith(whole)]
             yield from self._disclosed(wanted) if disclose else wanted
 
-    def _read(self, query: Select[Any], disclose: bool = True) -> list[Entry]:
-        with self.engine.connect() as connection:
-            found = [Entry(*row) for row in connection.execute(query)]
+    def _read(self, query: sa.Select[Any], disclose: bool = True) -> list[Entry]:
+        found = [Entry(*row) for row in self.rows(query)]
         return self._disclosed(found) if disclose else found
 
     def _disclosed(self, entries: list[Entry]) -> list[Entry]:
@@ -295,10 +272,7 @@ class AuditLog(CheckReads):
 
     def disclosures(self, entry_ids: Iterable[str]) -> dict[str, list[str]]:
         """The disclosure strings (RFC 9901) that have not been erased, by entry."""
-        found: dict[str, list[str]] = {}
-        if ids := list(entry_ids):
-            with self.engine.connect() as connection:
-                query = select(_d.entry_id, _d.disclosure).where(_d.entry_id.in_(ids))
-                for entry_id, text in connection.execute(query):
-                    found.setdefault(entry_id, []).append(text)
+        found, ids = defaultdict[str, list[str]](list), list(entry_ids)
+        for entry_id, text in self.rows(_strings.where(_d.entry_id.in_(ids))) if ids else ():
+            found[entry_id].append(text)
         return found

@@ -24,11 +24,9 @@ _mark = _mark.on_conflict_do_update(index_elements=["name"], set_={"size": _mark
 
 
 def projects(*kinds: str, into: tuple[Table, ...] = ()) -> Callable[[Projector], Projector]:
-    """Register a function that writes entries of these kinds into tables.
-
-    It must be idempotent by the entry's position, and not mind when a later entry came first. `into` names the tables
-    that hold nothing else: a rebuild empties them.
-    """
+    """Register a function that writes entries of these kinds into tables. It must be idempotent by the entry's
+    position, and not mind when a later entry came first. `into` names the tables that hold nothing else: a rebuild
+    empties them."""
 
     def add(function: Projector) -> Projector:
         for kind in kinds:
@@ -57,12 +55,9 @@ def clear(connection: Connection) -> None:
 
 def catch_up(audit: AuditLog, progress: Callable[[int], None] = lambda size: None) -> int:
     """Write every entry since the last mark that is not in the tables yet. Returns how many entries were looked at.
-
-    Checks that are there are passed over: their answers are not signed twice.
-    """
+    Checks that are there are passed over: their answers are not signed twice."""
     size, _ = audit.head()
-    with audit.engine.connect() as connection:
-        start = connection.scalar(select(audit_mark.c.size)) or 0
+    start = max((row.size for row in audit.rows(audit_mark.select())), default=0)
     entries = audit.entries(start, size)
     while batch := list(islice(entries, _BATCH)):
         done = batch[-1].position + 1

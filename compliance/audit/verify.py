@@ -11,7 +11,6 @@ from sqlalchemy import func, select
 
 from compliance.audit import document
 from compliance.audit.checks import check_row
-from compliance.audit.entry import Entry
 from compliance.audit.table import audit_entry, check_record
 from compliance.errors import BadPolicy, LogBroken
 from compliance.law.codec import moment
@@ -29,14 +28,11 @@ _e, _c = audit_entry.c, check_record.c
 
 
 def verify(log: AuditLog, known: Mapping[int, bytes], progress: Progress) -> tuple[int, bytes]:
-    """Recompute the whole log; `known` are roots held outside, by size. Returns size and root.
-
-    Raises LogBroken with the first bad position. Says nothing about the tables that show the log: see `verify_checks`.
-    """
+    """Recompute the whole log; `known` are roots held outside, by size. Returns size and root. Raises LogBroken with
+    the first bad position. Says nothing about the tables that show the log: see `verify_checks`."""
     tally, start = Tally(known), -1
     while True:
-        with log.engine.connect() as connection:
-            rows = connection.execute(audit_entry.select().where(_e.pos > start).order_by(_e.pos).limit(BATCH)).all()
+        rows = log.rows(audit_entry.select().where(_e.pos > start).order_by(_e.pos).limit(BATCH))
         for pos, entry_id, body, leaf_hash, root, frontier in rows:
             if pos != tally.size:
                 raise LogBroken(f"position {tally.size} is missing", tally.size)
@@ -55,18 +51,15 @@ def verify(log: AuditLog, known: Mapping[int, bytes], progress: Progress) -> tup
 
 
 def verify_checks(log: AuditLog, progress: Progress) -> int:
-    """Compare what pages and lists show of each check, and what is disclosed of it, with its entry.
-
-    Returns their number; raises LogBroken.
-    """
+    """Compare what pages and lists show of each check, and what is disclosed of it, with its entry. Returns their
+    number; raises LogBroken."""
     seen = 0
     for seen, entry in enumerate(log.entries(kinds=("check",)), 1):
-        with log.engine.connect() as connection:
-            shown = connection.execute(check_record.select().where(_c.pos == entry.position)).mappings().one_or_none()
-        if shown is None:
+        if not (found := log.rows(check_record.select().where(_c.pos == entry.position))):
             raise LogBroken("the check is not in the tables yet (flask log project)", entry.position)
         for string in log.disclosures([entry.id]).get(entry.id, []):
             disclosed_by(entry.body.get("sd", {}), string)
+        shown = found[0]._mapping
         given = json.loads(shown["document"])
         wanted = document.build(entry, given["receipt"], given["log"]["origin"])
         wrong = [name for name, value in check_row(entry).items() if name != "document" and shown[name] != value]
@@ -75,9 +68,8 @@ def verify_checks(log: AuditLog, progress: Progress) -> int:
             raise LogBroken(f"the check is shown with another {wrong[0] if wrong else 'receipt'}", entry.position)
         if seen % BATCH == 0:
             progress(seen)
-    with log.engine.connect() as connection:
-        if connection.scalar(select(func.count()).select_from(check_record)) != seen:
-            raise LogBroken("checks are shown that no entry holds")
+    if log.rows(select(func.count()).select_from(check_record))[0][0] != seen:
+        raise LogBroken("checks are shown that no entry holds")
     return seen
 
 
@@ -91,12 +83,7 @@ class Differing(NamedTuple):
 
 def past_policies(log: AuditLog) -> Policies:
     """The policies that decisions of this log name, read from its own entries."""
-
-    def text_of(sha256: str) -> str | None:
-        entry = log.entry(f"policy.text.{sha256}")
-        return str(entry.body["text"]) if entry else None
-
-    return Policies(text_of)
+    return Policies(lambda sha256: named.body["text"] if (named := log.entry(f"policy.text.{sha256}")) else None)
 
 
 def replay_checks(
@@ -105,25 +92,21 @@ def replay_checks(
     """Decide all checks of [since, until), aware moments, again, from the log alone: their number, those that differ,
     the id of the entry that tells so."""
     policies, done, differing = past_policies(log), 0, []
-    with log.engine.connect() as connection:
-        span = select(func.min(_c.pos), func.max(_c.pos)).where(_c.checked_at >= since, _c.checked_at < until)
-        first, last = connection.execute(span).one()
+    span = select(func.min(_c.pos), func.max(_c.pos)).where(_c.checked_at >= since, _c.checked_at < until)
+    first, last = log.rows(span)[0]
     for entry in log.entries(first, last + 1, kinds=("check",), disclose=False) if last is not None else ():
         if since <= entry.at < until:
             done += 1
-            if why := _differences(entry, policies):
+            try:
+                found = replay(entry.body, policies).differences
+                why = tuple(f"{one.path}: was {one.then!r}, is {one.now!r}" for one in found)
+            except (BadPolicy, KeyError, TypeError, ValueError) as error:
+                why = (f"cannot be decided again: {type(error).__name__}: {error}",)
+            if why:
                 differing.append(Differing(entry.position, entry.id, why))
             if done % STEP == 0:
                 progress(done)
-    named = [{"position": found.position, "id": found.id} for found in differing[:NAMED]]
+    named = [{"position": one.position, "id": one.id} for one in differing[:NAMED]]
     body = {"since": moment(since), "until": moment(until), "by": by, "named": named}
     recorded = log.append("log.replayed", body | {"checks": done, "differing": len(differing)})
     return done, differing, recorded.id
-
-
-def _differences(entry: Entry, policies: Policies) -> tuple[str, ...]:
-    try:
-        found = replay(entry.body, policies).differences
-    except (BadPolicy, KeyError, TypeError, ValueError) as error:
-        return (f"cannot be decided again: {type(error).__name__}: {error}",)
-    return tuple(f"{one.path}: was {one.then!r}, is {one.now!r}" for one in found)

@@ -40,9 +40,7 @@ def configured(path: Path | None) -> list[tuple[str, VerifierKey]]:
 
 def submit(audit: AuditLog) -> int:
     """Have the newest head cosigned by every witness that can be reached, and keep it. Returns how many cosigned.
-
-    Raises LogBroken when a witness stands ahead of the database, or at another history.
-    """
+    Raises LogBroken when a witness stands ahead of the database, or at another history."""
     size, root = audit.durable_head()
     note, lines = audit.keyring.head(size, root), list[str]()
     for address, key in configured(audit.settings.log_witnesses):
@@ -64,9 +62,10 @@ def _cosign(audit: AuditLog, address: str, size: int, note: str) -> str:
     """One witness's line. It says where it stands, if that is not where we think it does."""
     old, proof = 0, list[bytes]()
     while True:
-        body = "".join([f"old {old}\n", *(b64(step) + "\n" for step in proof), "\n", note])
-        answer = _pool.request("POST", f"{address}/add-checkpoint", body=body.encode(), redirect=False)
-        status, text = answer.status, answer.data[:65_536].decode("utf-8", "replace")
+        body = "".join([f"old {old}\n", *(b64(step) + "\n" for step in proof), "\n", note]).encode()
+        answer = _pool.request("POST", f"{address}/add-checkpoint", body=body, redirect=False, preload_content=False)
+        status, text = answer.status, answer.read(65_536).decode("utf-8", "replace")
+        answer.close()
         if status == 200:
             return text
         stands = int(text) if status == 409 and text.strip().isdecimal() else None
@@ -82,15 +81,12 @@ def _cosign(audit: AuditLog, address: str, size: int, note: str) -> str:
 
 def published(audit: AuditLog) -> str | None:
     """The newest head that was published, with its cosignatures."""
-    newest = select(audit_head.c.note).order_by(audit_head.c.size.desc()).limit(1)
-    with audit.engine.connect() as connection:
-        note: str | None = connection.scalar(newest)
-    return note
+    found = audit.rows(select(audit_head.c.note).order_by(audit_head.c.size.desc()).limit(1))
+    return found[0].note if found else None
 
 
 def heads(audit: AuditLog) -> dict[int, bytes]:
     """The roots of all heads published under this origin, by size; and of the highest that the signer remembers."""
-    with audit.engine.connect() as connection:
-        known = [Head.parse(note[: note.index("\n\n") + 1]) for note in connection.scalars(select(audit_head.c.note))]
-    known += [head for head in [audit.keyring.remembered()] if head]
+    texts = [note[: note.index("\n\n") + 1] for (note,) in audit.rows(select(audit_head.c.note))]
+    known = [head for head in (*map(Head.parse, texts), audit.keyring.remembered()) if head]
     return {head.size: head.root for head in known if head.origin == audit.origin}

@@ -16,6 +16,7 @@ from compliance.proof.merkle import grow, leaf_hash, root_of
 from compliance.proof.note import Head, VerifierKey, open_head
 
 Progress = Callable[[int], None]
+Keys = Sequence[VerifierKey]
 WIDTH = 256  # hashes of a tile, entries of a bundle
 BACKWARDS = timedelta(seconds=120)  # how far an entry's time may lie before an earlier entry's
 _AT = b'"at":"'
@@ -69,9 +70,11 @@ class Tally:
         leaf, (_, once, rest) = leaf_hash(body), body.partition(_AT)
         try:  # reading JSON is needed only when the key stands more than once
             at = rest[: rest.index(b'"')] if once and _AT not in rest else str(json.loads(body)["at"]).encode()
-            if at < self.latest and _moment(self.latest) - _moment(at) > BACKWARDS:
-                told = f"the entry's time {at.decode()} lies before {self.latest.decode()} of an earlier entry"
-                raise LogBroken(told, self.size)
+            if at < self.latest:
+                then, now = (datetime.fromisoformat(moment.decode()) for moment in (self.latest, at))
+                if then - now > BACKWARDS:
+                    told = f"the entry's time {at.decode()} lies before {self.latest.decode()} of an earlier entry"
+                    raise LogBroken(told, self.size)
         except (ValueError, KeyError, TypeError) as error:
             raise LogBroken("the entry states no time", self.size) from error
         self.latest = max(self.latest, at)
@@ -92,13 +95,7 @@ class Tally:
             raise LogBroken(f"the log has {self.size} entries, but a head of {ahead} is known outside", self.size)
 
 
-def _moment(text: bytes) -> datetime:
-    return datetime.fromisoformat(text.decode())
-
-
-def write(
-    folder: Path, bodies: Iterable[bytes], checkpoint: str, keys: Sequence[VerifierKey], progress: Progress
-) -> None:
+def write(folder: Path, bodies: Iterable[bytes], checkpoint: str, keys: Keys, progress: Progress) -> None:
     """Write the entries that `checkpoint` speaks of, their tiles and the keys. Raises LogBroken when they differ."""
 
     def put(name: str, data: bytes) -> None:
@@ -106,8 +103,8 @@ def write(
         (folder / name).write_bytes(data)
 
     def put_tile(level: int, index: int, hashes: list[bytes]) -> list[bytes]:
-        put(tile_path(level, index, len(hashes)), b"".join(hashes))
         frontier = list[bytes]()
+        put(tile_path(level, index, len(hashes)), b"".join(hashes))
         for position, one in enumerate(hashes):
             grow(frontier, position, one)
         return frontier if len(hashes) == WIDTH else []  # a full tile's frontier is one hash, its place a level higher
@@ -127,12 +124,10 @@ def write(
     put("keys", "".join(f"{key}\n" for key in keys).encode())
 
 
-def verify(folder: Path, keys: Sequence[VerifierKey], known: Mapping[int, bytes], progress: Progress) -> Head:
+def verify(folder: Path, keys: Keys, known: Mapping[int, bytes], progress: Progress) -> Head:
     """Recompute an export from its bodies and compare it with its head, its tiles and `known` heads (root by size).
-
     Raises LogBroken with the first bad position: the first whose leaf is not the one in the tiles, if the tiles lead to
-    the head.
-    """
+    the head."""
     try:
         head = open_head((folder / "checkpoint").read_text(encoding="utf-8"), keys)
     except OSError as error:

@@ -18,10 +18,8 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 
 
 def grow(frontier: list[bytes], position: int, leaf: bytes) -> None:
-    """Turn the frontier of a tree of `position` leaves into that of `position + 1`, in place.
-
-    A frontier is the hashes of the complete subtrees that a tree consists of, largest first: one per bit of its size.
-    """
+    """Turn the frontier of a tree of `position` leaves into that of `position + 1`, in place. A frontier is the hashes
+    of the complete subtrees that a tree consists of, largest first: one per bit of its size."""
     while position & 1:
         leaf = sha256(b"\x01" + frontier.pop() + leaf).digest()
         position >>= 1

@@ -67,9 +67,8 @@ class VerifierKey:
 
     def accepts(self, text: str, signature: bytes) -> bool:
         """Whether `signature` (without key id) is this key's over the note `text`."""
-        if self.kind == LOG_KEY:
-            return self.verifies(text.encode(), signature)
-        return self.verifies(_cosigned(text, int.from_bytes(signature[:8], "big")), signature[8:])
+        stamp = 8 if self.kind == WITNESS_KEY else 0  # bytes of the moment that a witness signs with
+        return self.verifies(_signed(self.kind, text, int.from_bytes(signature[:stamp], "big")), signature[stamp:])
 
     def verifies(self, data: bytes, signature: bytes) -> bool:
         try:
@@ -79,8 +78,8 @@ class VerifierKey:
         return True
 
 
-def _cosigned(text: str, moment: int) -> bytes:
-    return f"cosignature/v1\ntime {moment}\n{text}".encode()
+def _signed(kind: int, text: str, moment: int) -> bytes:
+    return (text if kind == LOG_KEY else f"cosignature/v1\ntime {moment}\n{text}").encode()
 
 
 class Signer:
@@ -111,26 +110,23 @@ class Signer:
 
     def line(self, text: str, moment: int = 0) -> str:
         """The signature line over a note's text; a witness signs with its `moment` (Unix seconds)."""
-        if self.key.kind == WITNESS_KEY:
-            signature = moment.to_bytes(8, "big") + self.raw(_cosigned(text, moment))
-        else:
-            signature = self.raw(text.encode())
-        return f"— {self.key.name} {b64(self.key.key_id + signature)}\n"
+        stamp = moment.to_bytes(8, "big") if self.key.kind == WITNESS_KEY else b""
+        signature = self.key.key_id + stamp + self.raw(_signed(self.key.kind, text, moment))
+        return f"— {self.key.name} {b64(signature)}\n"
 
 
 def signature_lines(note: str) -> tuple[str, list[tuple[str, bytes, bytes]]]:
     """A note as its text and its signatures (name, key id, signature). Raises LogBroken."""
     text, blank, tail = note.rpartition("\n\n")
-    lines = tail[:-1].split("\n")
+    lines, found = tail[:-1].split("\n"), []
     if not blank or not tail.endswith("\n") or any(ord(char) < 32 and char != "\n" for char in note):
         raise LogBroken("not a signed note")
     if len(lines) > MOST:
         raise LogBroken("too many signatures")
-    found = []
     for line in lines:
-        mark, name, data = [*line.split(" "), "", ""][:3]
+        mark, name, data = line.split(" ") if line.count(" ") == 2 else ("", "", "")
         raw = unb64(data)
-        if mark != "—" or not _NAME.fullmatch(name) or len(raw) < 5 or line.count(" ") != 2:
+        if mark != "—" or not _NAME.fullmatch(name) or len(raw) < 5:
             raise LogBroken("malformed signature line")
         found.append((name, raw[:4], raw[4:]))
     return text + "\n", found
@@ -138,9 +134,7 @@ def signature_lines(note: str) -> tuple[str, list[tuple[str, bytes, bytes]]]:
 
 def open_note(note: str, keys: Sequence[VerifierKey]) -> tuple[str, list[VerifierKey]]:
     """The text of a note and those of `keys` that signed it, at least one. Lines by unknown keys are passed over.
-
-    Raises LogBroken when none signed, or when a known key's signature is false.
-    """
+    Raises LogBroken when none signed, or when a known key's signature is false."""
     (text, lines), known = signature_lines(note), {(key.name, key.key_id): key for key in keys}
     if len(known) < len(keys):
         raise LogBroken("two keys share a name and an id")

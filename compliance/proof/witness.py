@@ -41,12 +41,14 @@ class Witness:
         """Answer one submission with a cosignature line. Raises Refused."""
         top, blank, note = body.partition("\n\n")
         stated, *lines = top.split("\n")
+        match = _OLD.fullmatch(stated)
         try:
             proof, head = [unb64(line) for line in lines], Head.parse(signature_lines(note)[0])
         except LogBroken as error:
             raise Refused(400, str(error)) from error
-        if not (old := _OLD.fullmatch(stated)) or not blank or len(proof) > 63 or any(len(s) != 32 for s in proof):
+        if not match or not blank or len(proof) > 63 or any(len(step) != 32 for step in proof):
             raise Refused(400, "not a submission")
+        old = int(match[1])
         if not (keys := [key for key in self._logs if key.name == head.origin]):
             raise Refused(404, "this log is not known here")
         try:
@@ -54,21 +56,18 @@ class Witness:
         except LogBroken as error:
             raise Refused(403, str(error)) from error
         with self._turn:
-            self._advance(int(old[1]), head, proof)
+            last = self.last(head.origin)
+            if old > head.size:
+                raise Refused(400, "the old size is larger than the new one")
+            if old != last.size or (old == head.size and head.root != last.root):
+                raise Refused(409, "another head was cosigned last", last.size)
+            try:
+                verify_consistency(old, head.size, last.root, head.root, proof)
+            except LogBroken as error:
+                raise Refused(422, str(error)) from error
+            # Durable before the cosignature leaves: a witness that forgets could be made to sign two histories.
+            write_whole(self._path(head.origin), str(head))
         return self._signer.line(str(head), int(self._clock()))
-
-    def _advance(self, old: int, head: Head, proof: Sequence[bytes]) -> None:
-        last = self.last(head.origin)
-        if old > head.size:
-            raise Refused(400, "the old size is larger than the new one")
-        if old != last.size or (old == head.size and head.root != last.root):
-            raise Refused(409, "another head was cosigned last", last.size)
-        try:
-            verify_consistency(old, head.size, last.root, head.root, proof)
-        except LogBroken as error:
-            raise Refused(422, str(error)) from error
-        # Durable before the cosignature leaves: a witness that forgets could be made to sign two histories.
-        write_whole(self._path(head.origin), str(head))
 
     def last(self, origin: str) -> Head:
         """The last head that was cosigned; of size 0 when there is none."""

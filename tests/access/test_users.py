@@ -83,7 +83,7 @@ def test_no_entry_means_no_person(users: Users, monkeypatch: pytest.MonkeyPatch)
     def full(*args: object, **named: object) -> None:
         raise OSError("no space left")
 
-    monkeypatch.setattr("compliance.audit.append.Turns.append", full)
+    monkeypatch.setattr("compliance.audit.turn.Turns.append", full)
     with pytest.raises(Exception, match="log cannot be written"):
         add(users)
     assert users.all() == []

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import select, text
 
-from compliance.audit.append import next_row
+from compliance.audit.turn import next_row
 from compliance.audit.entry import Draft
 from compliance.audit.log import AuditLog
 from compliance.audit.table import audit_entry

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import rfc8785
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from compliance.audit.entry import canonical
@@ -24,6 +24,7 @@ def outcome(write: Any, value: Any) -> bytes | str:
         return "refused"
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # which speak of a busy machine
 @given(JSON)
 def test_any_json_is_written_as_the_reference_writes_it(value: Any) -> None:
     assert outcome(canonical, value) == outcome(rfc8785.dumps, value)

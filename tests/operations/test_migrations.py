@@ -19,7 +19,7 @@ from alembic.script import ScriptDirectory
 from flask import Flask
 
 from compliance import create_app
-from compliance.audit.append import next_row
+from compliance.audit.turn import next_row
 from compliance.audit.entry import Draft
 from compliance.audit.table import audit_entry
 from compliance.database import db

@@ -31,7 +31,7 @@ CREATE FUNCTION audit_entry_refuse() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   RAISE EXCEPTION 'audit_entry: %% is not possible, the log is append-only', TG_OP;
 END $$;
--- The step of audit/append.py here, so that no message travels while the lock is held; each statement sees what was
+-- The step of audit/turn.py here, so that no message travels while the lock is held; each statement sees what was
 -- committed before it (READ COMMITTED). The commit is asynchronous: audit/turn.py follows it with a synchronous one.
 CREATE FUNCTION audit_append(new_id text, new_body bytea, fields text[], strings text[])
 RETURNS TABLE (pos bigint, body bytea, leaf_hash bytea, root bytea, frontier bytea) LANGUAGE plpgsql AS $$
