@@ -19,11 +19,10 @@ from sqlalchemy import Column, Integer, LargeBinary, MetaData, Table, create_eng
 from ulid import ULID
 
 from bench import servers
-from compliance.audit.turn import next_row
 from compliance.audit.entry import Draft
 from compliance.audit.log import AuditLog
 from compliance.audit.table import audit_entry
-from compliance.audit.turn import engine_options
+from compliance.audit.turn import engine_options, next_row
 from compliance.audit.verify import verify
 from config import Settings
 

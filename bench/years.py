@@ -24,9 +24,9 @@ from bench.checks import _environment, flask
 from bench.log import Last
 from bench.servers import databases, resident
 from compliance import create_app
-from compliance.audit.turn import next_row
 from compliance.audit.entry import Draft
 from compliance.audit.table import audit_disclosure, audit_entry, check_record
+from compliance.audit.turn import next_row
 from compliance.deployment import Deployment
 from compliance.gate import Asker, Question
 from compliance.law.facts import Application, Identity, Scale, Workforce

@@ -8,10 +8,10 @@ from typing import Any
 
 from sqlalchemy import select, text
 
-from compliance.audit.turn import next_row
 from compliance.audit.entry import Draft
 from compliance.audit.log import AuditLog
 from compliance.audit.table import audit_entry
+from compliance.audit.turn import next_row
 
 Rows = list[tuple[str, bytes]]
 

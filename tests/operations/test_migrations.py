@@ -19,9 +19,9 @@ from alembic.script import ScriptDirectory
 from flask import Flask
 
 from compliance import create_app
-from compliance.audit.turn import next_row
 from compliance.audit.entry import Draft
 from compliance.audit.table import audit_entry
+from compliance.audit.turn import next_row
 from compliance.database import db
 from config import HERE, Settings
 
