@@ -77,17 +77,11 @@ def _environment() -> dict[str, str]:
         probe.bind((HOST, 0))
         agency = str(probe.getsockname()[1])
     fixed = {
-        "DEMO": "1",
+        **{"DEMO": "1", "REGION": "73.09", "LOG_ORIGIN": "demo.gate.example/log", "PYTHONUNBUFFERED": "1"},
+        **{"PUBLIC_URL": BASE, "BIND": f"{HOST}:{PORT}"},
+        **{"AGENCY_PORT": agency, "REGISTRY_URL": f"http://{HOST}:{agency}"},
+        **{"SECRET_KEY_FILE": str(FOLDER / "secret"), "LOG_SIGNING_KEY": str(FOLDER / "log.key")},
         "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}",
-        "PYTHONUNBUFFERED": "1",
-        "SECRET_KEY_FILE": str(FOLDER / "secret"),
-        "LOG_SIGNING_KEY": str(FOLDER / "log.key"),
-        "LOG_ORIGIN": "demo.gate.example/log",
-        "PUBLIC_URL": BASE,
-        "REGION": "73.09",
-        "BIND": f"{HOST}:{PORT}",
-        "AGENCY_PORT": agency,
-        "REGISTRY_URL": f"http://{HOST}:{agency}",
     }
     own = {"DATABASE_URL": f"sqlite:///{FOLDER / 'gate.db'}", "REGISTRY": "sandbox", "LOG_LEVEL": "WARNING"}
     return own | os.environ | fixed

@@ -22,7 +22,7 @@ from compliance.audit.entry import Entry
 from compliance.audit.projection import catch_up, projects
 from compliance.audit.verify import replay_checks
 from compliance.coverage import acts as coverage
-from compliance.database import Moment, db
+from compliance.database import table
 from compliance.deployment import Deployment
 from compliance.errors import GateError, RegistryError, RegistryUnavailable
 from compliance.gate import Asker, Officer, Question
@@ -45,13 +45,7 @@ EVERY |= {"replay": DAY, "promises": DAY, "retention": DAY}
 FOR_EVER = ("batch", *EVERY)
 log = logging.getLogger(__name__)
 
-WORK = sa.Table(
-    "work_due",
-    db.metadata,
-    sa.Column("id", sa.String(160), primary_key=True),  # kind:key
-    sa.Column("due_at", Moment, nullable=False, index=True),
-    sa.Column("tries", sa.Integer, nullable=False, default=0),
-)
+WORK = table("work_due", "id:160! due_at:moment+ tries:int")  # the id is kind:key
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,5 @@
-"""`flask registry …`: the agency seen from the shell: one question, a branch office's report, the brake."""
+"""What asks the agency: `flask check` and `flask batch`, with the same rules, entries and receipts as over HTTP;
+`flask registry …`: one call as it is, a branch office's report, the brake."""
 
 import json
 import sys
@@ -7,14 +8,18 @@ import time
 from collections.abc import Callable
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import click
 from ulid import ULID
 
+from compliance.batches import reading, run
+from compliance.cli import told
 from compliance.database import db
 from compliance.deployment import Deployment
-from compliance.errors import GateError, RegistryError, RegistryUnavailable
+from compliance.errors import BadInput, GateError, RegistryError, RegistryUnavailable, TooMuch
+from compliance.gate import Asker
+from compliance.intake import read_question
 from compliance.law import identifiers
 from compliance.law.codec import to_json
 from compliance.law.facts import Ask, Subject
@@ -24,9 +29,58 @@ from compliance.registry.snapshot import ZONE, Remarks, import_report
 from compliance.registry.sources import http
 from compliance.registry.watchers import brake_states
 from compliance.registry.wire import read_document, understand, unread
+from compliance.work import Row
 
+ASKER = Asker("operator", "operator")
 FORMS = {"nib": identifiers.nib, "npwp": identifiers.npwp, "npp": identifiers.npp, "nik": identifiers.nik}
 FORMS["nomor"] = identifiers.project_number
+
+
+def _regions(here: Deployment) -> tuple[str, ...]:
+    """All that are served, the deployment's own first: a question's default."""
+    return tuple(sorted(here.policy.regions, key=lambda code: code != here.settings.region))
+
+
+def check(here: Deployment, file: IO[str] | None, raw: bool, **given: Any) -> bool:
+    try:
+        stated = json.load(file) if file else {}
+    except ValueError as error:
+        raise click.UsageError(f"the file is not JSON: {error}") from error
+    if not isinstance(stated, dict):
+        raise click.UsageError("the file does not hold a question (a JSON object)")
+    for name, value in ((name, value) for name, value in given.items() if value is not None):
+        part, _, last = name.rpartition("__")
+        holder = stated.setdefault(part, {}) if part else stated
+        if not isinstance(holder, dict):
+            raise click.UsageError(f"{part} in the file is not a JSON object")
+        holder[last] = value
+    if not here.settings.region and "region" not in stated:
+        raise click.UsageError("say which region: --region 73.09 (or set REGION)")
+    known: dict[str, Any] = {"regions": _regions(here), "policy": here.policy, "now": here.clock()}
+    recorded = here.gate.check(read_question(stated, **known, asker=ASKER, request_id="shell"))
+    answer = json.loads(recorded.document)
+    click.echo(recorded.document if raw else told("check", **answer))
+    return bool(answer["action"] != "PROCEED")
+
+
+def batch(here: Deployment, file: Path, results: IO[str]) -> None:
+    batch_id = str(ULID())
+    try:
+        raw = file.read_bytes()
+        rows = reading.read_document(json.loads(raw)) if raw.lstrip()[:1] == b"{" else reading.read_csv(raw)
+        judged = list(reading.judge(here, rows, _regions(here), ASKER))
+    except (BadInput, TooMuch, ValueError) as error:
+        wrong = [f"  {each.pointer}: {each.detail}" for each in getattr(error, "errors", ())] or [f"  {error}"]
+        raise click.ClickException("\n".join(["nothing was asked", *wrong])) from error
+    run.start(here, batch_id, judged, ASKER)
+    with click.progressbar(length=len(judged), label=batch_id, file=sys.stderr) as bar:
+        while (found := run.status(here.log.engine, batch_id)) and found.state in ("queued", "running"):
+            again = run.ask_lines(here, Row("batch", "shell", 1))
+            bar.update(found.done - bar.pos)
+            time.sleep(max(0.0, min(5.0, (again or here.clock()).timestamp() - here.clock().timestamp())))
+        bar.update(len(judged) - bar.pos)
+    for piece in run.results(here.log.engine, found) if found else ():
+        results.write(piece)
 
 
 def _show(title: str, what: Any) -> None:
