@@ -90,7 +90,8 @@ def _claim(key: OnceKey, mac: str, lease: timedelta, find: Find, patient: bool) 
     if row is None or row.expires_at <= now:
         _run(sa.delete(ONCE).where(ONCE.c.expires_at <= now))
         put = insert(ONCE).values(**key._asdict(), **new).on_conflict_do_nothing()
-        return (new if _run(put) else None), None
+        with db.engine.begin() as connection:  # of those who race for a new key one gets a row back
+            return (new if connection.execute(put.returning(ONCE.c.key)).first() else None), None
     died = row.lease_until is not None
     if died and row.lease_until > now:
         return None, None
