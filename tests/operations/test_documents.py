@@ -43,7 +43,7 @@ def test_nginx_accepts_its_configuration(tmp_path: Path) -> None:
 
 
 COMMAND = re.compile(
-    r"(?:^    (?:.*\) +)?|&& |`)(?:gate|(?:\.venv/bin/)?flask(?: --app wsgi)?) ([a-z]+)(?: ([a-z-]+))?", re.M
+    r"(?:^    (?:[A-Z_]+=\S+ +)?|&& |`)(?:gate|(?:\.venv/bin/)?flask(?: --app wsgi)?) ([a-z]+)(?: ([a-z-]+))?", re.M
 )
 
 
