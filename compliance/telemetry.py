@@ -3,8 +3,6 @@
 A request's id and W3C trace context are bound here; they are in every line, and the registry sends them to the agency.
 """
 
-from __future__ import annotations
-
 import hmac
 import logging
 import re
@@ -12,7 +10,7 @@ import secrets
 import time
 from collections.abc import Iterator, Mapping
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import prometheus_client as prometheus
 import sqlalchemy as sa
@@ -26,12 +24,10 @@ from compliance import work
 from compliance.audit.table import audit_head
 from compliance.deployment import Deployment
 from compliance.errors import RegistryError, RegistryUnavailable
+from compliance.law.facts import Answer, Ask
+from compliance.registry.port import Purpose, Source
 from compliance.registry.sources import breaker_state
 from compliance.registry.watchers import brake_states
-
-if TYPE_CHECKING:
-    from compliance.law.facts import Answer, Ask
-    from compliance.registry.port import Purpose, Source
 
 TRACE = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}", re.ASCII)
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}  # others are anybody's words, without end
