@@ -33,7 +33,8 @@ End = datetime | None
 Words = Iterable[str]
 # Projection of `access.client_*`; `position` is the log position of the last entry applied.
 _columns = "id:26! name:200 regions:json scopes:json created_at:moment expires_at:moment? revoked_at:moment?"
-CLIENT = table("access_client", _columns, "addresses:json position:big")
+_addresses = sa.Column("addresses", sa.JSON, nullable=False, server_default="[]")
+CLIENT = table("access_client", _columns, "position:big", _addresses)
 # What proves a client; several during a rotation. `ends_at` None: as long as the client lives.
 KEY = table("access_client_key", "id:26! client_id:26+ digest:bytes ends_at:moment?")
 # The user and sealed password that OSS has for calls to a client's office.

@@ -28,8 +28,9 @@ _user = "id:26! sign_in:64 name:200 role:16 regions:text office:200 active:bool 
 USER = table("access_user", _user, sa.UniqueConstraint("sign_in"))
 # What proves a person. `totp_counter`: the last time step whose code was used; `recovery`: keyed hashes; `given`: the
 # password came from somebody else, so the person must choose another at the next sign-in.
+_given = sa.Column("given", sa.Boolean, nullable=False, server_default=sa.false())
 SECRET = table(
-    "access_user_secret", "user_id:26! password_hash:200 totp_seed:64? totp_counter:int recovery:text given:bool"
+    "access_user_secret", "user_id:26! password_hash:200 totp_seed:64? totp_counter:int recovery:text", _given
 )
 NO_SECRET = {"password_hash": "", "totp_seed": None, "totp_counter": 0, "recovery": "", "given": False}
 # One signed-in browser, by the hash of its random id. `complete` False: the second factor is still missing.
