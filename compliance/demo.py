@@ -1,8 +1,6 @@
 """What `make run` does: a demo deployment with the sandbox agency, on this machine only, until Ctrl-C.
-
 Keys and passwords are random, made at the first start and kept under instance/demo (readable by the owner alone), so
-that a second start shows the same ones. Nothing here runs unless DEMO=1, which only this program sets.
-"""
+that a second start shows the same ones. Nothing here runs unless DEMO=1, which only this program sets."""
 
 import contextlib
 import json

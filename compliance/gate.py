@@ -1,8 +1,5 @@
-"""One check: ask → decide → record → answer.
-
-Knows no Flask, SQL or HTTP. It declares what it needs of the log and of the office; `create_app` brings them.
-No record, no answer. No registry, no refusal.
-"""
+"""One check: ask → decide → record → answer. Knows no Flask, SQL or HTTP. It declares what it needs of the log and of
+the office; `create_app` brings them. No record, no answer. No registry, no refusal."""
 
 import hashlib
 import hmac
@@ -101,11 +98,9 @@ class Office(Protocol):
 
 @dataclass(eq=False, repr=False)
 class Gate:
-    """Joins law, registry and log.
-
-    `standby` is asked when `source` is unavailable and no stored answer serves (`http,snapshot`). `secret` keys the
-    names of questions, so that they reveal nothing. `timeout` and `cache_ttl` are seconds. Thread-safe.
-    """
+    """Joins law, registry and log. `standby` is asked when `source` is unavailable and no stored answer serves
+    (`http,snapshot`). `secret` keys the names of questions, so that they reveal nothing. `timeout` and `cache_ttl` are
+    seconds. Thread-safe."""
 
     policy: Policy
     source: Source
@@ -125,11 +120,9 @@ class Gate:
         self._storing = threading.Lock()
 
     def check(self, question: Question) -> Recorded:
-        """Make one check and return it with its durable entry.
-
-        Raises LogUnavailable when the entry cannot be written, and whatever unforeseen error stopped the judgement,
-        after recording it as `check.failed`. The agency's failures are verdicts, not errors.
-        """
+        """Make one check and return it with its durable entry. Raises LogUnavailable when the entry cannot be written,
+        and whatever unforeseen error stopped the judgement, after recording it as `check.failed`. The agency's failures
+        are verdicts, not errors."""
         now = self.clock()
         try:
             law = self.policy.on(question.application.as_at, question.application.region)

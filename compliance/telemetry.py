@@ -1,7 +1,5 @@
-"""What an operator sees from outside: one JSON line per event, and Prometheus metrics. Neither holds personal data.
-
-A request's id and W3C trace context are bound here; they are in every line, and the registry sends them to the agency.
-"""
+"""What an operator sees from outside: one JSON line per event, and Prometheus metrics. Neither holds personal data. A
+request's id and W3C trace context are bound here; they are in every line, and the registry sends them to the agency."""
 
 import hmac
 import logging
@@ -90,10 +88,8 @@ def appended(kind: str, body: Mapping[str, Any]) -> None:
 
 
 def state(here: Deployment) -> Iterator[GaugeMetricFamily]:
-    """What is true of the whole deployment, read from the database at each scrape: the same from every worker.
-
-    A gauge without a sample says that there is none: absent() alerts on it.
-    """
+    """What is true of the whole deployment, read from the database at each scrape: the same from every worker. A gauge
+    without a sample says that there is none: absent() alerts on it."""
     now, breaker, c = here.clock(), breaker_state(here.gate.source), audit_head.c
     queued = GaugeMetricFamily("gate_queue", "Rows of work that are waiting, by kind", labels=["kind"])
     brakes = GaugeMetricFamily("gate_brake_open", "1 while refusals are held for an officer", labels=["region"])

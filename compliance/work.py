@@ -1,8 +1,6 @@
 """The one loop that does what is due. A row is due at a moment; a killed worker's rows come back when the lease ends.
-
 To add a kind of work: a function with `@handles(kind)`, and `add` rows of it. It must be idempotent: a row may be done
-twice, so the ids of the entries it writes are made from the row.
-"""
+twice, so the ids of the entries it writes are made from the row."""
 
 import hashlib
 import logging
@@ -224,10 +222,8 @@ def queue(connection: sa.Connection, entry: Entry) -> None:
 
 @handles("reask")
 def reask(here: Deployment, row: Row) -> datetime | None:
-    """Ask again for a check that is UNDETERMINED; the new check replaces it. While the agency is out, only probe.
-
-    The probe is one call of the question itself; what of it was not understood, the check will say.
-    """
+    """Ask again for a check that is UNDETERMINED; the new check replaces it. While the agency is out, only probe. The
+    probe is one call of the question itself; what of it was not understood, the check will say."""
     known, entry, now = here.log.check(row.key), here.log.entry(row.key), here.clock()
     if not known or not entry or known.superseded_by or now - entry.at > REASKED_FOR or not (question := again(entry)):
         return None

@@ -1,7 +1,6 @@
-"""API clients: who they are, what their keys open, and the changes made to them.
-A change is an entry of the log first; `access_client` is a projection of those entries. No entry holds keys (shown
-once; of 256 random bits the SHA-256 is kept) or OSS's passwords (to make its tokens: sealed with a key of SECRET_KEY).
-"""
+"""API clients: who they are, what their keys open, and the changes made to them. A change is an entry of the log first;
+`access_client` is a projection of those entries. No entry holds keys (shown once; of 256 random bits the SHA-256 is
+kept) or OSS's passwords (to make its tokens: sealed with a key of SECRET_KEY)."""
 
 import base64
 import hashlib

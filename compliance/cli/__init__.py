@@ -1,8 +1,6 @@
 """The flask commands, thin: what they take and say of themselves is in commands.toml, what they print in templates/.
-
 A function gets the deployment and what was stated, calls a room, prints, and returns whether there is a finding. Exit
-status 0: done. 1: a finding (something is wrong with what was looked at). 2: wrong usage.
-"""
+status 0: done. 1: a finding (something is wrong with what was looked at). 2: wrong usage."""
 
 import importlib
 import json

@@ -24,11 +24,8 @@ def read_question(
     stated: Any, *, regions: tuple[str, ...], policy: Policy, now: datetime, language: str = "en", **asked: Any
 ) -> Question:
     """Read the document of contract §2 for a caller who may ask for `regions` (the first is the default); `asked` is
-    the Question's asker and request_id.
-
-    Raises BadInput with every wrong field, its texts in `language` ("en" or "id"), and ForeignRegion for a region that
-    is served here but not to this caller.
-    """
+    the Question's asker and request_id. Raises BadInput with every wrong field, its texts in `language` ("en" or "id"),
+    and ForeignRegion for a region that is served here but not to this caller."""
     broken: Broken = []
     data = DOCUMENTS["Question"].load(stated, broken)
     if isinstance(stated, dict):
@@ -104,11 +101,9 @@ def _count(workforce: Mapping[str, Any], broken: Broken) -> None:
 
 
 def refused(log: Log, asker: Asker, at: datetime, *, pointers: Iterable[str], **request: str | int | None) -> None:
-    """Log a refused request (contract §3): where it was wrong, never what it said.
-
-    Names of fields are the caller's words too, so unknown ones are left out of the pointers. `request` is request_id,
-    path, status, body_length and body_sha256 (None when the body was too long to be read to its end).
-    """
+    """Log a refused request (contract §3): where it was wrong, never what it said. Names of fields are the caller's
+    words too, so unknown ones are left out of the pointers. `request` is request_id, path, status, body_length and
+    body_sha256 (None when the body was too long to be read to its end)."""
     tokens = {tuple(t if t in KNOWN or INDEX.fullmatch(t) else "?" for t in one.split("/")) for one in pointers}
     known = sorted("/".join(one) for one in tokens)[:100]
     entry = {"asker": {"kind": asker.kind, "id": asker.id}, "pointers": known, **request}

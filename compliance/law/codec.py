@@ -1,8 +1,6 @@
 """Fact types to JSON values and back, so that a log entry can be judged again years later.
-
 Fields that hold their default are left out; `from_json` puts them back. Sets are written sorted. Unknown keys raise
-KeyError: an entry that this code does not understand must not be replayed as if it did.
-"""
+KeyError: an entry that this code does not understand must not be replayed as if it did."""
 
 import dataclasses
 import json

@@ -132,11 +132,9 @@ def _weight(finding: Finding) -> tuple[int, int]:  # the worst first
 
 
 def _cure(case: Case, verdict: Verdict, judged: list[Finding]) -> Cure | None:
-    """One step for each finding in the way, of every account, the gravest first; None when there is nothing to do.
-
-    An overdue undertaking is no step of its own: it ends with the findings it named. A project that may still be
-    registered in time is a step although it stops nothing.
-    """
+    """One step for each finding in the way, of every account, the gravest first; None when there is nothing to do. An
+    overdue undertaking is no step of its own: it ends with the findings it named. A project that may still be
+    registered in time is a step although it stops nothing."""
     steps = [finding for finding in judged if finding.effect in IN_THE_WAY and finding.code != "UNDERTAKING_OVERDUE"]
     in_time = [] if steps else [finding for finding in judged if finding.code == "PROJECT_WITHIN_DEADLINE"]
     if not steps and not in_time:

@@ -1,8 +1,6 @@
 """The words in which the law judges: what was applied for, what the agency answered, what was found, what follows.
-
 Plain frozen values without behaviour. Days are `date` in the region's zone; months are the `date` of their first day;
-moments are aware `datetime` in UTC. `None` always means *unknown*, never "no".
-"""
+moments are aware `datetime` in UTC. `None` always means *unknown*, never "no"."""
 
 from dataclasses import dataclass, field
 from datetime import date, datetime

@@ -1,8 +1,6 @@
 """The numbers and names by which businesses and persons are known; each number is checked as a whole.
-
 Every reader takes the text as written and returns the canonical form, or raises BadIdentifier naming the rule and an
-example. Only ASCII digits and letters count, and the whole text must match (a trailing newline does not).
-"""
+example. Only ASCII digits and letters count, and the whole text must match (a trailing newline does not)."""
 
 import re
 import unicodedata
@@ -46,11 +44,9 @@ def region_from_oss(text: str) -> str:
 
 
 def same_npwp(a: str, b: str, legal_form: str | None = None) -> bool | None:
-    """Whether two canonical NPWP name one taxpayer; None when they cannot be compared.
-
-    Head office and branch differ in the last three digits only; the 16 digits that begin with no 0 are a NIK, which has
-    no branches. A person's old number (0 + 15) says nothing about his new one (his NIK).
-    """
+    """Whether two canonical NPWP name one taxpayer; None when they cannot be compared. Head office and branch differ in
+    the last three digits only; the 16 digits that begin with no 0 are a NIK, which has no branches. A person's old
+    number (0 + 15) says nothing about his new one (his NIK)."""
     if a == b:
         return True
     companies = a.startswith("0"), b.startswith("0")

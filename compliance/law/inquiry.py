@@ -15,11 +15,9 @@ from compliance.law.law import Law
 def inquire(
     application: Application, identity: Identity, law: Law, source_name: str, now: datetime
 ) -> Generator[Ask, Answer, Evidence]:
-    """Yield each call that is needed; take its Answer by `send`, a failure by `throw`; return the evidence.
-
-    A failure ends the asking: what was understood before it is kept, for a sanction must not be lost. `now` is the
-    moment of asking.
-    """
+    """Yield each call that is needed; take its Answer by `send`, a failure by `throw`; return the evidence. A failure
+    ends the asking: what was understood before it is kept, for a sanction must not be lost. `now` is the moment of
+    asking."""
     known: dict[str, Any] = {"complete": True, "found_by": None, "accounts": ()}
 
     def ask(subject: Subject, by: str, value: str, region: str | None = None) -> Generator[Ask, Answer, Any]:

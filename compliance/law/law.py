@@ -90,11 +90,9 @@ class FindingRule(NamedTuple):  # what national law says of one finding
 
 
 class Law:
-    """The law of one region from `since` until it next changes; ask `Policy.on` for it, and change nothing.
-
-    `sha256` names the list of all `texts` that decide here; `entries` is every dated entry in force, `values` what it
-    says by name. Ages are how old an imported report, and a stored answer in an outage, may be.
-    """
+    """The law of one region from `since` until it next changes; ask `Policy.on` for it, and change nothing. `sha256`
+    names the list of all `texts` that decide here; `entries` is every dated entry in force, `values` what it says by
+    name. Ages are how old an imported report, and a stored answer in an outage, may be."""
 
     def __init__(
         self, region: Region, since: date, entries: Mapping[About, Entry], due: list[Entry], calendar: Calendar
@@ -164,10 +162,8 @@ class Law:
         return self._due[month]
 
     def working_day_after(self, day: date, number: int) -> tuple[date, bool]:
-        """The `number`-th working day after a day, and whether the holidays it rests on are confirmed.
-
-        Where no table of holidays exists, Monday to Friday are counted, unconfirmed.
-        """
+        """The `number`-th working day after a day, and whether the holidays it rests on are confirmed. Where no table
+        of holidays exists, Monday to Friday are counted, unconfirmed."""
         try:
             found = self._calendar.add_working_days(day, number)
             return found, self._calendar.of(day.year).confirmed and self._calendar.of(found.year).confirmed

@@ -44,10 +44,8 @@ class Policy:
 
     @classmethod
     def load(cls, extra: Path | None = None) -> Self:
-        """Read the shipped law and the regional files and holidays of `extra`, which replace shipped ones.
-
-        Raises BadPolicy naming file, place and the rule broken.
-        """
+        """Read the shipped law and the regional files and holidays of `extra`, which replace shipped ones. Raises
+        BadPolicy naming file, place and the rule broken."""
         names = {path.relative_to(DATA).as_posix(): path for path in DATA.rglob("*.toml")}
         sources = {name: _Source(path.read_text(encoding="utf-8"), name) for name, path in names.items()}
         if extra and not extra.exists():

@@ -1,7 +1,5 @@
 """One case, how a finding is made of law and facts, and the rules in the contract's order.
-
-The grounds of a region's rule come last: every active account is judged alone, with the scale of the business.
-"""
+The grounds of a region's rule come last: every active account is judged alone, with the scale of the business."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -44,10 +42,8 @@ class Case:
     def find(
         self, code: str, effect: Effect | None = None, *, variant: str = "", anywhere: bool = False, **facts: object
     ) -> list[Finding]:
-        """One finding, or none where the region does not list other grounds.
-
-        `effect` replaces the law's; `anywhere` says that no ground is judged, so that the region's rule has no say.
-        """
+        """One finding, or none where the region does not list other grounds. `effect` replaces the law's; `anywhere`
+        says that no ground is judged, so that the region's rule has no say."""
         rule, gate = self.law.findings[code], self.gate
         effect, basis = effect or rule.effect, rule.basis
         if rule.ground in gate.grounds and not anywhere:

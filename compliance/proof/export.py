@@ -1,7 +1,6 @@
 """A log as it is published (C2SP tlog-tiles), also in a folder; and recomputed from its bodies, by outsiders too.
-
-`python -m compliance.proof.export FOLDER PUBLIC-KEY` verifies a folder without a database or the rest of the program.
-"""
+`python -m compliance.proof.export FOLDER PUBLIC-KEY` verifies a folder without a database or the rest of the
+program."""
 
 import json
 import re

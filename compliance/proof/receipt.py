@@ -1,8 +1,6 @@
 """Receipts: the code for people, the JWS for software (RFC 7515, EdDSA), the tlog-proof for auditors (C2SP).
-
 And the package of one entry with its proof, as the API and `flask log proof` give it. All verify offline, with the
-public key alone.
-"""
+public key alone."""
 
 import base64
 import json

@@ -1,7 +1,5 @@
 """A witness (C2SP tlog-witness): it cosigns a log's head only if it extends the last one that it cosigned.
-
-Run by the inspectorate, on a machine that the operator does not own: `python -m compliance.proof.witness --help`.
-"""
+Run by the inspectorate, on a machine that the operator does not own: `python -m compliance.proof.witness --help`."""
 
 import argparse
 import re

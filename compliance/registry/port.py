@@ -52,10 +52,9 @@ class Brake(Protocol):  # watchers.Brake
 
 
 class Turns:
-    """WSGI: who asks for a check works in his turn; the body is read before, so that a slow sender holds none.
-
-    Hundreds may wait for the agency, few work at a time: Python lets one thread run, and who comes among a hundred
-    runnable ones waits a round for each of his steps."""
+    """WSGI: who asks for a check works in his turn; the body is read before, so that a slow sender holds none. Hundreds
+    may wait for the agency, few work at a time: Python lets one thread run, and who comes among a hundred runnable ones
+    waits a round for each of his steps."""
 
     def __init__(self, app: Any) -> None:
         self._app, self._turns = app, threading.BoundedSemaphore(AT_ONCE)

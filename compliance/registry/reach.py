@@ -1,7 +1,5 @@
 """Calls out within a deadline: sockets that never wait past it, and only to addresses that the operator allows.
-
-A socket's own time-out begins anew with each byte. Here each wait gets what is left of the thread's budget.
-"""
+A socket's own time-out begins anew with each byte. Here each wait gets what is left of the thread's budget."""
 
 import ipaddress
 import itertools

@@ -1,8 +1,6 @@
 """The sandbox agency: invented employers for each branch of the law, and failures on request (sandbox_world.toml).
-
 Any other NIB gets a record made from its digits, always the same one. A program of its own, whose `/` shows the table:
-`python -m compliance.registry.sandbox --port N`, or gunicorn with `compliance.registry.sandbox:app`.
-"""
+`python -m compliance.registry.sandbox --port N`, or gunicorn with `compliance.registry.sandbox:app`."""
 
 import argparse
 import contextlib

@@ -63,9 +63,7 @@ def page(
     path: str, *roles: Role, name: str = "", rescue: View | None = None, most: int = USUAL, **options: Any
 ) -> Callable[[View], View]:
     """Show a view at a path to these roles; no role at all means everybody, signed in or not. `options` are Flask's.
-
-    `rescue` answers a POST whose session (True) or CSRF token (False) has ended; `most` bytes may be sent.
-    """
+    `rescue` answers a POST whose session (True) or CSRF token (False) has ended; `most` bytes may be sent."""
 
     def add(view: View) -> View:
         shown: Any = partial(view)

@@ -83,10 +83,8 @@ def form_page(typed: dict[str, str], failure: Exception | None = None) -> Reply:
 
 
 def run(typed: dict[str, str]) -> Reply:
-    """Make the check, one however often the form is sent; a failure leaves all that was typed on the form.
-
-    A refused one leaves an entry: where it was wrong, never what it said (contract §3).
-    """
+    """Make the check, one however often the form is sent; a failure leaves all that was typed on the form. A refused
+    one leaves an entry: where it was wrong, never what it said (contract §3)."""
     here, asker, another = deployment(), Asker("user", me().id, me().office), secrets.token_urlsafe(18)
     about: dict[str, Any] = {"permit_type": typed["permit_type"].strip(), "region": _region(typed)}
     rule, owner = fields.rule(about["region"], about["permit_type"]), f"user:{me().id}"
