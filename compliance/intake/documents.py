@@ -7,6 +7,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import marshmallow as ma
+
 from compliance.errors import BadInput, FieldError
 from compliance.law import facts, identifiers
 
@@ -30,6 +32,7 @@ def say(rule: str, example: str = "", **values: object) -> Say:
 Broken = list[tuple[str, Say]]  # pointers and what is wrong there
 REQUIRED, EMPTY, PRINTABLE, UNKNOWN, HALF = map(say, ("required", "empty", "printable", "unknown", "control"))
 NO_TEXT, NO_OBJECT, NO_LIST = say("text"), say("object", '{"nib": "8120001234567"}'), say("list", "[]")
+MISSING: Any = {"required": [REQUIRED], "null": [REQUIRED], "invalid": [NO_LIST]}  # in marshmallow's words
 NO_COUNT, NO_YES = say("count", "12", most=MOST_WORKERS), say("yes_no")
 
 
@@ -50,12 +53,14 @@ class Kind(NamedTuple):
     shown: dict[str, Any]
     read: Callable[[Any], Any] = lambda value: value
 
-    def load(self, value: Any, broken: Broken, at: str) -> Any:
-        found = self.read(value)
-        if type(found) is Say:
-            broken.append((at, found))
-            return None
+    def take(self, value: Any) -> Any:
+        """As marshmallow wants it: raises ValidationError."""
+        if type(found := self.read(value)) is Say:
+            raise ma.ValidationError([found])
         return found
+
+    def field(self, required: bool) -> ma.fields.Field[Any]:
+        return ma.fields.Function(deserialize=self.take, required=required, error_messages=MISSING)
 
 
 def _text(read: Callable[[str], Any], **shown: Any) -> Kind:
@@ -107,45 +112,61 @@ def _count(value: Any) -> Any:
     return found if type(found) is int and 0 <= found <= MOST_WORKERS else NO_COUNT
 
 
+class Stated(ma.Schema):
+    """An object as somebody stated it: null means left out; where `open`, so do empty texts and what is not known."""
+
+    error_messages: Any = {"unknown": UNKNOWN, "type": NO_OBJECT}  # noqa: RUF012 (so marshmallow wants it)
+    open = False
+
+    @ma.pre_load
+    def _leave_out(self, stated: Any, **more: Any) -> Any:
+        if not isinstance(stated, Mapping):
+            return stated
+        blank = {name for name, value in stated.items() if self.open and isinstance(value, str) and not value.strip()}
+        empty = {name for name in self.fields if stated.get(name) is None} | blank
+        return {name: value for name, value in stated.items() if name not in empty}
+
+
 class Document:
-    """A JSON object with named fields. `open`: ignores what it does not know, and empty texts mean left out."""
+    """A JSON object with named fields. `open`: see Stated."""
 
     def __init__(self, name: str, text: str, known: Mapping[str, Any], *, open: bool = False) -> None:
         self.fields: dict[str, Any] = {}
-        self.required, self.lists, self.open, properties = [], [], open, {}
+        members, properties, required = dict[str, Any](), dict[str, Any](), list[str]()
         for part in text.split():
             marked, _, kind = part.partition(":")
             field, optional, nullable = marked.rstrip("?*~"), marked[-1] in "*~", marked[-1] in "?~"
             self.fields[field] = one = known[kind.strip("[]") or "text"]
-            shown = {"type": "array", "items": one.shown} if kind.startswith("[") else one.shown
+            shown, members[field] = one.shown, one.field(not optional)
+            if kind.startswith("["):
+                several = ma.fields.List(one.field(True), required=not optional, error_messages=MISSING)
+                shown, members[field] = {"type": "array", "items": shown}, several
             properties[field] = _or_null(shown) if nullable else shown
-            self.lists += [field] if kind.startswith("[") else []
-            self.required += [] if optional else [field]
+            required += [] if optional else [field]
         self.described = {"type": "object", "properties": properties, "additionalProperties": open}
-        self.described |= {"required": self.required} if self.required else {}
+        self.described |= {"required": required} if required else {}
         self.shown = {"$ref": f"#/components/schemas/{name}"}
+        schema = type(name, (Stated,), {**members, "open": open})
+        self._schema = schema(unknown=ma.EXCLUDE if open else ma.RAISE)
+
+    def field(self, required: bool) -> ma.fields.Field[Any]:
+        return ma.fields.Nested(self._schema, required=required, error_messages=MISSING)
 
     def load(self, stated: Any, broken: Broken, at: str = "") -> dict[str, Any]:
         """What can be read of a document that stands at `at`, without nulls; what cannot is added to `broken`."""
-        found: dict[str, Any] = {}
-        if not isinstance(stated, Mapping):
-            broken.append((at, NO_OBJECT))
-            return found
-        for name, value in stated.items():
-            there, field = f"{at}/{name}", self.fields.get(name)
-            if field is None:
-                broken += [] if self.open else [(f"{at}/{escaped(name)}", UNKNOWN)]
-            elif value is None or (self.open and isinstance(value, str) and not value.strip()):
-                broken += [(there, REQUIRED)] if name in self.required else []
-            elif name not in self.lists:
-                if (read := field.load(value, broken, there)) is not None:
-                    found[name] = read
-            elif isinstance(value, list):
-                found[name] = [field.load(inner, broken, f"{there}/{index}") for index, inner in enumerate(value)]
-            else:
-                broken.append((there, NO_LIST))
-        broken += [(f"{at}/{name}", REQUIRED) for name in self.required if name not in stated]
-        return found
+        try:
+            return dict(self._schema.load(stated))
+        except ma.ValidationError as error:
+            broken += _places(error.messages, at)
+            return dict(error.valid_data or {})
+
+
+def _places(told: Any, at: str) -> Broken:
+    """What marshmallow found, each with its pointer."""
+    if isinstance(told, list):
+        return [(at, each) for each in told]
+    places = [(inner, at if name == "_schema" else f"{at}/{escaped(str(name))}") for name, inner in told.items()]
+    return [found for inner, there in places for found in _places(inner, there)]
 
 
 def _or_null(shown: dict[str, Any]) -> dict[str, Any]:
