@@ -119,7 +119,8 @@ def receive_nib() -> dict[str, Any]:
     """
     stated = caller.read()
     try:
-        asked = [(item, _question(item)) for item in oss.read(stated)]
+        items = oss.read(stated, deployment().policy, deployment().clock())
+        asked = [(item, _question(item)) for item in items]
     except BadInput as error:
         raise caller.Problem(400, "dataNIB is wrong; errors names each field", *error.errors) from error
     db.session.remove()  # no connection is held while the agency is asked

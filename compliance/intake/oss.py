@@ -2,12 +2,15 @@
 
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from compliance.errors import BadIdentifier, BadInput, FieldError
+from compliance.errors import BadIdentifier, BadInput, FieldError, LawNotInForce, UnknownRegion
 from compliance.intake.documents import DOCUMENTS, HERE, REQUIRED, Broken, bad_input, say
 from compliance.law import identifiers
+from compliance.law.policy import Policy
 
 MOST_ITEMS = 100
 PERSON, KTP = "02", "01"
@@ -32,8 +35,9 @@ class Item:
         return BadInput(*(FieldError(ours.get(one.pointer, "/dataNIB/"), one.detail) for one in error.errors))
 
 
-def read(document: Any, language: str = "en") -> list[Item]:
-    """The permits in `{"dataNIB": {…}}`; they share the business and its owner. Raises BadInput."""
+def read(document: Any, policy: Policy, now: datetime, language: str = "en") -> list[Item]:
+    """The permits in `{"dataNIB": {…}}`, each a permit type by its region's law; they share the business and its owner.
+    A code that no law knows is a type of its own. Raises BadInput."""
     broken: Broken = []
     inner = document.get("dataNIB") if isinstance(document, Mapping) else None
     data = DOCUMENTS["OssNib"].load(inner, broken, "/dataNIB")
@@ -60,8 +64,11 @@ def read(document: Any, language: str = "en") -> list[Item]:
         except BadIdentifier:
             broken.append((f"{at}/kd_daerah", say("kd_daerah", "7309000000")))
             continue
-        stage = "renewal" if item.get("flag_perpanjangan") == "Y" else "new"
-        stated = {"reference": id_izin, "permit_type": OSS["kd_izin"].get(kd_izin, kd_izin), "stage": stage}
+        stage, permit_type = "renewal" if item.get("flag_perpanjangan") == "Y" else "new", kd_izin
+        with suppress(UnknownRegion, LawNotInForce):  # read_question says so
+            law = policy.on(policy.today(region, now), region)
+            permit_type = law.says("oss", str(kd_izin)).get("permit_type", kd_izin)
+        stated = {"reference": id_izin, "permit_type": permit_type, "stage": stage}
         items.append(Item(id_izin, kd_izin, region, stated | {"region": region} | shared, at))
     if broken:
         raise bad_input(broken, language)

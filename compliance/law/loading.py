@@ -20,12 +20,13 @@ NATIONAL, REGION, VALUES, NAMED = (SCHEMA[part] for part in ("national", "region
 UNSAID = {"variant": "", "applied_for": ("new", "renewal")}
 ENUMS = {"scale": Scale, "programme": Programme, "effect": Effect, "stage": RuleStage, "verdict": Verdict}
 ENUMS["certainty"] = Certainty
-REGION_CODE = re.compile(r"[0-9]{2}\.[0-9]{2}")
+REGION_CODE, OSS_CODE = re.compile(r"[0-9]{2}\.[0-9]{2}"), re.compile("[0-9]{12}")
 PLAIN: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "text": ("a text that is not empty", lambda value: isinstance(value, str) and value.strip()),
     "flag": ("true or false", lambda value: isinstance(value, bool)),
     "day": ("a day, like 2026-11-21", lambda value: type(value) is date),
     "table": ("a table", lambda value: isinstance(value, dict)),
+    "oss_code": ("12 digits, like 055000000021", lambda value: isinstance(value, str) and OSS_CODE.fullmatch(value)),
     "region": ("NN.NN, like 73.09", lambda value: isinstance(value, str) and REGION_CODE.fullmatch(value)),
 }
 Key = tuple[str, ...]

@@ -127,7 +127,8 @@ def from_oss() -> Reply:
                 raise BadInput(FieldError("/text", told)) from error
             except (ValueError, RecursionError) as error:
                 raise BadInput(FieldError("/text", _("Bukan teks UTF-8, atau terlalu dalam bersarang."))) from error
-            items = oss.read({"dataNIB": found} if isinstance(found, dict) and "nib" in found else found, language())
+            document, here = {"dataNIB": found} if isinstance(found, dict) and "nib" in found else found, deployment()
+            items = oss.read(document, here.policy, here.clock(), language())
             mine = [fields.flat(item.stated) for item in items if item.region in me().regions]
             must(text=(items, _("Daftar izinnya kosong.")))
             must(text=(mine, _("Tidak ada izin untuk daerah Anda di dalamnya.")))

@@ -7,7 +7,8 @@ import json
 import threading
 import time
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +18,9 @@ from flask.testing import FlaskClient
 from compliance.access.clients import Clients
 from compliance.deployment import deployment
 from compliance.errors import LogUnavailable
+from compliance.intake import oss as intake
 from compliance.law.facts import Ask, Employer, Programme, Scale, Subject
+from compliance.law.policy import DATA, Policy
 from compliance.registry.port import AT_ONCE, aside
 from tests.api.conftest import Agency, account
 from tests.conftest import SAMPLES, Clock
@@ -107,7 +110,30 @@ def test_a_permit_that_nobody_gates_is_checked_too(http: FlaskClient, oss: dict[
     sample = changed(RESTAURANT)
     sample["dataNIB"]["data_checklist"][0]["kd_izin"] = "999000000001"
     (one,) = http.post(PATH, json=sample, headers=oss).get_json()["checks"]
-    assert one["check"]["verdict"] == "NOT_REQUIRED"
+    assert (one["check"]["verdict"], one["check"]["permit_type"]) == ("NOT_REQUIRED", "999000000001")
+    assert [found["code"] for found in one["check"]["findings"]] == ["PERMIT_NOT_GATED"]
+    assert "999000000001" in one["check"]["findings"][0]["message"]
+
+
+def test_a_region_says_which_permit_type_an_oss_code_is(tmp_path: Path) -> None:
+    shipped = (DATA / "regions" / "73.09.toml").read_text(encoding="utf-8")
+    own = shipped.replace('certainty = "example"', 'certainty = "reported"')
+    for code, permit_type, since in (("055000000021", "KAFE", "2026-01-01"), ("999000000001", "HOTEL", "2026-12-01")):
+        own += f'\n[[oss]]\nkd_izin = ["{code}"]\nsince = {since}\npermit_type = "{permit_type}"\n'
+    (tmp_path / "73.09.toml").write_text(own, encoding="utf-8")
+    policy, sample = Policy.load(tmp_path), changed(RESTAURANT)
+    (item,) = sample["dataNIB"]["data_checklist"]
+    places = [("055000000021", "7309000000"), ("055000000021", "7308000000"), ("027000000011", "7309000000")]
+    places += [("999000000001", "7309000000"), ("055000000021", "9999000000")]
+    checklist = [item | {"kd_izin": code, "kd_daerah": place} for code, place in places]
+    sample["dataNIB"]["data_checklist"] = checklist
+
+    def read(day: int) -> list[str]:
+        at = datetime(2026, 11, day, 20, tzinfo=UTC)  # already the next day in Makassar
+        return [one.stated["permit_type"] for one in intake.read(sample, policy, at)]
+
+    assert read(21) == ["KAFE", "RESTORAN", "PBG", "999000000001", "055000000021"]
+    assert read(30) == ["KAFE", "RESTORAN", "PBG", "HOTEL", "055000000021"]
 
 
 def test_stop_and_hold_are_good_answers(http: FlaskClient, oss: dict[str, str], agency: Agency) -> None:

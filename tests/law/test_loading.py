@@ -45,6 +45,7 @@ basis = [{ cite = "Perbup 1/2026 Pasal 2", certainty = "text" }]
 looked_at = 2026-11-21
 """
 GATE_BASIS = 'basis = [{ cite = "Perbup 1/2026 Pasal 2", certainty = "text" }]\n'
+OSS = '[[oss]]\nkd_izin = ["999000000001"]\nsince = 2026-01-01\npermit_type = "HOTEL"\n'
 VALUE_BASIS = 'basis = [{ cite = "Perbup 1/2026", certainty = "text" }]\n'
 
 
@@ -112,6 +113,10 @@ WRONG = {
     ),
     "a block by a region": (GATE_BASIS, 'effects.TMP2T_OTHER_REGION = "BLOCKED"\n' + GATE_BASIS),
     "an effect harder than the nation's": (GATE_BASIS, 'effects.FIRST_PAYMENT_PENDING = "NOT_MET"\n' + GATE_BASIS),
+    "an OSS code that is a word": ("[[gate]]", OSS.replace("999000000001", "RESTORAN") + "\n[[gate]]"),
+    "an OSS code twice": ("[[gate]]", OSS + OSS.replace("HOTEL", "KAFE") + "\n[[gate]]"),
+    "an OSS code that means nothing": ("[[gate]]", OSS.replace('permit_type = "HOTEL"', "") + "\n[[gate]]"),
+    "an OSS code with an unknown key": ("[[gate]]", OSS + "kbli = '56101'\n[[gate]]"),
     "an effect of a finding that is none": (GATE_BASIS, 'effects.LATE = "NOTE"\n' + GATE_BASIS),
 }
 

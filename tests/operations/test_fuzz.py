@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date, datetime
 from functools import reduce
 from io import BytesIO
 from pathlib import Path
@@ -21,12 +21,13 @@ from compliance.errors import BadIdentifier, BadInput, BadPolicy, ImportRefused,
 from compliance.intake import oss
 from compliance.law import identifiers
 from compliance.law.loading import NATIONAL, entries, parse
+from compliance.law.policy import Policy
 from compliance.proof.note import Head, Signer, VerifierKey, open_head, signature_lines
 from compliance.proof.receipt import read_code, verify_claims, verify_proof
 from compliance.registry.reading.report import Report
 from tests.conftest import SAMPLES
 
-TODAY = date(2026, 11, 21)
+TODAY, NOW, POLICY = date(2026, 11, 21), datetime(2026, 11, 21, tzinfo=UTC), Policy.load()
 KEY = Signer.generate("gate.test/log").key
 fuzz = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 texts = st.text(alphabet=st.characters(codec="utf-8"), max_size=200)
@@ -101,11 +102,10 @@ def test_a_batch_of_any_bytes(raw: bytes) -> None:
 @fuzz
 @given(json_values)
 def test_what_oss_sends_may_be_any_json(value: Any) -> None:
-    refused_or_read(lambda: oss.read(value), BadInput)
-    refused_or_read(lambda: oss.read({"dataNIB": value}), BadInput)
-    refused_or_read(
-        lambda: oss.read({"dataNIB": {"nib": value, "data_checklist": [value], "data_proyek": value}}), BadInput
-    )
+    refused_or_read(lambda: oss.read(value, POLICY, NOW), BadInput)
+    refused_or_read(lambda: oss.read({"dataNIB": value}, POLICY, NOW), BadInput)
+    inner = {"nib": value, "data_checklist": [value], "data_proyek": value}
+    refused_or_read(lambda: oss.read({"dataNIB": inner}, POLICY, NOW), BadInput)
 
 
 @fuzz
