@@ -3,9 +3,10 @@ and samples, as JSON."""
 
 import hashlib
 import json
+import os
+import shutil
 import signal
 import subprocess
-import tempfile
 import threading
 from pathlib import Path
 from typing import Any
@@ -23,19 +24,21 @@ from compliance.proof.export import bodies_in
 from compliance.proof.note import open_head
 from compliance.reports import sample, search
 
-ESCAPED = str.maketrans({":": r"\:", "\\": r"\\"})  # in a password file of PostgreSQL
-
 
 def work(here: Deployment, loop: bool) -> None:
     stop = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stop.set())
-    click.echo(f"{due.run(here, stop, loop=loop)} dikerjakan / done")
+    try:
+        click.echo(f"{due.run(here, stop, loop=loop)} dikerjakan / done")
+    finally:
+        here.log.remember_now()
 
 
 def backup(here: Deployment, folder: Path) -> None:
-    log, (size, root) = here.log, here.log.head()
-    made = folder / f"gate-{here.clock():%Y%m%dT%H%M%SZ}"
+    log, (size, root) = here.log, here.log.durable_head()
+    whole = folder / f"gate-{here.clock():%Y%m%dT%H%M%SZ}"
+    made = whole.with_suffix(f".partial-{os.getpid()}")  # what a kill leaves looks like no backup
     try:
         made.mkdir(parents=True, mode=0o700)
         (made / "checkpoint").write_text(log.keyring.head(size, root), encoding="utf-8")
@@ -53,25 +56,27 @@ def backup(here: Deployment, folder: Path) -> None:
         with copy.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         (made / "SHA256SUMS").write_text(f"{digest}  {copy.name}\n", encoding="utf-8")
+        made.rename(whole)
     except OSError as error:
-        raise click.ClickException(f"{made}: {error.strerror}; nothing was backed up") from error
+        raise click.ClickException(f"{whole}: {error.strerror}; nothing was backed up") from error
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+    copy = whole / copy.name
     click.echo(f"{copy}: {copy.stat().st_size} bytes, {size} entries of the log, verified")
 
 
 def _dump(url: str, copy: Path) -> None:
-    """A password never stands among a program's arguments."""
+    """The password stands in pg_dump's environment, never among its arguments."""
     plain = make_url(url)
-    with tempfile.NamedTemporaryFile("w", prefix="gate-") as passfile:  # readable by its owner alone
-        passfile.write(f"*:*:*:*:{(plain.password or '').translate(ESCAPED)}")
-        passfile.flush()
-        address = plain.set(drivername="postgresql", password=None).update_query_dict({"passfile": passfile.name})
-        command = ["pg_dump", "--format=custom", f"--file={copy}", f"--dbname={address.render_as_string()}"]
-        try:
-            subprocess.run(command, check=True, capture_output=True, text=True)
-        except FileNotFoundError as error:
-            raise click.ClickException("pg_dump is not there: install PostgreSQL's client programs") from error
-        except subprocess.CalledProcessError as error:
-            raise click.ClickException(f"pg_dump: {error.stderr.strip().splitlines()[0]}") from error
+    address = plain._replace(drivername="postgresql", password=None).render_as_string(hide_password=False)
+    env = os.environ | ({"PGPASSWORD": str(plain.password)} if plain.password else {})
+    command = ["pg_dump", "--format=custom", f"--file={copy}", f"--dbname={address}"]
+    try:
+        subprocess.run(command, check=True, capture_output=True, text=True, env=env)
+    except FileNotFoundError as error:
+        raise click.ClickException("pg_dump is not there: install PostgreSQL's client programs") from error
+    except subprocess.CalledProcessError as error:
+        raise click.ClickException(f"pg_dump: {error.stderr.strip().splitlines()[0]}") from error
 
 
 def report_figures(here: Deployment, parts: tuple[str, ...], regions: tuple[str, ...], **only: Any) -> None:
