@@ -36,8 +36,9 @@ def _log(app):
     return getattr(app, "extensions", {}).get("compliance") and app.extensions["compliance"].log
 
 
-def when_ready(server):
-    """Before the first worker: what must not start ends here, in one line. No connection is shared with workers."""
+def on_starting(server):
+    """Before the port, the first worker and READY to systemd: what must not start ends here, in one line. No connection
+    is shared with workers."""
     from compliance.errors import Misconfigured
 
     app = server.app.wsgi()
@@ -47,6 +48,7 @@ def when_ready(server):
                 log.check_start()
             except Misconfigured as error:
                 server.log.error("%s", error)
+                on_exit(server)  # gunicorn does not call it for what never ran
                 sys.exit(3)
             finally:
                 log.engine.dispose()
@@ -69,3 +71,9 @@ def post_worker_init(worker):
     if log := _log(worker.wsgi):
         with worker.wsgi.app_context(), contextlib.suppress(Misconfigured):
             log.check_start()
+
+
+def worker_exit(server, worker):
+    """What was answered in the last second is remembered too: a database that lost it does not start again."""
+    if log := _log(worker.wsgi):
+        log.remember_now()

@@ -6,6 +6,7 @@ and the incident (a new origin after a loss or a compromise), are entries first.
 
 from __future__ import annotations
 
+import fcntl
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -105,10 +106,12 @@ class Keyring:
             raise LogBroken(f"{self._head} is damaged: {what}") from error
 
     def remember(self, size: int, root: bytes) -> None:
-        """Keep a head, unless a higher one of this origin is kept."""
-        known = self.remembered()
-        if known is None or known.size < size or known.origin != self.origin:
-            write_whole(self._head, str(Head(self.origin, size, root)))
+        """Keep a head, unless a higher one of this origin is kept; one process after the other."""
+        with self.path.open() as held:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            known = self.remembered()
+            if known is None or known.size < size or known.origin != self.origin:
+                write_whole(self._head, str(Head(self.origin, size, root)))
 
 
 def rotate(audit: AuditLog, *, by: str) -> VerifierKey:

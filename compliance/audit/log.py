@@ -58,6 +58,7 @@ class AuditLog(CheckReads):
         self.keyring = keys.Keyring(settings.log_signing_key, settings.log_origin, settings.public_url)
         self._look_at, self._remember_at, self._newest = 0.0, float("inf"), (0, merkle.EMPTY_ROOT)
         self._looking, self._remembering = threading.Lock(), threading.Lock()
+        self._later = threading.Timer(0, self.remember_now)
 
     def check_start(self) -> None:
         """To be called by each process that serves or works, before its first append; `_open` says what it looks at.
@@ -153,11 +154,24 @@ class AuditLog(CheckReads):
                 if time.monotonic() >= self._remember_at:
                     self.keyring.remember(*self._newest)
                     self._remember_at = time.monotonic() + 1.0
+                elif self._remember_at < float("inf") and not self._later.is_alive():
+                    self._later = threading.Timer(1.0, self.remember_now)
+                    self._later.daemon = True
+                    self._later.start()
         except (SQLAlchemyError, OSError, LogBroken, Misconfigured) as error:
             log.exception("the log cannot be written")
             raise LogUnavailable(f"the log cannot be written ({type(error).__name__})") from error
         self.seen(kind, body)
         return Recorded(entry_id, entry.position, entry.document)
+
+    def remember_now(self) -> None:
+        """Keep the newest head that was appended here; a process that ends calls it. What fails is logged."""
+        try:
+            with self._remembering:
+                if self._newest[0] and self._remember_at < float("inf") and self.keyring.signers:
+                    self.keyring.remember(*self._newest)
+        except (OSError, LogBroken, Misconfigured):
+            log.exception("the signer's memory cannot be written")
 
     def answered(self, entry: Entry) -> Entry:
         """The entry; a check with the answer that belongs to it, signed by today's key."""
