@@ -1,10 +1,13 @@
 """The database handle, and the one column type for moments. Rooms that store import this; nobody else touches SQL."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
 from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.types import TypeDecorator
 
 NAMES = {
@@ -49,3 +52,26 @@ def table(name: str, *told: str | sa.schema.SchemaItem) -> sa.Table:
         flags: dict[str, Any] = {"primary_key": "!" in word, "nullable": "?" in word, "index": "+" in word}
         columns.append(sa.Column(column, of, autoincrement=False, **flags))
     return sa.Table(name, db.metadata, *columns, *(each for each in told if not isinstance(each, str)))
+
+
+def rows(engine: sa.Engine, query: sa.Select[Any]) -> Sequence[Any]:
+    """What one statement finds; no connection is held afterwards."""
+    with engine.connect() as connection:
+        return connection.execute(query).all()
+
+
+def put(connection: Any, table: sa.Table, new: Any, newest: str | None = None) -> None:
+    """Insert a row, or a list of them, unless its key is there. With `newest` one that is there takes the new values:
+    where they are higher in the column of that name (the log's position), or with "" whatever they are."""
+    columns = (new[0] if isinstance(new, list) else new).keys()
+    connection.execute(_put(table, tuple(columns), newest), new)
+
+
+@cache
+def _put(table: sa.Table, columns: tuple[str, ...], newest: str | None) -> Any:
+    into, key = insert(table), [column.name for column in table.primary_key]
+    if newest is None:
+        return into.on_conflict_do_nothing(index_elements=key)
+    given = {name: into.excluded[name] for name in columns if name not in key}
+    higher = table.c[newest] < into.excluded[newest] if newest else None
+    return into.on_conflict_do_update(index_elements=key, set_=given, where=higher)

@@ -25,6 +25,8 @@ from compliance.registry.port import Brake, Outages, Purpose, Source
 
 RETRY_AFTER = timedelta(minutes=5)
 BACKDATED_AFTER = timedelta(days=30)
+Private = Mapping[str, Any] | None  # of an entry: nothing is salted
+Clocked = datetime | None  # its moment: that of the clock
 GOOD = {Verdict.MET, Verdict.MET_WITH_NOTE, Verdict.NOT_REQUIRED}
 
 
@@ -72,14 +74,12 @@ class Log(Protocol):
     """The append-only log as the gate sees it."""
 
     def append(
-        self, kind: str, body: Mapping[str, Any], *, entry_id: str, private: Mapping[str, Any], at: datetime
+        self, kind: str, body: Mapping[str, Any], *, entry_id: str = "", private: Private = None, at: Clocked = None
     ) -> Recorded:
         """Make an entry durable, then return it. Raises LogUnavailable; then nothing may be answered."""
-        ...
 
     def last_evidence(self, question_key: str, since: datetime) -> Evidence | None:
         """The last understood fresh answer to the same question that was received at or after `since`."""
-        ...
 
 
 class Standing(NamedTuple):
@@ -131,7 +131,7 @@ class Gate:
             self._store(law, now)
         except Exception as error:
             failed = {"check": question.id, "reference": question.reference, "error": type(error).__name__}
-            self.log.append("check.failed", failed, entry_id=str(ULID()), private={}, at=now)
+            self.log.append("check.failed", failed, at=now)
             raise
         return self.log.append("check", body, entry_id=question.id, private=private | {"question": key}, at=now)
 
@@ -141,8 +141,7 @@ class Gate:
             return
         with self._storing:  # one thread writes them; hundreds may come at once after a start
             for name, text in law.texts.items() if law.sha256 not in self._stored_laws else ():
-                body = {"sha256": name, "text": text}
-                self.log.append("policy.text", body, entry_id=f"policy.text.{name}", private={}, at=now)
+                self.log.append("policy.text", {"sha256": name, "text": text}, entry_id=f"policy.text.{name}", at=now)
             self._stored_laws.add(law.sha256)
 
     def _judge(self, question: Question, law: Law, key: str, now: datetime) -> tuple[Facts, fact.Decision]:

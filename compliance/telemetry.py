@@ -93,11 +93,11 @@ def state(here: Deployment) -> Iterator[GaugeMetricFamily]:
     now, breaker, c = here.clock(), breaker_state(here.gate.source), audit_head.c
     queued = GaugeMetricFamily("gate_queue", "Rows of work that are waiting, by kind", labels=["kind"])
     brakes = GaugeMetricFamily("gate_brake_open", "1 while refusals are held for an officer", labels=["region"])
+    for brake in brake_states(here.log.engine).values():
+        brakes.add_metric([brake.region], int(brake.opened))
     with here.log.engine.connect() as connection:
         for kind, count in work.waiting(connection).items():
             queued.add_metric([kind], count)
-        for brake in brake_states(connection).values():
-            brakes.add_metric([brake.region], int(brake.opened))
         heads = connection.execute(sa.select(c.at, c.note).order_by(c.size.desc()).limit(200)).all()
         late = work.late_by(connection, now)
     ages = [(max(0.0, (now - head.at).total_seconds()), head.note.count("\n— ") > 1) for head in heads]

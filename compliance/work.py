@@ -11,7 +11,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import SQLAlchemyError
 from ulid import ULID
 
@@ -20,7 +19,7 @@ from compliance.audit.entry import Entry
 from compliance.audit.projection import catch_up, projects
 from compliance.audit.verify import replay_checks
 from compliance.coverage import acts as coverage
-from compliance.database import table
+from compliance.database import put, table
 from compliance.deployment import Deployment
 from compliance.errors import GateError, RegistryError, RegistryUnavailable
 from compliance.gate import Asker, Officer, Question
@@ -66,8 +65,7 @@ def handles(kind: str) -> Callable[[Handler], Handler]:
 
 def add(connection: sa.Connection, kind: str, key: str, due_at: datetime) -> None:
     """Make a row, unless it is there."""
-    row = insert(WORK).values(id=f"{kind}:{key}", due_at=due_at, tries=0)
-    connection.execute(row.on_conflict_do_nothing(index_elements=["id"]))
+    put(connection, WORK, {"id": f"{kind}:{key}", "due_at": due_at, "tries": 0})
 
 
 def claim(engine: sa.Engine, now: datetime, limit: int = BATCH) -> list[Row]:

@@ -49,11 +49,11 @@ class MemoryLog:
     entries: list[tuple[str, dict[str, Any], dict[str, Any], datetime]] = field(default_factory=list)
 
     def append(
-        self, kind: str, body: Mapping[str, Any], *, entry_id: str, private: Mapping[str, Any], at: datetime
+        self, kind: str, body: Mapping[str, Any], *, entry_id: str = "", private: Any = None, at: Any = None
     ) -> Recorded:
         if self.broken:
             raise LogUnavailable("no space left")
-        self.entries.append((kind, json.loads(json.dumps(body)), dict(private), at))
+        self.entries.append((kind, json.loads(json.dumps(body)), dict(private or {}), at))
         return Recorded(entry_id, len(self.entries) - 1, json.dumps(body))
 
     def last_evidence(self, question_key: str, since: datetime) -> Evidence | None:

@@ -336,10 +336,8 @@ def test_what_the_tables_missed_is_made_good_while_everybody_goes_on(
     with monkeypatch.context() as broken:
         broken.setitem(projection._projectors, "registry.brake_opened", [fails])
         here.log.append("registry.brake_opened", body, entry_id="brake.1", private={}, at=clock())
-    with here.log.engine.connect() as connection:
-        assert not brake_states(connection)
+    assert not brake_states(here.log.engine)
     work.standing(here)
     while work.do_due(here):
         pass
-    with here.log.engine.connect() as connection:
-        assert brake_states(connection)["73.09"].opened
+    assert brake_states(here.log.engine)["73.09"].opened

@@ -16,12 +16,11 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 from cryptography.fernet import Fernet
-from sqlalchemy.dialects.postgresql import insert
 from ulid import ULID
 
 from compliance.audit.entry import Entry
 from compliance.audit.projection import projects
-from compliance.database import db, table
+from compliance.database import db, put, table
 from compliance.deployment import deployment
 from compliance.errors import BadInput, FieldError
 from compliance.gate import Asker, Log
@@ -152,8 +151,7 @@ class Clients:
             raise BadInput(FieldError("/username", "user and password must have 1 to 200 characters each"))
         self._record("oss_user_set", client, by)
         row = {"username": username, "sealed_password": _box().encrypt(password.encode()).decode()}
-        put = insert(OSS).values(client_id=client.id, **row)
-        db.session.execute(put.on_conflict_do_update(index_elements=["client_id"], set_=row))
+        put(db.session, OSS, row | {"client_id": client.id}, newest="")
         db.session.commit()
 
     def _new_key(self, client: Client) -> str:
@@ -164,8 +162,7 @@ class Clients:
         return f"{PREFIX}.{key_id}.{secret}"
 
     def _record(self, change: str, client: Client, by: str, **facts: Any) -> None:
-        body = {"client": client.id, "by": by, **facts}
-        self._log.append(f"access.client_{change}", body, entry_id=str(ULID()), private={}, at=self._clock())
+        self._log.append(f"access.client_{change}", {"client": client.id, "by": by, **facts})
 
 
 @projects("access.client_created", "access.client_limited", "access.client_revoked", into=(CLIENT,))
@@ -175,8 +172,8 @@ def _project(connection: sa.Connection, entry: Entry) -> None:
     row |= {"expires_at": body["ends"] and datetime.fromisoformat(body["ends"])} if "ends" in body else {}
     row |= {"revoked_at": entry.at} if entry.kind == "access.client_revoked" else {}
     if entry.kind == "access.client_created":
-        new = insert(CLIENT).values(id=id_, created_at=entry.at, position=entry.position, **{"addresses": []} | row)
-        connection.execute(new.on_conflict_do_nothing())
+        new = {"id": id_, "created_at": entry.at, "position": entry.position, "addresses": []}
+        put(connection, CLIENT, new | row)
     else:
         mine = sa.update(CLIENT).where(CLIENT.c.id == id_, CLIENT.c.position < entry.position)
         connection.execute(mine.values(position=entry.position, **row))

@@ -10,12 +10,11 @@ from typing import Any
 
 import sqlalchemy as sa
 from argon2 import PasswordHasher
-from sqlalchemy.dialects.postgresql import insert
 from ulid import ULID
 
 from compliance.audit.entry import Entry
 from compliance.audit.projection import projects
-from compliance.database import db, table
+from compliance.database import db, put, table
 from compliance.errors import BadInput, FieldError
 from compliance.gate import Log
 
@@ -106,15 +105,15 @@ class Users:
         """Set some of a person's secrets, once the event is logged."""
         if event:
             self.note(event, user, by)
-        put = insert(SECRET).values(user_id=user.id, **NO_SECRET | kept)
-        changed(put.on_conflict_do_update(index_elements=["user_id"], set_=kept))
+        put(db.session, SECRET, NO_SECRET | {"user_id": user.id})
+        changed(SECRET.update().where(SECRET.c.user_id == user.id).values(kept))
         self.end_sessions(user.id)
 
     def note(self, kind: str, user: User, by: str = "", private: Mapping[str, Any] | None = None, **facts: Any) -> None:
         """An event about a person. Most change no projection (signed in, locked, recovery code used)."""
         db.session.commit()  # the log writes over a connection of its own
         body = {"user": user.id, "by": by or user.id, **facts}
-        self._log.append(f"access.{kind}", body, entry_id=str(ULID()), private=private or {}, at=self._clock())
+        self._log.append(f"access.{kind}", body, private=private)
 
     def _record(self, kind: str, user: User, by: str) -> None:
         names = {"sign_in": user.sign_in, "name": user.name, "office": user.office}
@@ -128,8 +127,7 @@ def project(connection: sa.Connection, entry: Entry) -> None:
     row = {"role": body["role"], "regions": " ".join(body["regions"]), "active": body["active"]}
     row |= {"sign_in": known.get("sign_in") or body["user"].lower(), "position": entry.position}
     row |= {"name": known.get("name", ""), "office": known.get("office", "")}
-    put, newer = insert(USER).values(id=body["user"], **row), USER.c.position < entry.position
-    connection.execute(put.on_conflict_do_update(index_elements=["id"], set_=row, where=newer))
+    put(connection, USER, row | {"id": body["user"]}, newest="position")
 
 
 def changed(statement: sa.UpdateBase) -> bool:

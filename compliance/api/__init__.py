@@ -166,8 +166,9 @@ def readyz() -> Any:
     if not operator:
         return "ok\n"
     with here.log.engine.connect() as connection:
-        late, brakes = work.late_by(connection, here.clock()), watchers.brake_states(connection).values()
-    told = {"late": late // timedelta(minutes=1), "brakes": brakes, "state": sources.breaker_state(here.gate.source)}
+        told: dict[str, Any] = {"late": work.late_by(connection, here.clock()) // timedelta(minutes=1)}
+    told |= {"brakes": watchers.brake_states(here.log.engine).values()}
+    told |= {"state": sources.breaker_state(here.gate.source)}
     return render_template("api/ready.txt", **told)
 
 
@@ -186,5 +187,5 @@ def tile(name: str) -> Any:
     caller.enter(caller.by_key(), Scope.AUDIT)
     data = log.bundle(index, width)
     look = {"what": f"tile/{name}", "client": g.client.id}
-    log.append("access.entries_read", look, entry_id=str(ULID()), private={}, at=deployment().clock())
+    log.append("access.entries_read", look)
     return data, 200, {"Cache-Control": "private, no-store"}

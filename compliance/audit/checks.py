@@ -6,19 +6,17 @@ from datetime import date, datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
 
 from compliance.audit.entry import Entry
 from compliance.audit.projection import projects
 from compliance.audit.table import LONGEST, audit_disclosure, check_record, check_word
+from compliance.database import put, rows
 from compliance.law.identifiers import normal
 
 CheckRecord = sa.Row[Any]  # the columns of check_record, and the id `superseded_by`; `document` is JSON text
 _c, _d, _w, _later = check_record.c, audit_disclosure.c, check_word.c, check_record.alias("later")
 _replaced_by = sa.select(_later.c.id).where(_later.c.replaces == _c.id).order_by(_later.c.pos).limit(1)
 _record = sa.select(check_record, _replaced_by.scalar_subquery().label("superseded_by"))
-_put_check = insert(check_record).on_conflict_do_nothing(index_elements=["pos"])
-_put_words = insert(check_word).on_conflict_do_nothing()
 
 
 def check_row(entry: Entry) -> dict[str, Any]:
@@ -50,9 +48,9 @@ def words(name: str) -> list[str]:
 
 @projects("check", into=(check_record, check_word))
 def show(connection: sa.Connection, entry: Entry) -> None:
-    connection.execute(_put_check, check_row(entry))
-    if rows := [{"word": word, "pos": entry.position} for word in words(entry.disclosed.get("name", ""))]:
-        connection.execute(_put_words, rows)
+    put(connection, check_record, check_row(entry))
+    if found := words(entry.disclosed.get("name", "")):
+        put(connection, check_word, [{"word": word, "pos": entry.position} for word in found])
 
 
 @projects("log.erasure")
@@ -107,8 +105,7 @@ class CheckReads:
 
     def rows(self, query: sa.Select[Any]) -> Sequence[Any]:
         """What one statement finds; no connection is held afterwards."""
-        with self.engine.connect() as connection:
-            return connection.execute(query).all()
+        return rows(self.engine, query)
 
     def check(self, check_id: str) -> CheckRecord | None:
         return next(iter(self.rows(_record.where(_c.id == check_id))), None)

@@ -7,10 +7,10 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Table, select
-from sqlalchemy.dialects.postgresql import insert
 
 from compliance.audit.entry import Entry
 from compliance.audit.table import audit_mark, check_record
+from compliance.database import put
 
 if TYPE_CHECKING:
     from compliance.audit.log import AuditLog
@@ -19,8 +19,6 @@ Projector = Callable[[Connection, Entry], None]
 _projectors: dict[str, list[Projector]] = {}
 _tables: list[Table] = []
 _BATCH = 500
-_mark = insert(audit_mark).values(name="projections")
-_mark = _mark.on_conflict_do_update(index_elements=["name"], set_={"size": _mark.excluded.size})
 
 
 def projects(*kinds: str, into: tuple[Table, ...] = ()) -> Callable[[Projector], Projector]:
@@ -67,7 +65,7 @@ def catch_up(audit: AuditLog, progress: Callable[[int], None] = lambda size: Non
             for entry in batch:
                 if entry.position not in there and is_projected(entry.kind):
                     project(connection, entry.kind, audit.answered(entry))
-            connection.execute(_mark, {"size": done})
+            put(connection, audit_mark, {"name": "projections", "size": done}, newest="")
         progress(done)
     return max(size - start, 0)
 

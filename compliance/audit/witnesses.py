@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 
 import urllib3
 from sqlalchemy import select
-from sqlalchemy.dialects.postgresql import insert
 
 from compliance.audit.table import audit_head
+from compliance.database import put
 from compliance.errors import LogBroken, Misconfigured
 from compliance.proof.note import Head, VerifierKey, b64, open_note
 
@@ -52,9 +52,9 @@ def submit(audit: AuditLog) -> int:
             told = str(error) if isinstance(error, ConnectionError) else type(error).__name__
             logging.getLogger(__name__).warning("the witness %s cannot be reached (%s)", key.name, told)
     if size:
-        kept = insert(audit_head).values(size=size, note="".join([note, *lines]), at=audit.clock())
         with audit.engine.begin() as connection:
-            connection.execute(kept.on_conflict_do_update(index_elements=["size"], set_={"note": kept.excluded.note}))
+            kept = {"size": size, "note": "".join([note, *lines]), "at": audit.clock()}
+            put(connection, audit_head, kept, newest="")
     return len(lines)
 
 

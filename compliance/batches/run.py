@@ -26,7 +26,7 @@ from compliance.audit import document
 from compliance.audit.entry import Entry
 from compliance.audit.projection import projects
 from compliance.audit.table import check_record
-from compliance.database import table
+from compliance.database import put, rows, table
 from compliance.delivery import outbox
 from compliance.deployment import Deployment
 from compliance.errors import BadInput, ForeignRegion, GateError
@@ -70,8 +70,7 @@ class Status:
 
 
 def _say(here: Deployment, what: str, batch_id: str, **body: Any) -> None:
-    told, name = {"batch": batch_id, **body}, f"batch.{batch_id}.{what}"
-    here.log.append(f"batch.{what}", told, entry_id=name, private={}, at=here.clock())
+    here.log.append(f"batch.{what}", {"batch": batch_id, **body}, entry_id=f"batch.{batch_id}.{what}")
 
 
 def start(here: Deployment, batch_id: str, lines: Sequence[tuple[int, Question, bytes]], asker: Asker) -> None:
@@ -79,12 +78,12 @@ def start(here: Deployment, batch_id: str, lines: Sequence[tuple[int, Question, 
     box, digest = _box(here, batch_id), hashlib.sha256()
     shared: dict[str, Any] = {"batch_id": batch_id, "asked": 0, "due_at": here.clock()}
     for first in range(0, len(lines), PIECE):
-        rows = []
+        kept = []
         for line, question, stated in lines[first : first + PIECE]:
-            rows.append(shared | {"line": line, "reference": question.reference, "sealed": box.encrypt(stated)})
-            digest.update(rows[-1]["sealed"])
+            kept.append(shared | {"line": line, "reference": question.reference, "sealed": box.encrypt(stated)})
+            digest.update(kept[-1]["sealed"])
         with here.log.engine.begin() as connection:
-            connection.execute(insert(LINE).on_conflict_do_nothing(), rows)
+            put(connection, LINE, kept)
     about = {"regions": sorted({q.application.region for _, q, _ in lines}), "sha256": digest.hexdigest()}
     _say(here, "started", batch_id, asker={"kind": asker.kind, "id": asker.id}, total=len(lines), **about)
 
@@ -102,10 +101,9 @@ def _project(connection: sa.Connection, entry: Entry) -> None:
     if entry.kind == "batch.started":
         row = {"asker_kind": body["asker"]["kind"], "asker_id": body["asker"]["id"], "regions": body["regions"]}
         row |= {"id": body["batch"], "total": body["total"], "started_at": entry.at, "position": entry.position}
-        connection.execute(insert(BATCH).values(**row, state="open").on_conflict_do_nothing())
+        put(connection, BATCH, row | {"state": "open"})
         for lane in LANES:  # there from the first batch on; woken by each
-            put = insert(work.WORK).values(id=f"batch:{lane}", due_at=entry.at, tries=0)
-            connection.execute(put.on_conflict_do_update(index_elements=["id"], set_={"due_at": entry.at}))
+            put(connection, work.WORK, {"id": f"batch:{lane}", "due_at": entry.at, "tries": 0}, newest="")
         return
     this = sa.update(BATCH).where(BATCH.c.id == body["batch"], BATCH.c.state == "open")
     connection.execute(this.values(state=state, ended_at=entry.at))
@@ -123,11 +121,9 @@ def status(engine: sa.Engine, batch_id: str) -> Status | None:
     """How far a batch is, None if there is none."""
     c, number = LINE.c, sa.func.count
     count = sa.select(c.verdict, number(), number(c.error)).where(c.batch_id == batch_id, c.due_at.is_(None))
-    with engine.connect() as connection:
-        row = connection.execute(sa.select(BATCH).where(BATCH.c.id == batch_id)).one_or_none()
-        counts = connection.execute(count.group_by(c.verdict)).all() if row else []
-    if not row:
+    if not (found := rows(engine, sa.select(BATCH).where(BATCH.c.id == batch_id))):
         return None
+    row, counts = found[0], rows(engine, count.group_by(c.verdict))
     by_verdict = {verdict: number for verdict, number, _ in sorted(counts, key=str) if verdict}
     done = sum(by_verdict.values()) + sum(errors for verdict, _, errors in counts if not verdict)
     state = row.state if row.state != "open" else "running" if done else "queued"
@@ -136,9 +132,8 @@ def status(engine: sa.Engine, batch_id: str) -> Status | None:
 
 def recent(engine: sa.Engine, regions: Sequence[str], limit: int = 25) -> list[Status]:
     """The newest batches of these regions alone."""
-    with engine.connect() as connection:
-        rows = connection.execute(sa.select(BATCH.c.id, BATCH.c.regions).order_by(BATCH.c.position.desc()).limit(500))
-        ids = [row.id for row in rows if set(row.regions) <= set(regions)][:limit]
+    newest = rows(engine, sa.select(BATCH.c.id, BATCH.c.regions).order_by(BATCH.c.position.desc()).limit(500))
+    ids = [row.id for row in newest if set(row.regions) <= set(regions)][:limit]
     return [found for one in ids if (found := status(engine, one))]
 
 
@@ -168,9 +163,7 @@ def ask_lines(here: Deployment, row: work.Row) -> datetime:
                 connection.execute(NOTE, told)
     _tidy(here)
     left = sa.exists().where(c.batch_id == BATCH.c.id, c.due_at.is_not(None))
-    with here.log.engine.connect() as connection:
-        ended = connection.execute(sa.select(BATCH).where(BATCH.c.state == "open", ~left)).all()
-    for batch in ended:
+    for batch in here.log.rows(sa.select(BATCH).where(BATCH.c.state == "open", ~left)):
         asker, found = {"kind": batch.asker_kind, "id": batch.asker_id}, status(here.log.engine, batch.id)
         _say(here, "ended", batch.id, asker=asker, total=batch.total, by_verdict=found.by_verdict if found else {})
     return again
@@ -228,26 +221,25 @@ def _tidy(here: Deployment) -> None:
 def results(engine: sa.Engine, batch: Status, *, masked: bool = False) -> Iterator[str]:
     """The lines of results.csv, none of whose cells a spreadsheet takes for a formula; `masked`: for keys that only
     check (contract §1). Constant memory."""
-    c, r, rows, last = LINE.c, check_record.c, [COLUMNS], 0
+    c, r, made, last = LINE.c, check_record.c, [COLUMNS], 0
     query = sa.select(c.line, c.reference, c.error, r.document).outerjoin(check_record, r.id == c.check_id)
     query = query.where(c.batch_id == batch.id).order_by(c.line).limit(500)
-    while rows:
+    while made:
         out = io.StringIO()
-        for cells in rows:
+        for cells in made:
             texts = ["" if cell is None else str(cell) for cell in cells]
             safe = [f"'{text}" if text.startswith(("=", "+", "-", "@", "\t")) else text for text in texts]
             csv.writer(out).writerow(safe)
         yield out.getvalue()
-        with engine.connect() as connection:
-            piece = connection.execute(query.where(c.line > last)).all()
-        rows, last = [], piece[-1].line if piece else last
+        piece = rows(engine, query.where(c.line > last))
+        made, last = [], piece[-1].line if piece else last
         for line in piece:
             check = json.loads(line.document) if line.document else {}
             check = document.masked(check) if check and masked else check
             codes = " ".join(finding["code"] for finding in check.get("findings", ()))
             known = [*map(check.get, ("id", "verdict", "action")), codes, check.get("valid_until")]
             error = line.error or ("cancelled" if batch.state == "cancelled" and not check else "")
-            rows.append((line.line, line.reference, *known, check.get("receipt", {}).get("code"), error))
+            made.append((line.line, line.reference, *known, check.get("receipt", {}).get("code"), error))
 
 
 def _box(here: Deployment, batch_id: str) -> Fernet:

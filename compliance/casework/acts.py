@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
 from ulid import ULID
 
 from compliance.audit.entry import Entry
 from compliance.audit.projection import projects
-from compliance.database import table
+from compliance.database import put, table
 from compliance.deployment import Deployment
 from compliance.errors import BadInput, FieldError, NotAllowed
 from compliance.gate import Standing
@@ -56,8 +55,7 @@ class Person:
 def acts(here: Deployment, regions: tuple[str, ...], *conditions: Any, most: int = 200) -> list[sa.Row[Any]]:
     """Acts of these regions as their projection shows them, newest first."""
     found = sa.select(ACT).where(ACT.c.region.in_(regions), *conditions).order_by(ACT.c.position.desc()).limit(most)
-    with here.log.engine.connect() as connection:
-        return list(connection.execute(found))
+    return list(here.log.rows(found))
 
 
 def find(here: Deployment, act_id: str, regions: tuple[str, ...] | None = None) -> sa.Row[Any]:
@@ -137,7 +135,7 @@ def propose(here: Deployment, person: Person, act: Act, stated: Mapping[str, Any
         body["due_at"] = moment(slot(here, body["region"], kept or next_look(here, body["region"]), name))
     private = {field: said[field] for field in PRIVATE if field in said} | {"by_name": person.name}
     kind = "officer.granted" if act is Act.GRANT else "officer.proposed"
-    return here.log.append(kind, body, entry_id=name, private=private, at=here.clock()).id
+    return here.log.append(kind, body, entry_id=name, private=private).id
 
 
 def _read(
@@ -188,7 +186,7 @@ def settle(here: Deployment, person: Person, act_id: str, word: str, reason: str
     name, kind = f"{act_id}.decided", f"officer.{word}"
     body = {field: value for field, value in entry.body.items() if field not in ("id", "kind", "at", "sd")}
     private = {**entry.disclosed, "decided_by_name": person.name, "reason": reason.strip()}
-    here.log.append(kind, body | {"decided_by": person.id}, entry_id=name, private=private, at=here.clock())
+    here.log.append(kind, body | {"decided_by": person.id}, entry_id=name, private=private)
     first = here.log.entry(name)
     _must(first and (first.kind, first.body["decided_by"]) == (kind, person.id), "this is already decided")
 
@@ -196,11 +194,10 @@ def settle(here: Deployment, person: Person, act_id: str, word: str, reason: str
 def handle(here: Deployment, person: Person, item_id: str) -> None:
     """Somebody has seen to an item of the work list. Raises NotAllowed."""
     mine = sa.select(ITEM.c.region).where(ITEM.c.id == item_id, ITEM.c.region.in_(person.regions))
-    with here.log.engine.connect() as connection:
-        region = connection.scalar(mine)
-    _must(region, "there is no such item")
-    body = {"item": item_id, "region": region, "by": person.id}
-    here.log.append("officer.handled", body, entry_id=str(ULID()), private={"by_name": person.name}, at=here.clock())
+    found = here.log.rows(mine)
+    _must(found, "there is no such item")
+    body = {"item": item_id, "region": found[0].region, "by": person.id}
+    here.log.append("officer.handled", body, private={"by_name": person.name})
 
 
 @projects(*(f"officer.{state}" for state in ("proposed", "accepted", "refused", "granted", "ended")), into=(ACT,))
@@ -213,9 +210,7 @@ def record_act(connection: sa.Connection, entry: Entry) -> None:
     row |= {"position": entry.position, "state": entry.kind.removeprefix("officer."), "check_id": body.get("check")}
     row |= {"taxpayer": npwp and npwp[:13], "at": datetime.fromisoformat(body["proposed_at"])}
     row["decided_at"] = entry.at if "decided_by" in body else None
-    put = insert(ACT).values(id=body["proposal"], **row)
-    later = ACT.c.position < entry.position
-    connection.execute(put.on_conflict_do_update(index_elements=["id"], set_=row, where=later))
+    put(connection, ACT, row | {"id": body["proposal"]}, newest="position")
 
 
 _is = {name: ACT.c[name] == sa.bindparam(name) for name in ("region", "reference", "permit_type")}

@@ -7,7 +7,6 @@ from hashlib import sha256
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
 from ulid import ULID
 
 from compliance import work
@@ -16,6 +15,7 @@ from compliance.audit.entry import Entry
 from compliance.audit.projection import projects
 from compliance.casework import acts
 from compliance.casework.acts import ACT, ITEM, Act
+from compliance.database import put
 from compliance.delivery import outbox
 from compliance.deployment import Deployment
 
@@ -86,8 +86,7 @@ def recall(here: Deployment, row: work.Row) -> None:
             found += [entry.id] if used(evidence, entry.body["business"], act.said, day) else []
     for start in range(0, max(len(found), 1), CHUNK):
         body = {"act": row.key, "region": act.region, "checks": found[start : start + CHUNK]}
-        name = f"{row.key}.found.{start}"
-        here.log.append("officer.recalled", body, entry_id=name, private={}, at=here.clock())
+        here.log.append("officer.recalled", body, entry_id=f"{row.key}.found.{start}")
 
 
 def used(evidence: Mapping[str, Any], business: Mapping[str, str], said: Mapping[str, str], day: str) -> bool:
@@ -104,9 +103,7 @@ def used(evidence: Mapping[str, Any], business: Mapping[str, str], said: Mapping
 def decided_again(here: Deployment, act_id: str) -> Iterator[tuple[CheckRecord, CheckRecord | None]]:
     """Every check that a recall found, and what has taken its place: who must be told where they differ."""
     found = sa.select(ITEM.c.check_id).where(ITEM.c.act_id == act_id).order_by(ITEM.c.position, ITEM.c.check_id)
-    with here.log.engine.connect() as connection:
-        names = list(connection.scalars(found))
-    for old in filter(None, map(here.log.check, names)):
+    for old in filter(None, (here.log.check(row.check_id) for row in here.log.rows(found))):
         yield old, here.log.check(old.superseded_by) if old.superseded_by else None
 
 
@@ -155,12 +152,11 @@ def _tell(here: Deployment, act: sa.Row[Any], made: Entry, following: date, *, e
     elif soonest < following.isoformat():
         kind, day = "expiring", soonest
     waiting = sa.select(ITEM.c.id).where(ITEM.c.act_id == act.id, ITEM.c.kind == kind, ITEM.c.handled_by.is_(None))
-    with here.log.engine.connect() as connection:
-        if not kind or connection.scalar(waiting):
-            return
+    if not kind or here.log.rows(waiting):
+        return
     body = {"act": act.id, "news": kind, "region": act.region, "checks": [made.id], "asker": made.body["asker"]}
     body |= {"until": day} if day else {}
-    here.log.append("officer.news", body, entry_id=f"{made.id}.{kind}", private={}, at=here.clock())
+    here.log.append("officer.news", body, entry_id=f"{made.id}.{kind}")
 
 
 @projects("officer.news", "officer.recalled", "officer.handled", into=(ITEM,))
@@ -176,8 +172,7 @@ def record_items(connection: sa.Connection, entry: Entry) -> None:
     row |= {"position": entry.position, "at": entry.at}
     for number, check_id in enumerate(body["checks"]):
         name = {"id": f"{body['act']}:{kind}:{check_id}", "check_id": check_id}
-        put = insert(ITEM).values(row | name)
-        connection.execute(put.on_conflict_do_nothing(index_elements=["id"]))
+        put(connection, ITEM, row | name)
         if kind == "recalled":
             work.add(connection, "redecide", f"{check_id}:{body['act']}", entry.at + number * PACE)
         elif body["asker"]["kind"] == "client":

@@ -105,7 +105,7 @@ def registry_try(here: Deployment, number: str, by: str, subject: str, region: s
         outcome = "unavailable" if isinstance(error, RegistryUnavailable) else "misunderstood"
         _show(f"Tidak dipahami / not understood: {outcome}", str(error))
     body = {"subject": subject, "by": by, "outcome": outcome}
-    here.log.append("registry.tried", body, entry_id=purpose.request_id, private={}, at=here.clock())
+    here.log.append("registry.tried", body, entry_id=purpose.request_id)
     return outcome != "understood"
 
 
@@ -125,7 +125,7 @@ def registry_import(
                 if not (brief and note.kind is Kind.TAKEN):
                     click.echo(str(note))
         click.echo(" · ".join(f"{LABEL[kind]}: {body['counts'][kind]}" for kind in Kind))
-        here.log.append("registry.imported", body, entry_id=import_id, private={}, at=here.clock())
+        here.log.append("registry.imported", body, entry_id=import_id)
     except GateError as error:
         refused = f"Tidak diterima, tidak ada yang disimpan / not taken, nothing stored: {error}"
         raise click.ClickException(refused) from error
@@ -137,8 +137,7 @@ def registry_import(
 def registry_brake(here: Deployment, region: str | None) -> bool:
     if region and not (here.gate.brake and here.gate.brake.close(here.policy.region(region).code, here.clock())):
         click.echo(f"{region} · sudah tertutup / is closed already")
-    with db.engine.connect() as connection:
-        states = brake_states(connection)
+    states = brake_states(db.engine)
     for code in sorted(here.policy.regions):
         state = states.get(code)
         word = "terbuka/open" if state and state.opened else "tertutup/closed"

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import IO
 
 import click
-from ulid import ULID
 
 from compliance.audit import erasure, keys, projection, verify, witnesses
 from compliance.cli import progress, tell
@@ -72,8 +71,8 @@ def log_checkpoint(here: Deployment) -> None:
 def log_export(here: Deployment, folder: Path, by: str) -> None:
     if folder.exists() and any(folder.iterdir()):
         raise click.UsageError(f"{folder} is not empty")
-    audit, what = here.log, {"what": "log", "by": by}
-    audit.append("access.export", what, entry_id=str(ULID()), private={}, at=here.clock())
+    audit = here.log
+    audit.append("access.export", {"what": "log", "by": by})
     size, root = audit.durable_head()
     bodies = (entry.raw for entry in audit.entries(0, size, disclose=False))
     folders.write(folder, bodies, audit.keyring.head(size, root), audit.keyring.keys, progress)

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
 from ulid import ULID
 
 from compliance.audit.entry import Entry
 from compliance.audit.projection import projects
 from compliance.coverage import lines
-from compliance.database import table
+from compliance.database import put, table
 from compliance.deployment import Deployment
 from compliance.gate import Asker, Question
 from compliance.law import facts as law
@@ -38,16 +37,16 @@ def project(connection: sa.Connection, entry: Entry) -> None:
     for number, line in enumerate(body["lines"]):
         about = {"line": number, "institution": line["id"], "since": dt.date.fromisoformat(line["since"])}
         rows.append(shared | about | {"data": line["facts"] | file})
-    connection.execute(insert(FACTS).on_conflict_do_nothing(), rows)
+    put(connection, FACTS, rows)
 
 
-def known(connection: sa.Connection, region: str, day: dt.date) -> Sequence[sa.Row[Any]]:
+def known(here: Deployment, region: str, day: dt.date) -> Sequence[sa.Row[Any]]:
     """All that holds on or before a day, oldest first; of one day, what was recorded last comes last. A list of several
     entries counts once its last one is in the log: all of it or nothing."""
     c = FACTS.c
     whole = sa.select(c.list_id).where(c.region == region, c.closes, c.list_id.is_not(None))
     query = sa.select(FACTS).where(c.region == region, c.since <= day, c.list_id.is_(None) | c.list_id.in_(whole))
-    return connection.execute(query.order_by(c.since, c.pos, c.line)).all()
+    return here.log.rows(query.order_by(c.since, c.pos, c.line))
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,13 +126,12 @@ def sentence(kind: str, called: str, count: Counter[str], language: str) -> str:
 def now_known(here: Deployment, region: str) -> list[Institution]:
     """The institutions of a region today. Raises UnknownRegion."""
     day = here.policy.today(region, here.clock())
-    with here.log.engine.connect() as connection:
-        return institutions(known(connection, region, day), day)
+    return institutions(known(here, region, day), day)
 
 
 def _record(here: Deployment, act: str, region: str, asker: Asker, entry_id: str, **body: Any) -> None:
     told = {"region": region, "by": {"kind": asker.kind, "id": asker.id}, **body}
-    here.log.append(f"coverage.{act}", told, entry_id=entry_id, private={}, at=here.clock())
+    here.log.append(f"coverage.{act}", told, entry_id=entry_id)
 
 
 def take_list(

@@ -7,14 +7,13 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
 
 from compliance import work
 from compliance.access.clients import JAKARTA
 from compliance.audit.checks import CheckFilter, CheckRecord
 from compliance.audit.entry import Entry
 from compliance.audit.projection import projects
-from compliance.database import table
+from compliance.database import put, table
 from compliance.delivery import outbox
 from compliance.deployment import Deployment
 from compliance.errors import BadInput, FieldError
@@ -37,7 +36,7 @@ def received(here: Deployment, document: Any, checks: list[dict[str, Any]]) -> N
         item = items[id_izin] | {"oss_id": data.get("oss_id")}
         body = {"check": check["id"], "region": check["region"], "nib": data["nib"].strip(), "id_izin": id_izin}
         body["named"] = {name: str(item.get(name) or "")[:64] for name in NAMED}
-        here.log.append("oss.received", body, entry_id=f"oss.{check['id']}", private={}, at=here.clock())
+        here.log.append("oss.received", body, entry_id=f"oss.{check['id']}")
 
 
 def tell(here: Deployment, nib: str, id_izin: str, status: str, *, once: str, by: str, private: dict[str, str]) -> None:
@@ -49,22 +48,19 @@ def tell(here: Deployment, nib: str, id_izin: str, status: str, *, once: str, by
     if status == "93" and not check.enforced:
         raise BadInput(FieldError("/status", "a rule that is not in force refuses nothing"))
     body = {"nib": nib, "id_izin": id_izin, "status": status, "check": check.id, "by": by}
-    here.log.append("officer.oss_status", body, entry_id=f"oss.{once}", private=private, at=here.clock())
+    here.log.append("officer.oss_status", body, entry_id=f"oss.{once}", private=private)
 
 
 def newest(here: Deployment, nib: str, id_izin: str) -> CheckRecord | None:
     """Of the region that OSS named: others may check under the same numbers."""
-    with here.log.engine.connect() as connection:
-        regions = tuple(connection.scalars(sa.select(OSS.c.region).where(_is(nib, id_izin))))
+    regions = tuple(row.region for row in here.log.rows(sa.select(OSS.c.region).where(_is(nib, id_izin))))
     return next(iter(here.log.checks(CheckFilter(regions, reference=id_izin, nib=nib), 1)), None)
 
 
 def permits(here: Deployment, regions: Iterable[str], limit: int = 50) -> list[tuple[Any, CheckRecord]]:
     """OSS's newest permits of these regions, each with its newest check."""
     query = sa.select(OSS).where(OSS.c.region.in_(list(regions))).order_by(OSS.c.position.desc()).limit(limit)
-    with here.log.engine.connect() as connection:
-        rows = connection.execute(query).all()
-    return [(row, check) for row in rows if (check := newest(here, row.nib, row.id_izin))]
+    return [(row, check) for row in here.log.rows(query) if (check := newest(here, row.nib, row.id_izin))]
 
 
 def _is(nib: str, id_izin: str) -> sa.ColumnElement[bool]:
@@ -74,9 +70,8 @@ def _is(nib: str, id_izin: str) -> sa.ColumnElement[bool]:
 @projects("oss.received", into=(OSS,))
 def _received(connection: sa.Connection, entry: Entry) -> None:
     body = entry.body
-    row = {"region": body["region"], "check_id": body["check"], "named": body["named"], "position": entry.position}
-    put = insert(OSS).values(nib=body["nib"], id_izin=body["id_izin"], **row)
-    connection.execute(put.on_conflict_do_update(index_elements=["nib", "id_izin"], set_=row))
+    row = {name: body[name] for name in ("nib", "id_izin", "region", "named")}
+    put(connection, OSS, row | {"check_id": body["check"], "position": entry.position}, newest="")
 
 
 @projects("officer.oss_status", "delivery.sent", "delivery.failed")
@@ -97,9 +92,9 @@ def send(here: Deployment, row: work.Row) -> datetime | None:
     if entry is None or here.log.entry(name):
         return None
     about, who = {name: entry.body[name] for name in ("nib", "id_izin")}, entry.disclosed
-    with here.log.engine.connect() as connection:
-        named = connection.scalar(sa.select(OSS.c.named).where(_is(**about))) or {}
-    told = about | named | {"kd_instansi": here.settings.oss_kd_instansi, "kd_status": entry.body["status"]}
+    known = here.log.rows(sa.select(OSS.c.named).where(_is(**about)))
+    told = about | (known[0].named if known else {}) | {"kd_status": entry.body["status"]}
+    told["kd_instansi"] = here.settings.oss_kd_instansi
     told |= {"tgl_status": f"{entry.at.astimezone(JAKARTA):%Y-%m-%d %H:%M:%S}", "nip_status": who.get("nip", "")}
     told |= {"nama_status": who.get("name", ""), "keterangan": who.get("note", "")}
     url, headers = f"{here.settings.oss_url}/receiveLicenseStatus", {"user_key": here.settings.oss_user_key}

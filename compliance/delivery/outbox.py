@@ -10,7 +10,6 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
 
 from compliance import work
 from compliance.access.clients import Client, Scope, living
@@ -18,7 +17,7 @@ from compliance.audit import document
 from compliance.audit.entry import Entry
 from compliance.audit.projection import projects
 from compliance.audit.table import check_record
-from compliance.database import table
+from compliance.database import put, rows, table
 from compliance.deployment import Deployment
 from compliance.errors import BadInput, FieldError, Misconfigured
 from compliance.registry import reach
@@ -57,9 +56,8 @@ class Hook(NamedTuple):
 
 
 def hook(engine: sa.Engine, client_id: str) -> Hook | None:
-    with engine.connect() as connection:
-        row = connection.execute(sa.select(HOOK).where(HOOK.c.client_id == client_id)).one_or_none()
-    return Hook(*row[:3]) if row else None
+    found = rows(engine, sa.select(HOOK).where(HOOK.c.client_id == client_id))
+    return Hook(*found[0][:3]) if found else None
 
 
 def set_hook(here: Deployment, client: Client, url: str, *, by: str) -> Hook:
@@ -73,16 +71,14 @@ def set_hook(here: Deployment, client: Client, url: str, *, by: str) -> Hook:
     known = hook(here.log.engine, client.id)
     new = Hook(client.id, url, known.version + 1 if known else 1)
     body = {"client": client.id, "url": url, "version": new.version, "by": by}
-    entry_id = f"webhook.{client.id}.{new.version}"
-    here.log.append("access.webhook_set", body, entry_id=entry_id, private={}, at=here.clock())
+    here.log.append("access.webhook_set", body, entry_id=f"webhook.{client.id}.{new.version}")
     return new
 
 
 @projects("access.webhook_set", into=(HOOK,))
 def _set(connection: sa.Connection, entry: Entry) -> None:
     row = {"url": entry.body["url"], "version": entry.body["version"], "position": entry.position}
-    put, newer = insert(HOOK).values(client_id=entry.body["client"], **row), HOOK.c.position < entry.position
-    connection.execute(put.on_conflict_do_update(index_elements=["client_id"], set_=row, where=newer))
+    put(connection, HOOK, row | {"client_id": entry.body["client"]}, newest="position")
 
 
 @projects("check")
@@ -131,6 +127,5 @@ def settle(
     """Log a delivery's final outcome, or say when a failed one is tried again."""
     if outcome == "failed" and not final and row.tries <= len(PAUSES):
         return here.clock() + timedelta(minutes=PAUSES[row.tries - 1])
-    body = {"tries": row.tries, **facts}
-    here.log.append(f"delivery.{outcome}", body, entry_id=name, private={}, at=here.clock())
+    here.log.append(f"delivery.{outcome}", {"tries": row.tries, **facts}, entry_id=name)
     return None

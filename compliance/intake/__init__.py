@@ -5,8 +5,6 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from ulid import ULID
-
 from compliance.errors import ForeignRegion, LawNotInForce, UnknownRegion
 from compliance.gate import Asker, Log, Officer, Question
 from compliance.intake.documents import DOCUMENTS, Broken, Say, bad_input, say
@@ -107,4 +105,4 @@ def refused(log: Log, asker: Asker, at: datetime, *, pointers: Iterable[str], **
     tokens = {tuple(t if t in KNOWN or INDEX.fullmatch(t) else "?" for t in one.split("/")) for one in pointers}
     known = sorted("/".join(one) for one in tokens)[:100]
     entry = {"asker": {"kind": asker.kind, "id": asker.id}, "pointers": known, **request}
-    log.append("check.refused", entry, entry_id=str(ULID()), private={}, at=at)
+    log.append("check.refused", entry, at=at)

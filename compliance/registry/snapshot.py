@@ -13,10 +13,9 @@ from typing import IO, Any
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
 from ulid import ULID
 
-from compliance.database import TYPES, table
+from compliance.database import TYPES, put, rows, table
 from compliance.errors import ImportRefused, RegistryMisunderstood, RegistryUnavailable
 from compliance.law import identifiers
 from compliance.law.codec import moment
@@ -62,43 +61,42 @@ class SnapshotSource:
         """Look an employer up by nib, npwp (canonical 16) or npp; all else is *not found*, and never complete.
         `as_of` is of the oldest report that contributes. Raises RegistryUnavailable when no report was imported yet."""
         try:
-            with self._engine.connect() as connection:
-                reports = {report.id: report for report in current_imports(connection)}
-                rows = _rows(connection, ask, list(reports)) if ask.subject is Subject.EMPLOYER else []
+            reports = {report.id: report for report in current_imports(self._engine)}
+            found = _rows(self._engine, ask, list(reports)) if ask.subject is Subject.EMPLOYER else []
         except sa.exc.SQLAlchemyError as error:
             raise RegistryUnavailable("the imported report cannot be read") from error
         if not reports:
             raise RegistryUnavailable("no report imported")
         ages = list(reports)
-        newest = {(row.npp, row.divisi): row for row in sorted(rows, key=lambda row: ages.index(row.import_id))}
+        newest = {(row.npp, row.divisi): row for row in sorted(found, key=lambda row: ages.index(row.import_id))}
         used = [reports[row.import_id] for row in newest.values()] or list(reports.values())
         oldest = min(used, key=lambda report: report.as_of)
         record = _employer(list(newest.values()), ask) if newest else None
         return Answer(record, self.name, oldest.as_of, oldest.sha256[:12], complete=False)
 
 
-def current_imports(connection: sa.Connection) -> Sequence[sa.Row[Any]]:
+def current_imports(engine: sa.Engine) -> Sequence[sa.Row[Any]]:
     """The reports in force, one of each region, oldest first."""
     newest = sa.select(sa.func.max(IMPORTS.c.pos)).group_by(IMPORTS.c.region)
-    return connection.execute(sa.select(IMPORTS).where(IMPORTS.c.pos.in_(newest)).order_by(IMPORTS.c.as_of)).all()
+    return rows(engine, sa.select(IMPORTS).where(IMPORTS.c.pos.in_(newest)).order_by(IMPORTS.c.as_of))
 
 
-def _rows(connection: sa.Connection, ask: Ask, reports: list[str]) -> Sequence[sa.Row[Any]]:
+def _rows(engine: sa.Engine, ask: Ask, reports: list[str]) -> Sequence[sa.Row[Any]]:
     """Every account of the taxpayer whom the identifier names; a division without NPWP goes with its NPP."""
     query = sa.select(ACCOUNTS).where(_account.import_id.in_(reports))
     query = query.order_by(_account.npp, _account.divisi, _account.id)
     found: Sequence[sa.Row[Any]] = []
     payers = {taxpayer(ask.value)} if ask.by == "npwp" else set()
     if ask.by in ("nib", "npp"):
-        found = connection.execute(query.where(_account[ask.by] == ask.value)).all()
+        found = rows(engine, query.where(_account[ask.by] == ask.value))
         payers = {row.taxpayer for row in found if row.taxpayer}
     if len(payers) > 1:
         raise RegistryMisunderstood(f"the imported report names several taxpayers for one {ask.by.upper()}")
     if not payers:
         return found
-    own = connection.execute(query.where(_account.taxpayer == payers.pop())).all()
+    own = rows(engine, query.where(_account.taxpayer == payers.pop()))
     strays = query.where(_account.taxpayer.is_(None), _account.npp.in_({row.npp for row in own}))
-    return [*own, *connection.execute(strays)]
+    return [*own, *rows(engine, strays)]
 
 
 def _employer(rows: Sequence[sa.Row[Any]], ask: Ask) -> Employer:
@@ -118,7 +116,7 @@ def record_import(connection: sa.Connection, entry: Entry) -> None:
     row = {name: entry.body[name] for name in ("region", "sha256")} | {"pos": entry.position, "id": entry.id}
     row["period"] = dt.date.fromisoformat(f"{entry.body['period']}-01")
     row["as_of"] = dt.datetime.fromisoformat(entry.body["as_of"])
-    connection.execute(insert(IMPORTS).values(**row).on_conflict_do_nothing(index_elements=["pos"]))
+    put(connection, IMPORTS, row)
 
 
 @dataclass
@@ -141,8 +139,7 @@ def import_report(
 ) -> tuple[str, dict[str, Any]]:  # fmt: skip
     """Read a file, store its rows, fill `remarks`; `dated` overrides PER TANGGAL, `progress` is told 0 to 1. It is in
     force once the returned body is logged under the returned id. Raises ImportRefused, and then no row stays."""
-    with engine.connect() as connection:
-        in_force = current_imports(connection)
+    in_force = current_imports(engine)
     orphaned = _account.import_id < str(ULID.from_datetime(now - ORPHANED))
     _drop(engine, orphaned & _account.import_id.not_in([row.id for row in in_force]))
     import_id, report = str(ULID.from_datetime(now)), Report(path, now.astimezone(ZONE).date(), dated)
@@ -152,10 +149,10 @@ def import_report(
         while batch := list(itertools.islice(lines, BATCH)):
             totals += [(line.place, line.total) for line in batch if line.total]
             remarks.add(*itertools.chain.from_iterable(line.notes for line in batch))
-            rows = [_row(line.member) | {"import_id": import_id} for line in batch if line.member]
-            if rows:
+            taken = [_row(line.member) | {"import_id": import_id} for line in batch if line.member]
+            if taken:
                 with engine.begin() as connection:
-                    connection.execute(ACCOUNTS.insert(), rows)
+                    connection.execute(ACCOUNTS.insert(), taken)
             progress(batch[-1].done)
         period, as_of = _dates(engine, own, report, remarks, now)
         current = next((row for row in in_force if row.region == region), None)
@@ -190,9 +187,8 @@ def _dates(
     heading, today = report.heading, now.astimezone(ZONE).date()
     period = heading.period or (heading.dated and heading.dated.replace(day=1))
     if not period:
-        with engine.connect() as connection:
-            newest = sa.select(sa.func.max(_account.paid_through)).where(own, _account.paid_through <= today)
-            period = connection.scalar(newest)
+        newest = sa.select(sa.func.max(_account.paid_through)).where(own, _account.paid_through <= today)
+        period = rows(engine, newest)[0][0]
         if not period:
             raise ImportRefused("no PERIODE, no PER TANGGAL and no month paid: say the report's day with --dated")
         remarks.add(Note("", "no_period", {"month": f"{period:%Y-%m}"}))

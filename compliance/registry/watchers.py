@@ -13,9 +13,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
 
-from compliance.database import table
+from compliance.database import put, rows, table
 from compliance.errors import RegistryError
 from compliance.law.codec import moment
 from compliance.law.facts import Ask, Evidence, Identity, Subject
@@ -40,13 +39,6 @@ FAILURES = table("registry_failure", "pos:pos! source:16 at:moment", sa.Index(No
 _SIGHTING = "region:5! business:40! pos:pos at:moment found:bool doubtful:bool"
 SIGHTINGS = table("registry_sighting", _SIGHTING, sa.Index(None, "region", "at"))
 BRAKES = table("registry_brake", "pos:pos! region:5+ opened:bool reason:16 at:moment")
-_failed, _told = (insert(table).on_conflict_do_nothing(index_elements=["pos"]) for table in (FAILURES, BRAKES))
-_seen = insert(SIGHTINGS)
-_newer = _seen.on_conflict_do_update(
-    index_elements=["region", "business"],
-    set_={name: _seen.excluded[name] for name in ("pos", "at", "found", "doubtful")},
-    where=SIGHTINGS.c.pos < _seen.excluded.pos,
-)
 _NEVER = SimpleNamespace(pos=0, opened=False, reason="", at=None)  # a region whose brake was never opened
 
 
@@ -55,7 +47,7 @@ def record_outage(connection: sa.Connection, entry: Entry) -> None:
     body = entry.body
     row = {"id": body["outage"], "source": body["source"], "since": datetime.fromisoformat(body["since"])}
     row |= {"ended_at": datetime.fromisoformat(body["until"])} if "until" in body else {}
-    connection.execute(insert(OUTAGES).values(row).on_conflict_do_update(index_elements=["id"], set_=row))
+    put(connection, OUTAGES, row, newest="")
 
 
 def record_answer(connection: sa.Connection, entry: Entry) -> None:
@@ -65,10 +57,10 @@ def record_answer(connection: sa.Connection, entry: Entry) -> None:
     evidence, when = facts.get("evidence") or {"complete": False}, {"pos": entry.position, "at": entry.at}
     failure = evidence.get("failure", {})
     if failure.get("kind") == "unavailable" and failure["detail"] != SPARED:
-        connection.execute(_failed, when | {"source": evidence["source"]})
+        put(connection, FAILURES, when | {"source": evidence["source"]})
     if business and evidence.get("complete", True) and not evidence.keys() & {"failure", "cached", "age_hours"}:
         row = {"region": facts["application"]["region"], "business": business, "doubtful": facts.get("doubtful", False)}
-        connection.execute(_newer, when | row | {"found": evidence.get("found_by") is not None})
+        put(connection, SIGHTINGS, when | row | {"found": evidence.get("found_by") is not None}, newest="pos")
 
 
 def _business(numbers: Mapping[str, str | None]) -> str:
@@ -79,13 +71,13 @@ def _business(numbers: Mapping[str, str | None]) -> str:
 def record_brake(connection: sa.Connection, entry: Entry) -> None:
     """Projection of `registry.brake_opened` and `registry.brake_closed`."""
     row = {name: entry.body[name] for name in ("region", "opened", "reason")} | {"pos": entry.position, "at": entry.at}
-    connection.execute(_told, row)
+    put(connection, BRAKES, row)
 
 
-def brake_states(connection: sa.Connection) -> dict[str, sa.Row[Any]]:
+def brake_states(engine: sa.Engine) -> dict[str, sa.Row[Any]]:
     """The newest word on each region."""
     newest = sa.select(sa.func.max(BRAKES.c.pos)).group_by(BRAKES.c.region)
-    return {row.region: row for row in connection.execute(sa.select(BRAKES).where(BRAKES.c.pos.in_(newest)))}
+    return {row.region: row for row in rows(engine, sa.select(BRAKES).where(BRAKES.c.pos.in_(newest)))}
 
 
 class Outages:
@@ -115,8 +107,7 @@ class Outages:
         self._failed_at[source], c = now, FAILURES.c
         since = self.since(source, begin=now, detail=failure.detail) or now
         query = sa.select(c.at).where(c.source == source, c.at >= since).order_by(c.at.desc(), c.pos.desc())
-        with self._engine.connect() as connection:
-            tries = connection.scalars(query.limit(SHOWN)).all()[::-1]
+        tries = [row.at for row in rows(self._engine, query.limit(SHOWN))[::-1]]
         tries = tries if failure.detail == SPARED else [*tries, now]
         return replace(evidence, failure=replace(failure, since=since, tries=tuple(tries[-SHOWN:])))
 
@@ -135,15 +126,16 @@ class Outages:
         """The oldest open outage; else how the next one is called, so that several processes begin it once."""
         c = OUTAGES.c
         query = sa.select(c.id, c.since).where(c.source == source, c.ended_at.is_(None)).order_by(c.since)
-        with self._engine.connect() as connection:
-            row = connection.execute(query.limit(1)).one_or_none()
-            count = 0 if row else connection.scalar(sa.select(sa.func.count()).where(c.source == source)) or 0
-        self._known[source] = (time.monotonic(), row.since if row else None)
-        return (row.id, row.since) if row else (f"outage.{source}.{count + 1}", None)
+        found = rows(self._engine, query.limit(1))
+        self._known[source] = (time.monotonic(), found[0].since if found else None)
+        if found:
+            return found[0].id, found[0].since
+        ended = rows(self._engine, sa.select(sa.func.count()).where(c.source == source))
+        return f"outage.{source}.{ended[0][0] + 1}", None
 
     def _write(self, what: str, at: datetime, name: str, source: str, since: datetime, **more: str) -> None:
         body = {"outage": name, "source": source, "since": moment(since)} | more
-        self._log.append(f"registry.outage_{what}", body, entry_id=f"{name}.{what}", private={}, at=at)
+        self._log.append(f"registry.outage_{what}", body, entry_id=f"{name}.{what}", at=at)
 
 
 def at_least(count: int, of: int, share: float) -> float:
@@ -203,12 +195,10 @@ class Brake:
         word = "closed" if before.opened else "opened"
         log.warning("brake %s: region %s, reason %s", word, region, reason)
         body = {"region": region, "opened": not before.opened, "reason": reason}
-        entry_id = f"brake.{region}.{before.pos}.{word}"
-        self._log.append(f"registry.brake_{word}", body, entry_id=entry_id, private={}, at=now)
+        self._log.append(f"registry.brake_{word}", body, entry_id=f"brake.{region}.{before.pos}.{word}", at=now)
 
     def _state(self, region: str) -> Any:
-        with self._engine.connect() as connection:
-            return brake_states(connection).get(region, _NEVER)
+        return brake_states(self._engine).get(region, _NEVER)
 
     def _ask(self, region: str, purpose: Purpose, now: datetime, arrived: float) -> bool | None:
         """The sentinel's last word, if it was asked for since `arrived` (0: in the last minutes); else asked anew.
@@ -234,13 +224,12 @@ class Brake:
         c = SIGHTINGS.c
         since = state.at if state.at and not state.opened else now - HISTORY
         query = sa.select(c.found).where(c.region == region, c.business != business, c.at > max(since, now - HISTORY))
-        with self._engine.connect() as connection:
-            recent = connection.scalars(query.order_by(c.at.desc(), c.pos.desc()).limit(RECENT - 1)).all()
-            kept = self._shares.get(region)
-            if not kept or now - kept[0] >= SHARE_KEPT:  # of the last 90 days, doubtful answers left out
-                query = sa.select(sa.func.count(), sa.func.count().filter(c.found.is_(False)))
-                query = query.where(c.region == region, c.at > now - HISTORY, c.doubtful.is_(False))
-                kept = self._shares[region] = (now, *connection.execute(query).one())
+        last = rows(self._engine, query.order_by(c.at.desc(), c.pos.desc()).limit(RECENT - 1))
+        recent, kept = [row.found for row in last], self._shares.get(region)
+        if not kept or now - kept[0] >= SHARE_KEPT:  # of the last 90 days, doubtful answers left out
+            query = sa.select(sa.func.count(), sa.func.count().filter(c.found.is_(False)))
+            query = query.where(c.region == region, c.at > now - HISTORY, c.doubtful.is_(False))
+            kept = self._shares[region] = (now, *rows(self._engine, query)[0])
         total, unknown = kept[1] - len(recent), kept[2] - recent.count(False)
         if total + RECENT < ENOUGH:
             return 1.0

@@ -8,12 +8,11 @@ from operator import ge, le, lt
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.sql.operators import in_op
 
 from compliance.audit.entry import Entry
 from compliance.audit.projection import projects
-from compliance.database import Moment, table
+from compliance.database import Moment, put, table
 
 BATCH = 500
 FACETS = ("reference", "verdict", "permit_type", "office", "asker", "nib")
@@ -63,17 +62,16 @@ def remember(connection: sa.Connection, entry: Entry) -> None:
     row = {"id": entry.id, "at": entry.at, "office": asker.get("office", ""), "asker": f"{asker['kind']}:{asker['id']}"}
     row |= {"verdict": decision["verdict"], "action": decision["action"], "nib": body["business"].get("nib")}
     row |= {"reference": body["reference"], "permit_type": application["permit_type"]}
-    connection.execute(insert(CHECKS).on_conflict_do_nothing(), where | row)
+    put(connection, CHECKS, where | row)
     if codes := sorted({finding["code"] for finding in decision["findings"]}):
-        connection.execute(insert(FINDINGS).on_conflict_do_nothing(), [where | {"code": code} for code in codes])
+        put(connection, FINDINGS, [where | {"code": code} for code in codes])
 
 
 @projects("access.sample_committed", "access.sample_drawn", "access.sample_judged", "log.promises", into=(NAMED,))
 def name(connection: sa.Connection, entry: Entry) -> None:
     """The newest entry of a name; the entry itself says what it says."""
-    put = insert(NAMED).values(name=f"{entry.kind}:{entry.body.get('sample', '')}", position=entry.position)
-    here, newer = {"position": entry.position}, NAMED.c.position < entry.position
-    connection.execute(put.on_conflict_do_update(index_elements=["name"], set_=here, where=newer))
+    row = {"name": f"{entry.kind}:{entry.body.get('sample', '')}", "position": entry.position}
+    put(connection, NAMED, row, newest="position")
 
 
 def conditions(wanted: Wanted, led: Any = _c) -> Iterator[sa.ColumnElement[bool]]:
@@ -113,9 +111,8 @@ def stream(engine: sa.Engine, wanted: Wanted) -> Iterator[list[sa.Row[Any]]]:
 
 def named(log: Any, name: str) -> Entry | None:
     """The newest entry of a name, e.g. `log.promises:`."""
-    with log.engine.connect() as connection:
-        position = connection.scalar(sa.select(NAMED.c.position).where(NAMED.c.name == name))
-    return None if position is None else log.entry_at(position)
+    found = log.rows(sa.select(NAMED.c.position).where(NAMED.c.name == name))
+    return log.entry_at(found[0].position) if found else None
 
 
 def summary(connection: sa.Connection, wanted: Wanted) -> dict[str, Any]:

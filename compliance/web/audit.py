@@ -43,8 +43,7 @@ _verifying = threading.Lock()  # one at a time: it reads everything
 def said(kind: str, body: Mapping[str, Any], private: Mapping[str, Any] | None = None) -> None:
     """An entry of its own about what an auditor does. Raises LogUnavailable."""
     db.session.remove()  # the log writes over a connection of its own
-    here = deployment()
-    here.log.append(kind, body, entry_id=str(ULID()), private=private or {}, at=here.clock())
+    deployment().log.append(kind, body, private=private)
 
 
 def looked(what: str, kind: str = "looked", asked: Mapping[str, str] | None = None, **facts: Any) -> None:
@@ -76,8 +75,7 @@ def wanted(typed: dict[str, str]) -> Wanted:
         return replace(found, nib=nib)
     if search(log.engine, Wanted(found.regions, reference=q), 1):
         return replace(found, reference=q)
-    with log.engine.connect() as connection:
-        among = list(connection.scalars(checks.named(q).limit(NAMES + 1)))
+    among = [row.pos for row in log.rows(checks.named(q).limit(NAMES + 1))]
     must(q=(len(among) <= NAMES, _("Lebih dari 5.000 nama cocok. Tulis nama usaha lebih lengkap.")))
     return replace(found, among=among)
 
@@ -255,8 +253,7 @@ def audit_samples() -> Reply:
             return render_template("audit/seed.html", seed=shown, told=_sample(sample_id), sample_id=sample_id)
     log, prefix = deployment().log, "access.sample_committed:"
     query = sa.select(NAMED.c.name).where(NAMED.c.name.startswith(prefix)).order_by(NAMED.c.position.desc())
-    with log.engine.connect() as connection:
-        ids = [name.removeprefix(prefix) for name in connection.scalars(query.limit(100))]
+    ids = [row.name.removeprefix(prefix) for row in log.rows(query.limit(100))]
     return form.show("audit/samples.html", samples=filter(None, map(_sample, ids)))
 
 

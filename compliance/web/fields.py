@@ -15,7 +15,7 @@ from flask_babel import format_date, format_datetime
 from compliance.access.users import Role
 from compliance.audit.table import check_record
 from compliance.batches import reading
-from compliance.database import db
+from compliance.database import db, rows
 from compliance.deployment import deployment
 from compliance.errors import BadInput, FieldError
 from compliance.law.facts import Application, Programme, Scale
@@ -216,12 +216,11 @@ def law() -> Reply:
 def agency() -> Reply:
     """How the agency answers."""
     gate, mine, gaps, c = deployment().gate, me().regions, watchers.OUTAGES, check_record.c
-    with db.engine.connect() as connection:
-        seen: dict[str, Any] = {
-            "outages": connection.execute(sa.select(gaps).order_by(gaps.c.since.desc()).limit(10)).all(),
-            "answered": connection.scalar(sa.select(sa.func.max(c.received_at)).where(c.region.in_(mine))),
-            "brakes": watchers.brake_states(connection),
-            "imports": [row for row in snapshot.current_imports(connection) if row.region in ("", *mine)],
-        }
+    seen: dict[str, Any] = {
+        "outages": rows(db.engine, sa.select(gaps).order_by(gaps.c.since.desc()).limit(10)),
+        "answered": rows(db.engine, sa.select(sa.func.max(c.received_at)).where(c.region.in_(mine)))[0][0],
+        "brakes": watchers.brake_states(db.engine),
+        "imports": [row for row in snapshot.current_imports(db.engine) if row.region in ("", *mine)],
+    }
     seen |= {"sentinels": deployment().settings.registry_sentinels, "breaker": sources.breaker_state(gate.source)}
     return render_template("pages/agency.html", gate=gate, zone=mine[0], **seen)

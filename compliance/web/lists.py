@@ -98,8 +98,7 @@ def _asked(kind: str = "") -> dict[str, Any]:
         day, wrong = now, _("Isi tanggal yang sudah tiba, misalnya %(day)s.", day=now.isoformat())
     if kind == "export" or (kind and me().role == Role.AUDITOR):
         looked("coverage", kind, region=code, as_of=day.isoformat())
-    with db.engine.connect() as connection:
-        rows = acts.known(connection, code, day)
+    rows = acts.known(deployment(), code, day)
     told = {"regions": regions, "region": code, "day": day, "today": now, "wrong": wrong, "rows": rows}
     told |= {"those": acts.institutions(rows, day), "room": acts, "may_change": me().role in CHANGERS}
     return told | {"kinds": FORM["choices"]["kind"]}

@@ -86,8 +86,7 @@ def write(path: Path, *rows: Sequence[str]) -> Path:
 
 
 def at(here: Deployment, day: date, region: str = REGION) -> list[Institution]:
-    with here.log.engine.connect() as connection:
-        return acts.institutions(acts.known(connection, region, day), day)
+    return acts.institutions(acts.known(here, region, day), day)
 
 
 def said(here: Deployment, day: date, kind: str, called: str) -> str:

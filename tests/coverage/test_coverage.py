@@ -213,8 +213,7 @@ def test_a_newer_line_changes_what_it_states_and_leaves_the_rest(here: Deploymen
 
 
 def with_rows(here: Deployment, day: date) -> list[tuple[date, dict[str, acts.Counter[str]]]]:
-    with here.log.engine.connect() as connection:
-        found = acts.trend(acts.known(connection, REGION, day), day)
+    found = acts.trend(acts.known(here, REGION, day), day)
     return [(each, table or {"village": acts.Counter()}) for each, table in found]
 
 
