@@ -118,6 +118,15 @@ class TestPostgres:
                 connection.execute(text("INSERT INTO audit_mark VALUES ('x', 1)"))
         assert refused(admin_log, "SET LOCAL ROLE gate_auditor", CHANGES[0])
 
+    def test_no_statement_is_prepared_and_no_lock_held_that_a_pooler_would_hand_to_another(self, log: AuditLog) -> None:
+        fill(log, 8)
+        for engine in (log.engine, log.turns.reading):
+            for _ in range(8):
+                with engine.connect() as connection:
+                    prepared = connection.scalar(text("SELECT count(*) FROM pg_prepared_statements"))
+                    locks = connection.scalar(text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"))
+            assert (prepared, locks) == (0, 0)
+
     def test_the_service_refuses_to_start_as_owner_or_superuser(self, log: AuditLog, admin_log: AuditLog) -> None:
         check_place(log.engine, demo=False)
         with pytest.raises(Misconfigured, match="gate_app"):

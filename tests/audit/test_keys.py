@@ -16,7 +16,7 @@ from compliance.audit import keys, witnesses
 from compliance.audit.log import AuditLog
 from compliance.errors import LogBroken, LogUnavailable, Misconfigured
 from compliance.gate import Recorded
-from compliance.proof.note import WITNESS_KEY, Signer, VerifierKey, open_head, open_note
+from compliance.proof.note import WITNESS_KEY, Head, Signer, VerifierKey, open_head, open_note
 from compliance.proof.receipt import verify_answer
 from compliance.proof.witness import Witness, serve
 from config import Settings
@@ -111,6 +111,18 @@ def test_a_database_behind_the_signers_memory_takes_no_entries(log: AuditLog, ad
     with pytest.raises(LogUnavailable, match="no entries"):
         add()
     assert log.head()[0] == 2
+
+
+def test_the_signer_remembers_the_last_answer_within_a_second_though_no_more_come(log: AuditLog, add: Add) -> None:
+    log.check_start()
+    for _ in range(4):
+        add()
+    assert log.keyring.remembered() == Head(log.origin, 1, log.root_at(1))
+    log._later.join(5)
+    assert log.keyring.remembered() == Head(log.origin, 4, log.root_at(4))
+    add()
+    log.remember_now()
+    assert log.keyring.remembered() == Head(log.origin, 5, log.root_at(5))
 
 
 def test_another_history_than_the_signers_memory_takes_no_entries(log: AuditLog, admin_log: AuditLog, add: Add) -> None:
