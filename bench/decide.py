@@ -9,10 +9,9 @@ import time
 from typing import Any
 
 from compliance.law.codec import to_json
-from compliance.law.decide import decide
+from compliance.law.decide import Policies, decide, replay
 from compliance.law.facts import Facts
 from compliance.law.law import Law
-from compliance.law.replay import Policies, replay
 from tests.law import golden
 
 REPLAYS = 100_000

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from flask import g, request
-from ulid import ULID
 
 from compliance.access import once
 from compliance.access.clients import Scope
@@ -23,8 +22,7 @@ from compliance.deployment import deployment
 from compliance.errors import BadInput
 from compliance.gate import Question, Recorded
 from compliance.intake import oss, read_question
-from compliance.law import codec, facts
-from compliance.law import replay as law_replay
+from compliance.law import codec, decide
 from compliance.registry.port import aside
 
 NEVER = '{"retry_after": null}'  # a batch stands as it was asked
@@ -93,18 +91,14 @@ def proof(check_id: str) -> Any:
 
 def explain(check_id: str) -> dict[str, Any]:
     """Explain a check rule by rule: what was looked at, which law applied, what was found."""
-    body = _body(check_id)
-    known: facts.Facts = codec.from_json(facts.Facts, body["facts"])
-    policy = _policies(deployment().log).get(body["policy"]["sha256"])
-    law = policy.on(known.application.as_at, known.application.region)
-    return {"id": check_id, **law_replay.explain(known, law)}
+    return {"id": check_id, **decide.explain(*_policies(deployment().log).judged(_body(check_id)))}
 
 
 def replay(check_id: str) -> dict[str, Any]:
     """Decide a check again from its entry and the law it names; the looking is logged too."""
-    again, running = law_replay.replay(_body(check_id), _policies(deployment().log)), deployment()
+    again, running = decide.replay(_body(check_id), _policies(deployment().log)), deployment()
     looked = {"check": check_id, "same": again.same, "asker": {"kind": "client", "id": g.client.id}}
-    running.log.append("log.replayed", looked, entry_id=str(ULID()), private={}, at=running.clock())
+    running.log.append("log.replayed", looked)
     decided, differing = codec.to_json(again.decision), [one._asdict() for one in again.differences]
     answer = {"same": again.same, "verdict": decided["verdict"], "policy_sha256": again.policy_sha256}
     findings = [document.finding(one) for one in decided["findings"]]

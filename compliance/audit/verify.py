@@ -14,7 +14,7 @@ from compliance.audit.checks import check_row
 from compliance.audit.table import audit_entry, check_record
 from compliance.errors import BadPolicy, LogBroken
 from compliance.law.codec import moment
-from compliance.law.replay import Policies, replay
+from compliance.law.decide import Policies, replay
 from compliance.proof.export import Tally
 from compliance.proof.merkle import root_of
 from compliance.proof.receipt import disclosed_by

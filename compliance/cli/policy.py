@@ -11,10 +11,9 @@ import click
 from compliance.audit.verify import past_policies
 from compliance.cli import progress, tell, told
 from compliance.deployment import Deployment
-from compliance.law import facts
-from compliance.law.codec import from_json, to_json
+from compliance.law.codec import to_json
+from compliance.law.decide import explain, flips
 from compliance.law.policy import Policy
-from compliance.law.replay import explain, flips
 
 SECTIONS = ("gate", "value", "service", "programmes", "due", "pension_age", "legal_form", "finding")
 NAMES = ("permit_types", "scales", "forms", "name", "code", "applied_for")  # what an entry is about
@@ -100,9 +99,7 @@ def policy_explain(here: Deployment, check_id: str, raw: bool) -> None:
     entry = here.log.entry(check_id)
     if entry is None or entry.kind != "check":
         raise click.UsageError(f"there is no check {check_id}")
-    known: facts.Facts = from_json(facts.Facts, entry.body["facts"])
-    law = past_policies(here.log).get(entry.body["policy"]["sha256"])
-    found = explain(known, law.on(known.application.as_at, known.application.region))
+    found = explain(*past_policies(here.log).judged(entry.body))
     if raw:
         tell(found)
     else:

@@ -11,7 +11,7 @@ from compliance.audit.entry import Entry
 from compliance.database import Moment
 from compliance.deployment import Deployment
 from compliance.errors import GateError, LogBroken
-from compliance.law.replay import Policies, replay
+from compliance.law.decide import Policies, replay
 from compliance.proof.note import VerifierKey, b64, open_head, open_note
 from compliance.proof.receipt import verify_answer
 from compliance.reports.search import BATCH, CHECKS

@@ -22,9 +22,7 @@ from compliance.casework.acts import ACT, acts
 from compliance.database import db
 from compliance.deployment import deployment
 from compliance.errors import BadInput, LogBroken
-from compliance.law.codec import from_json
-from compliance.law.facts import Facts
-from compliance.law.replay import Policies, explain, replay
+from compliance.law.decide import Policies, explain, replay
 from compliance.proof.note import b64
 from compliance.proof.receipt import read_code
 from compliance.reports import promises, sample
@@ -162,9 +160,8 @@ def audit_check(check_id: str, proof: bool = False) -> Reply:
     if request.method == "POST":
         again = replay(body, policies)
         said("log.replayed", {"check": check_id, "same": again.same, "asker": {"kind": "user", "id": me().id}})
-    facts: Facts = from_json(Facts, body["facts"])
+    facts, law = policies.judged(body)
     code, permit_type = facts.application.region, facts.application.permit_type
-    law = policies.get(body["policy"]["sha256"]).on(facts.application.as_at, code)
     rows = search(log.engine, Wanted((code,), reference=body["reference"], permit_type=permit_type), HISTORY)
     same_case = (ACT.c.reference == body["reference"], ACT.c.permit_type == permit_type)
     told = {"law": law, "explained": explain(facts, law), "files": json.loads(law.texts[law.sha256])["files"]}

@@ -16,7 +16,7 @@ from compliance.casework import acts
 from compliance.casework.acts import ACT, ITEM, Act
 from compliance.deployment import Deployment
 from compliance.errors import BadInput, NotAllowed
-from compliance.law.replay import replay
+from compliance.law.decide import replay
 from compliance.work import WORK
 from tests.casework.conftest import (
     BOSS,

@@ -7,8 +7,7 @@ from functools import cache
 
 import pytest
 
-from compliance.law.decide import RULES
-from compliance.law.replay import explain
+from compliance.law.decide import RULES, explain
 from tests.law.golden import Golden, golden_cases, run
 
 GOLDEN = list(golden_cases())

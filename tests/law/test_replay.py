@@ -13,8 +13,8 @@ from compliance.errors import BadPolicy
 from compliance.law import policy as room
 from compliance.law import rules
 from compliance.law.codec import to_json
+from compliance.law.decide import Policies, flips, replay
 from compliance.law.policy import Policy
-from compliance.law.replay import Policies, flips, replay
 from tests.law.golden import Golden, golden_cases, policy, run
 
 GOLDEN = list(golden_cases())
