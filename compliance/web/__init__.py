@@ -1,7 +1,7 @@
 """The pages, rendered here, without script; they decide nothing. Who may see each, headers, errors in words."""
 
 import hashlib
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from functools import partial
 from importlib import import_module
@@ -14,6 +14,7 @@ from flask import Response, abort, current_app, g, redirect, render_template, re
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError, CSRFProtect
 from sqlalchemy.exc import OperationalError
+from werkzeug.datastructures import ImmutableMultiDict, MultiDict
 from werkzeug.exceptions import HTTPException
 
 from compliance.access.users import Role, User, Users
@@ -33,7 +34,7 @@ HEADERS = {
 }
 EVERYBODY, CHECKERS, CHANGERS = frozenset(Role), (Role.CLERK, Role.SUPERVISOR), (Role.SUPERVISOR, Role.ADMINISTRATOR)
 BOTH, POST, LANGUAGES = ("GET", "POST"), ("POST",), ("id", "en")
-CARRIED = "isi."  # a form that was typed before the session ended travels through the sign-in page
+CARRIED, SECRETS = "isi.", ("csrf_token", "password", "new_password")  # what travels through the sign-in page; not
 USUAL = 128 * 1024  # bytes of a form; a view that takes files says how many it takes
 FREE = ("web.account", "web.sign_out", "web.sign_out_everywhere")  # open before a given password is replaced
 HERE = Path(__file__).parent
@@ -59,15 +60,13 @@ def register(app: flask.Flask) -> None:
     app.register_blueprint(web)
 
 
-def page(
-    path: str, *roles: Role, name: str = "", rescue: View | None = None, most: int = USUAL, **options: Any
-) -> Callable[[View], View]:
-    """Show a view at a path to these roles; no role at all means everybody, signed in or not. `options` are Flask's.
-    `rescue` answers a POST whose session (True) or CSRF token (False) has ended; `most` bytes may be sent."""
+def page(path: str, *roles: Role, name: str = "", most: int = USUAL, **options: Any) -> Callable[[View], View]:
+    """Show a view at a path to these roles; no role at all means everybody, signed in or not. `most` bytes may be sent;
+    `options` are Flask's."""
 
     def add(view: View) -> View:
         shown: Any = partial(view)
-        shown.roles, shown.rescue, shown.most = frozenset(roles), rescue, most
+        shown.roles, shown.most = frozenset(roles), most
         web.add_url_rule(path, name or view.__name__, shown, **options)
         return view
 
@@ -104,7 +103,8 @@ def mine(found: Found | None) -> Found:
 
 @web.before_request
 def admit() -> Reply | None:
-    """Sign-in, role, then the CSRF token of everything that changes something."""
+    """Sign-in, role, then the CSRF token of everything that changes something. A form that comes without them changes
+    nothing and loses nothing: it is shown again, after signing in, with what was typed (`g.typed`)."""
     view: Any = current_app.view_functions[request.endpoint or ""]
     request.max_content_length = request.max_form_memory_size = getattr(view, "most", USUAL)
     if "\0" in "".join(map(str, (request.path, *request.values.values(), *(request.view_args or {}).values()))):
@@ -112,10 +112,10 @@ def admit() -> Reply | None:
     if request.endpoint == "web.static":
         return None
     if view.roles and not visitor():
-        if request.method == "POST" and view.rescue:
-            return cast(Reply, view.rescue(True))
-        onward = request.full_path.rstrip("?") if request.method == "GET" else None
-        return redirect(url_for("web.sign_in", next=onward))
+        onward, typed = request.full_path.rstrip("?"), list(request.form.items(multi=True))
+        if request.method == "POST" and request.endpoint not in FREE:
+            return sign_in_page("", "ended", [(name, text) for name, text in typed if name not in SECRETS], onward)
+        return redirect(url_for("web.sign_in", next=onward if request.method == "GET" else None))
     if view.roles and me().role not in view.roles:
         abort(403)
     if session.get("given") and view.roles and request.endpoint not in FREE:
@@ -123,14 +123,23 @@ def admit() -> Reply | None:
     try:
         return current_app.extensions["csrf"].protect() if request.method == "POST" else None
     except CSRFError:
-        if view.rescue:
-            return cast(Reply, view.rescue(False))
-        raise
+        if not view.roles or request.endpoint in FREE:
+            raise
+        flask.flash(_("Belum ada yang dikirim. Periksa isian Anda, lalu kirim sekali lagi."))
+        g.typed, request.method = MultiDict(brought()) or request.form, "GET"
+        request.form = ImmutableMultiDict()
+        return None
 
 
-def sign_in_page(typed: str, failure: Any = None, carried: dict[str, str] | None = None) -> Reply:
-    """The sign-in page after a failure, if any; `carried` is a form that comes back after signing in."""
-    told = {"typed": typed, "failure": failure, "carried": carried or {}, "prefix": CARRIED}
+def brought() -> list[tuple[str, str]]:
+    """What was typed into a form before the session ended, as it comes through the sign-in page."""
+    sent = request.form.items(multi=True)
+    return [(name.removeprefix(CARRIED), text) for name, text in sent if name.startswith(CARRIED)]
+
+
+def sign_in_page(typed: str, failure: Any = None, carried: Iterable[tuple[str, str]] = (), onward: str = "") -> Reply:
+    """The sign-in page after a failure, if any; `carried` is a form that goes `onward` after signing in."""
+    told = {"typed": typed, "failure": failure, "carried": carried, "onward": onward}
     return render_template("pages/sign_in.html", **told), 401 if failure else 200
 
 
@@ -179,6 +188,7 @@ def _complete(response: Response) -> Response:
         response.headers["Cache-Control"] = "public, max-age=31536000"
     elif request.blueprint == "web":
         response.headers.update({"Cache-Control": "no-store", "X-Robots-Tag": "noindex"})
+        response.status_code = 400 if "typed" in g and response.status_code == 200 else response.status_code
     return response
 
 

@@ -17,12 +17,10 @@ from compliance.deployment import deployment
 from compliance.errors import BadInput
 from compliance.web import (
     BOTH,
-    CARRIED,
     EVERYBODY,
     POST,
     Reply,
     _,
-    checks,
     done,
     fields,
     me,
@@ -35,6 +33,7 @@ from compliance.web.fields import Form, days, must
 
 FIRST = {Role.CLERK: "check_form", Role.SUPERVISOR: "check_form", Role.AUDITOR: "audit", Role.ADMINISTRATOR: "users"}
 SOON = timedelta(days=14)
+LARGEST = 4 * 1024 * 1024  # bytes of a sign-in: it carries what was typed elsewhere
 OVERLAPS = ("0", "24", "168", "720")  # hours that the old keys still hold beside a new one
 
 
@@ -52,28 +51,31 @@ def begin(signed_in: SignedIn | None) -> None:
         session["signed_in"], session["given"] = signed_in.token, sign_ins().must_choose_password(signed_in.user)
 
 
-@page("/masuk", methods=BOTH)
+@page("/masuk", methods=BOTH, most=LARGEST)
 def sign_in() -> Reply:
     """To a page of this service that was asked for, or to the first; nobody is sent elsewhere after signing in."""
-    given, typed, onward = request.form, request.form.get("sign_in", ""), request.form.get("next", "")
-    carried = {name.removeprefix(CARRIED): text for name, text in given.items() if name.startswith(CARRIED)}
+    given, typed, onward = request.form, request.form.get("sign_in", ""), request.values.get("next", "")
     if "password" not in given:
-        return pages.sign_in_page(typed, carried=carried)
+        return pages.sign_in_page(typed, None, pages.brought(), onward)
     try:
         found = sign_ins().password(typed, given["password"], request.remote_addr or "")
     except SignInFailed as failure:
-        return pages.sign_in_page(typed, failure, carried)
+        return pages.sign_in_page(typed, failure, pages.brought(), onward)
     if not found.complete:
         session["pending"] = found.token
-        return redirect(url_for("web.second_factor"))
+        return redirect(url_for("web.second_factor", next=onward or None), 307 if pages.brought() else 302)
     begin(found)
-    if carried and found.user.role in pages.CHECKERS:
-        return checks.form_page(carried)
+    return _onward()
+
+
+def _onward() -> Reply:
+    """To the page of this service that was asked for, with what was typed there (307: the same form), or the first."""
+    onward = request.values.get("next", "")
     safe = onward.startswith("/") and not onward.startswith(("//", "/\\")) and onward.isprintable()
-    return redirect(onward if safe else url_for("web.home"))
+    return redirect(onward if safe else url_for("web.home"), 307 if safe and pages.brought() else 302)
 
 
-@page("/masuk/kode", methods=BOTH, name="second_factor")
+@page("/masuk/kode", methods=BOTH, name="second_factor", most=LARGEST)
 @page("/masuk/telepon", methods=BOTH, name="enrol", defaults={"enrolling": True})
 def second_factor(enrolling: bool = False) -> Reply:
     """The code of a telephone; or setting one up, with a seed made from this sign-in: it is not stored unconfirmed."""
@@ -84,19 +86,20 @@ def second_factor(enrolling: bool = False) -> Reply:
         return redirect(url_for("web.second_factor" if enrolling else "web.enrol"))
     digest = hmac.digest(deployment().settings.secret_key.encode(), f"totp|{pending.token}".encode(), "sha256")
     seed, code = base64.b32encode(digest[:20]).decode(), request.form.get("code", "").strip()
-    if request.method == "POST":
+    if "code" in request.form:
         try:
             if enrolling:
                 complete, codes = sign_ins().enrol(pending, seed, code)
                 begin(complete)
                 return render_template("pages/recovery.html", codes=codes)
             begin(sign_ins().second_factor(pending, code))
-            return redirect(url_for("web.home"))
+            return _onward()
         except SignInFailed as error:
             failure = error
     told, status = {"failure": failure}, 401 if failure else 200
     if not enrolling:
-        return render_template("pages/second_factor.html", **told), status
+        carried = {"carried": pages.brought(), "onward": request.values.get("next", "")}
+        return render_template("pages/second_factor.html", **told, **carried), status
     address = pyotp.TOTP(seed).provisioning_uri(name=pending.user.sign_in, issuer_name="Pemeriksaan Kepatuhan")
     return render_template("pages/enrol.html", seed=seed, address=address, **told), status
 

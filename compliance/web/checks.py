@@ -10,7 +10,6 @@ from urllib.parse import urlencode
 import sqlalchemy as sa
 from flask import abort, g, redirect, render_template, request, session, url_for
 from flask_babel import refresh
-from flask_wtf.csrf import CSRFError
 
 from compliance import web, work
 from compliance.access.once import OnceKey, check_once
@@ -29,19 +28,14 @@ from compliance.web.fields import Form, must
 MAIN = ("permit_type", "region")
 PER_PAGE, WAITING, MOST, MIB = 25, 100, 200, 1024 * 1024  # lines of a page, of what waits, of other lists
 WORDS = dict(zip(("verifikasi", "pernyataan", "pengecualian", "koreksi", "izin-terbit"), ABOUT_CHECKS, strict=True))
-STATUS = {BadInput: 422, AskedInProgress: 409, LogUnavailable: 503, CSRFError: 400}
+STATUS: dict[Any, int] = {BadInput: 422, AskedInProgress: 409, LogUnavailable: 503}
 
 
-def rescue(signed_out: bool) -> Reply:
-    """A form came after its session had ended: nothing that was typed is lost."""
-    return web.sign_in_page("", "ended", _typed()) if signed_out else form_page(_typed(), CSRFError())
-
-
-@page("/periksa", *CHECKERS, methods=BOTH, rescue=rescue)
+@page("/periksa", *CHECKERS, methods=BOTH)
 def check_form() -> Reply:
     if request.method == "GET":
         again = request.args.get("ulang")
-        return form_page(records.find(again).stated if again else {"stage": "new"})
+        return form_page(_typed() or (records.find(again).stated if again else {"stage": "new"}))
     typed, step = _typed(), request.form.get("step", "check")
     if step in web.LANGUAGES:
         session["language"] = step
@@ -56,7 +50,8 @@ def check_form() -> Reply:
 def _typed() -> dict[str, str]:
     """What was typed into fields that exist, and no more than a field takes."""
     known = {*fields.FIELDS, *MAIN}
-    return {name: text[:1000] for name, text in request.form.items() if name in known and text.strip()}
+    sent = g.get("typed", request.form)
+    return {name: text[:1000] for name, text in sent.items() if name in known and text.strip()}
 
 
 def _region(typed: dict[str, str]) -> str:

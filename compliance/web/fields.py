@@ -9,7 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
-from flask import render_template, request
+from flask import g, render_template, request
 from flask_babel import format_date, format_datetime
 
 from compliance.access.users import Role
@@ -44,10 +44,11 @@ class Form:
     """A form on a page, `[[form.NAME]]`: `stated` before, `sent` now (nothing by a GET). `with` keeps a BadInput."""
 
     def __init__(self, name: str, stated: Mapping[str, str] | None = None) -> None:
-        self.fields, self.errors, self.sent = FORMS[name], tuple[FieldError, ...](), dict[str, str]()
-        if request.method == "POST":
-            self.sent = {each["name"]: " ".join(request.form.getlist(each["name"])).strip() for each in self.fields}
-        self.typed = dict(self.sent or stated or {})
+        self.fields, self.errors, typed = FORMS[name], tuple[FieldError, ...](), dict[str, str]()
+        if request.method == "POST" or "typed" in g:  # what came without session or token is shown, not sent
+            given = g.get("typed", request.form)
+            typed = {each["name"]: " ".join(given.getlist(each["name"])).strip() for each in self.fields}
+        self.sent, self.typed = typed if request.method == "POST" else {}, dict(typed or stated or {})
 
     def __enter__(self) -> "Form":
         return self

@@ -222,12 +222,14 @@ def seen_by(role: Role | None) -> list[str]:
     return [each for page in PAGES.values() if not page.who or role in page.who for each in page.addresses]
 
 
-def enter(app: Flask, visit: Visit, role: Role, clock: Clock, name: str = "orang") -> None:
-    """Sign somebody of this role in, setting up the telephone where the role needs one."""
+def enter(app: Flask, visit: Visit, role: Role, clock: Clock, name: str = "orang") -> str:
+    """Sign somebody of this role in, setting up the telephone where the role needs one: gives its seed."""
     add_user(app, name, role)
     visit.sign_in(name)
+    seed = ""
     if role is not Role.CLERK:
         page = visit.get("/masuk/telepon").get_data(as_text=True)
         seed = page.split('class="seed">')[1].split("<")[0]
         code = pyotp.TOTP(seed).at(int(clock().timestamp()))
         assert visit.post("/masuk/telepon", {"code": code}, page="/masuk/telepon").status_code == 200
+    return seed

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import html
 import re
 
+import pyotp
 import pytest
 from flask import Flask
 
@@ -125,25 +127,77 @@ def test_wrong_passwords_lock_and_say_until_when(app: Flask, visit: Visit) -> No
     assert "Coba lagi setelah 20 November 2026 pukul 16.15 WITA" in page
 
 
-def test_an_idle_session_asks_to_sign_in_and_keeps_what_was_typed(clerk: Visit, clock: Clock) -> None:
-    clock.tick(minutes=31)
-    page = clerk.post("/periksa", FORM | {"business.name": "CV <Lestari>"})
-    text = page.get_data(as_text=True)
-    assert page.status_code == 401
-    assert "isian Anda tidak hilang" in text
-    carried = {f"isi.{name}": value for name, value in FORM.items()} | {"isi.business.name": "CV <Lestari>"}
-    assert 'name="isi.business.name" value="CV &lt;Lestari&gt;"' in text
-    back = clerk.post("/masuk", carried | {"sign_in": "sitti", "password": PASSWORD})
-    assert back.status_code == 200
-    form = back.get_data(as_text=True)
-    assert 'value="CV &lt;Lestari&gt;"' in form
-    assert 'value="8120001234567"' in form
+def hidden(page: str) -> dict[str, str]:
+    return {
+        name: html.unescape(text) for name, text in re.findall(r'type="hidden" name="([^"]+)" value="([^"]*)"', page)
+    }
 
 
-def test_an_expired_form_token_loses_nothing_that_was_typed(clerk: Visit) -> None:
+def typed_on(page: str) -> list[dict[str, str]]:
+    """For each form of a page that changes something something typed, in angle brackets, into all that takes words."""
+    words = re.compile(
+        r'<(?:textarea|input(?![^>]* type="(?!text|search))(?![^>]* value="." checked))[^>]* name="([^"]+)"'
+    )
+    forms = re.findall(r'<form method="post".*?</form>', page, re.DOTALL)
+    return [{name: f"<isian {name}>" for name in words.findall(form)} for form in forms]
+
+
+@pytest.mark.parametrize("role", Role)
+def test_nothing_that_was_typed_is_lost_when_a_session_ends(app: Flask, visit: Visit, clock: Clock, role: Role) -> None:
+    world, seen = made(app), set[str]()
+    seed = enter(app, visit, role, clock)
+    for address in (
+        each.format_map(world) for each in seen_by(role) if each not in ("/akun", "/masuk", "/r", "/syarat")
+    ):
+        for typed in filter(None, typed_on(visit.get(address).get_data(as_text=True))):
+            clock.tick(minutes=31)
+            page = visit.post(address, typed | {"step": "fields", "new_password": "rahasia"})
+            form, left = hidden(page.get_data(as_text=True)), page.status_code
+            assert (left, form["next"]) == (401, address), address
+            assert "isian Anda tidak hilang" in page.get_data(as_text=True)
+            assert "rahasia" not in form.values()
+            given, said = form | {"sign_in": "orang", "password": PASSWORD}, log_of(app)
+            page = visit.client.post("/masuk", data=given)
+            if seed:
+                assert (page.status_code, page.headers["Location"].split("?")[0]) == (307, "/masuk/kode")
+                asked = visit.client.post(page.headers["Location"], data=given)
+                given = hidden(asked.get_data(as_text=True)) | {"code": pyotp.TOTP(seed).at(int(clock().timestamp()))}
+                page = visit.client.post("/masuk/kode", data=given)
+            assert (page.status_code, page.headers["Location"]) == (307, address)
+            back = visit.client.post(page.headers["Location"], data=given)
+            assert back.status_code == 400
+            assert "Belum ada yang dikirim" in back.get_data(as_text=True)
+            for name, text in typed.items():
+                assert html.escape(text) in back.get_data(as_text=True), (address, name)
+            assert set(log_of(app)[len(said) :]) <= {"access.signed_in", "access.looked"}
+            seen.add(address)
+    assert seen or role is Role.AUDITOR
+
+
+def log_of(app: Flask) -> list[str]:
+    with app.app_context():
+        return [entry.kind for entry in app.extensions["compliance"].log.entries()]
+
+
+def test_an_expired_form_token_loses_nothing_that_was_typed(app: Flask, clerk: Visit) -> None:
+    before = log_of(app)
     page = clerk.client.post("/periksa", data=FORM | {"csrf_token": "old"})
     assert page.status_code == 400
     assert 'value="8120001234567"' in page.get_data(as_text=True)
+    letter = {"letter": "B/9/2026", "ground": "Baris satu\nbaris <dua>", "csrf_token": "old"}
+    page = clerk.client.post("/sanksi/baru", data=letter)
+    assert page.status_code == 400
+    assert 'value="B/9/2026"' in page.get_data(as_text=True)
+    assert clerk.client.post("/keluar", data={"csrf_token": "old"}).status_code == 400
+    assert clerk.get("/periksa").status_code == 200  # still signed in
+    assert log_of(app) == before
+
+
+def test_a_form_that_was_carried_goes_nowhere_else(clerk: Visit) -> None:
+    for onward in ("//evil.example/x", "https://evil.example/x", "/\\evil.example"):
+        given = {"isi.business.name": "CV Lestari", "next": onward, "sign_in": "sitti", "password": PASSWORD}
+        answer = clerk.post("/masuk", given)
+        assert (answer.status_code, answer.headers["Location"]) == (302, "/")
 
 
 def test_the_own_password_is_changed_only_with_the_old_one(app: Flask, clerk: Visit) -> None:
