@@ -16,7 +16,7 @@ from compliance.errors import RegistryError, RegistryUnavailable
 from compliance.law import facts as fact
 from compliance.law.codec import to_json
 from compliance.law.decide import decide
-from compliance.law.facts import Application, Evidence, Facts, Identity, Verdict
+from compliance.law.facts import Application, Evidence, Fact, Facts, Identity, Verdict
 from compliance.law.identifiers import npwp_is_personal
 from compliance.law.inquiry import inquire, question_text
 from compliance.law.law import Law
@@ -30,8 +30,7 @@ Clocked = datetime | None  # its moment: that of the clock
 GOOD = {Verdict.MET, Verdict.MET_WITH_NOTE, Verdict.NOT_REQUIRED}
 
 
-@dataclass(frozen=True, slots=True)
-class Asker:
+class Asker(Fact):
     """Who asks: `kind` client, user or operator; `id` of that record (never a name); a user's `office`, for samples."""
 
     kind: str
@@ -39,16 +38,14 @@ class Asker:
     office: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Officer:
+class Officer(Fact):
     """The official who handles the application, as stated by the caller; recorded salted, never judged."""
 
     nip: str | None = None
     name: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(Fact):
     """One check to be made. `id` becomes the entry's id, so that a retry is idempotent."""
 
     reference: str
@@ -61,8 +58,7 @@ class Question:
     id: str = field(default_factory=lambda: str(ULID()))
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
+class Recorded(Fact):
     """A durable entry. `document` is the answer of the API (contract §2) as text, byte for byte what is kept."""
 
     id: str

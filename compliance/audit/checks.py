@@ -1,7 +1,6 @@
 """Checks as they are found again: their rows and the words of their names, projected; one by id or code, or many."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
@@ -11,6 +10,7 @@ from compliance.audit.entry import Entry
 from compliance.audit.projection import projects
 from compliance.audit.table import LONGEST, audit_disclosure, check_record, check_word
 from compliance.database import put, rows
+from compliance.law.facts import Fact
 from compliance.law.identifiers import normal
 
 CheckRecord = sa.Row[Any]  # the columns of check_record, and the id `superseded_by`; `document` is JSON text
@@ -75,8 +75,7 @@ def named(typed: str) -> sa.Select[Any]:
     return query
 
 
-@dataclass(frozen=True, slots=True)
-class CheckFilter:
+class CheckFilter(Fact):
     """What to list; None means any. `since` and `until` are moments: [since, until). `before` is a position."""
 
     regions: Sequence[str]

@@ -4,7 +4,6 @@ import re
 import tomllib
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 from hashlib import sha256
@@ -22,7 +21,7 @@ from compliance.errors import BadInput, FieldError, NotAllowed
 from compliance.gate import Standing
 from compliance.law import identifiers
 from compliance.law.codec import moment
-from compliance.law.facts import Application, Effect, Identity, OfficerDecision, Sanction, Undertaking
+from compliance.law.facts import Application, Effect, Fact, Identity, OfficerDecision, Sanction, Undertaking
 
 Act = StrEnum("Act", "VERIFY UNDERTAKE OVERRIDE CORRECT IMPOSE LIFT RECALL GRANT")
 ABOUT_CHECKS = (Act.VERIFY, Act.UNDERTAKE, Act.OVERRIDE, Act.CORRECT, Act.GRANT)
@@ -42,8 +41,7 @@ ITEM = table(  # what somebody must see to: recalled, overdue, lapsed, sanction,
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Person:
+class Person(Fact):
     """Who acts. `role` is clerk or supervisor; others may do nothing here."""
 
     id: str

@@ -5,7 +5,7 @@ moments are aware `datetime` in UTC. `None` always means *unknown*, never "no"."
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, dataclass_transform
 
 # What names no values is written in lower case.
 Scale = StrEnum("Scale", "MICRO SMALL MEDIUM LARGE")
@@ -40,8 +40,15 @@ class Verdict(StrEnum):
     UNDETERMINED = "UNDETERMINED"
 
 
-@dataclass(frozen=True, slots=True)
-class Workforce:  # headcounts as stated; all others are part of `declared`
+@dataclass_transform(frozen_default=True, field_specifiers=(field,))
+class Fact:
+    """Each class made of this one is a frozen dataclass."""
+
+    def __init_subclass__(cls) -> None:
+        dataclass(frozen=True)(cls)
+
+
+class Workforce(Fact):  # headcounts as stated; all others are part of `declared`
     employs_workers: bool | None = None
     declared: int | None = None
     foreign: int = 0
@@ -51,15 +58,13 @@ class Workforce:  # headcounts as stated; all others are part of `declared`
     hired_last_30_days: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Contract:  # of construction; `region` is where the project stands, `number` 13 digits
+class Contract(Fact):  # of construction; `region` is where the project stands, `number` 13 digits
     contract_date: date
     region: str
     number: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Application:  # what is judged, without a name or number of anybody: safe to log
+class Application(Fact):  # what is judged, without a name or number of anybody: safe to log
     permit_type: str
     region: str
     as_at: date
@@ -72,8 +77,7 @@ class Application:  # what is judged, without a name or number of anybody: safe 
     given: tuple[str, ...] = ()  # which of nib, npwp, npp, nik
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:  # in canonical form (NPWP 16 digits, NPP upper case); never logged as it is
+class Identity(Fact):  # in canonical form (NPWP 16 digits, NPP upper case); never logged as it is
     name: str | None = None
     nib: str | None = None
     npwp: str | None = None
@@ -82,16 +86,16 @@ class Identity:  # in canonical form (NPWP 16 digits, NPP upper case); never log
     owner_name: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:  # one call: an employer by nib, npwp, npp, nik; a participant by nik; a project by number, or npp and region
+class Ask(
+    Fact
+):  # one call: an employer by nib, npwp, npp, nik; a participant by nik; a project by number, or npp and region
     subject: Subject
     by: str
     value: str
     region: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Account:  # one membership (NPP); what a source does not give is None and leads to no finding
+class Account(Fact):  # one membership (NPP); what a source does not give is None and leads to no finding
     npp: str
     active: bool
     programmes: frozenset[Programme] | None = None
@@ -106,22 +110,19 @@ class Account:  # one membership (NPP); what a source does not give is None and 
     region: str | None = None  # where it is kept (`kd_daerah`)
 
 
-@dataclass(frozen=True, slots=True)
-class Sanction:  # a TMP2T letter, of the agency's answer or the region's register; `lifted` is the day it ended
+class Sanction(Fact):  # a TMP2T letter, of the agency's answer or the region's register; `lifted` is the day it ended
     region: str
     letter: str | None = None
     dated: date | None = None
     lifted: date | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Warned:
+class Warned(Fact):
     count: int
     dated: date
 
 
-@dataclass(frozen=True, slots=True)
-class Employer:  # the agency's record as it gave it: stays between source and inquiry, never logged as it is
+class Employer(Fact):  # the agency's record as it gave it: stays between source and inquiry, never logged as it is
     name: str | None
     nib: str | None
     npwp: str | None
@@ -130,15 +131,13 @@ class Employer:  # the agency's record as it gave it: stays between source and i
     sanction: Sanction | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Participant:  # BPU (self-employed) or PU (waged); `covered_until` is `berlaku_sampai`
+class Participant(Fact):  # BPU (self-employed) or PU (waged); `covered_until` is `berlaku_sampai`
     segment: str
     active: bool
     covered_until: date | None
 
 
-@dataclass(frozen=True, slots=True)
-class Project:
+class Project(Fact):
     number: str
     npp: str
     region: str
@@ -147,8 +146,7 @@ class Project:
     until: date
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:  # understood; `record` None is *not found*
+class Answer(Fact):  # understood; `record` None is *not found*
     record: Employer | Participant | Project | None
     source: str
     as_of: datetime
@@ -156,8 +154,7 @@ class Answer:  # understood; `record` None is *not found*
     complete: bool = True  # False: it proves what it contains, never what it lacks (a snapshot)
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:  # of a call that was needed; of an outage: `since` when, and the latest `tries`, this one the last
+class Failure(Fact):  # of a call that was needed; of an outage: `since` when, and the latest `tries`, this one the last
     kind: str  # unavailable or misunderstood
     detail: str
     retry_at: datetime | None = None
@@ -165,8 +162,7 @@ class Failure:  # of a call that was needed; of an outage: `since` when, and the
     tries: tuple[datetime, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(Fact):
     """What the agency's answers come to for this application: comparisons made, strangers' facts left out. Safe to log:
     it holds no name, and no number but the applicant's own NPP."""
 
@@ -192,22 +188,21 @@ class Evidence:
     cached: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Undertaking:  # an accepted *surat pernyataan* on the findings with these codes, until its due day, inclusive
+class Undertaking(
+    Fact
+):  # an accepted *surat pernyataan* on the findings with these codes, until its due day, inclusive
     codes: tuple[str, ...]
     due: date
 
 
-@dataclass(frozen=True, slots=True)
-class OfficerDecision:  # replaces the findings with these codes until a day, inclusive
+class OfficerDecision(Fact):  # replaces the findings with these codes until a day, inclusive
     effect: Effect
     codes: tuple[str, ...]
     ground: str
     until: date | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:  # all that `decide` may look at
+class Facts(Fact):  # all that `decide` may look at
     application: Application
     today: date  # of asking, in the region's zone
     register: tuple[Sanction, ...] = ()  # the region's own sanctions on this applicant
@@ -217,14 +212,12 @@ class Facts:  # all that `decide` may look at
     doubtful: bool = False  # the mass-refusal brake is open: refusals become OFFICER_REVIEW
 
 
-@dataclass(frozen=True, slots=True)
-class Basis:
+class Basis(Fact):
     cite: str
     certainty: Certainty
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:  # one reason; texts by language ("id", "en"), `facts` as JSON values, days as ISO
+class Finding(Fact):  # one reason; texts by language ("id", "en"), `facts` as JSON values, days as ISO
     code: str
     effect: Effect
     message: dict[str, str]
@@ -233,14 +226,12 @@ class Finding:  # one reason; texts by language ("id", "en"), `facts` as JSON va
     facts: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Cure:  # the least set of steps, by language, and the first day on which asking again helps
+class Cure(Fact):  # the least set of steps, by language, and the first day on which asking again helps
     steps: dict[str, list[str]]
     recheck_after: date | None
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:  # `stage` is the rule's; `retry_at` is set if and only if UNDETERMINED
+class Decision(Fact):  # `stage` is the rule's; `retry_at` is set if and only if UNDETERMINED
     verdict: Verdict
     action: Action
     enforced: bool

@@ -3,13 +3,13 @@
 from calendar import monthrange
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import date, timedelta
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from compliance.errors import BadPolicy, NoCalendar
-from compliance.law.facts import Application, Basis, Contract, Effect, Facts, Programme, RuleStage, Scale, Verdict
+from compliance.law.facts import Application, Basis, Contract, Effect, Fact, Facts, Programme, RuleStage, Scale, Verdict
 from compliance.law.loading import SCHEMA, About, Entry, Groups, Key, parse, read
 
 FROZEN_NIB = ("05", "06")
@@ -59,8 +59,7 @@ class Calendar:
         return day
 
 
-@dataclass(frozen=True, slots=True)
-class Region:  # one that has a policy
+class Region(Fact):  # one that has a policy
     code: str
     name: str
     zone: ZoneInfo
@@ -71,8 +70,7 @@ class Region:  # one that has a policy
     sha256: str  # of the list of all texts: it names the policy
 
 
-@dataclass(frozen=True, slots=True)
-class GateRule:  # what a region requires for a permit type
+class GateRule(Fact):  # what a region requires for a permit type
     stage: RuleStage
     basis: tuple[Basis, ...]
     grounds: tuple[str, ...] = ()

@@ -5,11 +5,11 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Any, Protocol
 
-from compliance.law.facts import Answer, Ask, Evidence, Identity
+from compliance.law.facts import Answer, Ask, Evidence, Fact, Identity
 
 Entry = Any  # of the log, as a projection reads it: position, id, body, at
 Log = Any  # with append(kind, body, *, entry_id, private, at); raises LogUnavailable
@@ -20,8 +20,7 @@ SPARED = "the agency did not answer before; it is asked again soon"  # said with
 _mine = threading.local()
 
 
-@dataclass(frozen=True, slots=True)
-class Purpose:
+class Purpose(Fact):
     """Why the agency is asked, one for all calls of a question: `reference` is the permit application's number
     (`keperluan`), `request_id` travels as X-Request-ID; nothing is waited for after `ends_at` (`time.monotonic()`)."""
 

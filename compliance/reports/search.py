@@ -3,7 +3,7 @@
 import datetime as dt
 import statistics
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from operator import ge, le, lt
 from typing import Any
 
@@ -13,6 +13,7 @@ from sqlalchemy.sql.operators import in_op
 from compliance.audit.entry import Entry
 from compliance.audit.projection import projects
 from compliance.database import Moment, put, table
+from compliance.law.facts import Fact
 
 BATCH = 500
 FACETS = ("reference", "verdict", "permit_type", "office", "asker", "nib")
@@ -33,8 +34,7 @@ BY |= {"permit_types": ("permit_type", "verdict"), "offices": ("region", "office
 FOLLOWED = {"cured": ("STOP", ("PROCEED",)), "decided": ("HOLD", ("STOP", "PROCEED"))}
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(Fact):
     """What to look for; None means any. Days are the region's, inclusive. `among`: positions, from a name; `before`:
     day and position of the last row seen; `below`: a log size that no row may lie beyond."""
 
