@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Deployment:
-    """`clock` returns an aware moment in UTC; tests set it."""
-
+class Deployment:  # `clock` returns an aware moment in UTC; tests set it
     settings: Settings
     policy: Policy
     log: AuditLog

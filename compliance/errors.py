@@ -9,9 +9,7 @@ class GateError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class FieldError:
-    """One wrong field: a JSON pointer (RFC 6901; "" is the whole document) and what to do about it."""
-
+class FieldError:  # one wrong field: a JSON pointer (RFC 6901; "" is the whole document) and what to do about it
     pointer: str
     detail: str
 

@@ -38,16 +38,12 @@ class Asker(Fact):
     office: str = ""
 
 
-class Officer(Fact):
-    """The official who handles the application, as stated by the caller; recorded salted, never judged."""
-
+class Officer(Fact):  # the official who handles the application, as stated by the caller; recorded salted, never judged
     nip: str | None = None
     name: str | None = None
 
 
-class Question(Fact):
-    """One check to be made. `id` becomes the entry's id, so that a retry is idempotent."""
-
+class Question(Fact):  # one check to be made. `id` becomes the entry's id, so that a retry is idempotent
     reference: str
     application: Application
     identity: Identity

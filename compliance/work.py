@@ -46,9 +46,7 @@ WORK = table("work_due", "id:160! due_at:moment+ tries:int")  # the id is kind:k
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """What is due: `key` is the kind's own, `tries` counts this one."""
-
+class Row:  # what is due: `key` is the kind's own, `tries` counts this one
     kind: str
     key: str
     tries: int

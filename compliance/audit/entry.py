@@ -48,9 +48,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
-    """An entry before it has a position: canonical bytes, and by field the disclosures that go with it."""
-
+class Draft:  # an entry before it has a position: canonical bytes, and by field the disclosures that go with it
     id: str
     raw: bytes
     disclosures: Mapping[str, str] = field(default_factory=dict)

@@ -41,9 +41,7 @@ ITEM = table(  # what somebody must see to: recalled, overdue, lapsed, sanction,
 )
 
 
-class Person(Fact):
-    """Who acts. `role` is clerk or supervisor; others may do nothing here."""
-
+class Person(Fact):  # who acts. `role` is clerk or supervisor; others may do nothing here
     id: str
     name: str
     role: str
