@@ -156,7 +156,6 @@ class AuditLog(CheckReads):
                     self._remember_at = time.monotonic() + 1.0
                 elif self._remember_at < float("inf") and not self._later.is_alive():
                     self._later = threading.Timer(1.0, self.remember_now)
-                    self._later.daemon = True
                     self._later.start()
         except (SQLAlchemyError, OSError, LogBroken, Misconfigured) as error:
             log.exception("the log cannot be written")
@@ -165,10 +164,10 @@ class AuditLog(CheckReads):
         return Recorded(entry_id, entry.position, entry.document)
 
     def remember_now(self) -> None:
-        """Keep the newest head that was appended here; a process that ends calls it. What fails is logged."""
+        """Keep the newest head that was appended here; a second after it at the latest, and no process ends before."""
         try:
             with self._remembering:
-                if self._newest[0] and self._remember_at < float("inf") and self.keyring.signers:
+                if self._newest[0] and self.keyring.signers:
                     self.keyring.remember(*self._newest)
         except (OSError, LogBroken, Misconfigured):
             log.exception("the signer's memory cannot be written")

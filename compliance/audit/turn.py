@@ -27,9 +27,9 @@ Waiting = tuple[Draft, Finish, Future[tuple[Entry, bool]]]
 PATIENCE, MOST_TOGETHER = 2.0, 32  # seconds that an append waits for its turn; appends of one transaction
 NETWORK = re.compile(r"nfs4?|cifs|smb3|smbfs|9p|afs|ceph|lustre|glusterfs|fuse\.(sshfs|glusterfs)")
 _POOL = {"pool_timeout": 10, "hide_parameters": True}  # errors do not repeat what was written: it may be personal
-_POOLED: dict[str, Any] = {"prepare_threshold": None}  # a pooler in between mixes up statements prepared by several
-_UTC = "-c timezone=UTC"
-_LIMITS = f"{_UTC} -c lock_timeout={PATIENCE:.0f}s -c statement_timeout=5s -c synchronous_commit=off"
+# Nothing is prepared: a pooler mixes it up. It may drop the options: then no answer is another, some wait longer.
+_UTC = {"options": "-c timezone=UTC", "prepare_threshold": None}
+_TIMES = f"-c lock_timeout={PATIENCE:.0f}s -c statement_timeout=5s -c synchronous_commit=off"
 _PRIVILEGED = """SELECT rolsuper OR coalesce(pg_has_role(current_user, (SELECT relowner FROM pg_class
  WHERE oid = to_regclass('audit_entry')), 'MEMBER'), false) FROM pg_roles WHERE rolname = current_user"""
 _MIGRATION = "SELECT pg_advisory_xact_lock(73091963)"  # the append's own lock stands in migration 0001
@@ -57,7 +57,7 @@ def engine_options(database_url: str) -> dict[str, Any]:
     if sa.make_url(database_url).get_backend_name() == "sqlite":
         args = {"isolation_level": "IMMEDIATE", "timeout": 10}
         return pool | {"connect_args": args, "pool_events": [(set_pragmas, "connect")]}
-    return pool | {"connect_args": {"options": _UTC, **_POOLED}}
+    return pool | {"connect_args": _UTC}
 
 
 def alone(connection: sa.Connection) -> None:
@@ -123,8 +123,8 @@ class Turns:
         self.reading: sa.Engine = engine
         self._engine: sa.Engine = engine.execution_options(isolation_level="AUTOCOMMIT")
         if not self._sqlite:
-            args = {"connect_args": {"options": _LIMITS, **_POOLED}}
-            options = _POOL | {"pool_size": 12, "max_overflow": 0} | args
+            args = {"connect_args": _UTC | {"options": f"{_UTC['options']} {_TIMES}"}}
+            options: dict[str, Any] = _POOL | {"pool_size": 12, "max_overflow": 0} | args
             self.reading = self._engine = sa.create_engine(engine.url, isolation_level="AUTOCOMMIT", **options)
             sa.event.listen(engine, "engine_disposed", lambda _: self._engine.dispose())
 

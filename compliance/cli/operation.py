@@ -29,10 +29,7 @@ def work(here: Deployment, loop: bool) -> None:
     stop = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stop.set())
-    try:
-        click.echo(f"{due.run(here, stop, loop=loop)} dikerjakan / done")
-    finally:
-        here.log.remember_now()
+    click.echo(f"{due.run(here, stop, loop=loop)} dikerjakan / done")
 
 
 def backup(here: Deployment, folder: Path) -> None:

@@ -83,14 +83,15 @@ def _broken(here: Deployment, positions: Sequence[int], kept: Callable[[Entry], 
 def _unwitnessed(here: Deployment, heads: Sequence[Any], keys: Keys, cosigners: Keys) -> tuple[list[str], list[str]]:
     """What is wrong with the published heads, newest first, and who cosigned the newest."""
     first = here.log.entry_at(heads[0].size if heads else 0)  # that no published head covers
-    wrong, by = [] if heads else ["NO_HEAD"], list[str]()
+    wrong, by = [] if cosigners else ["NO_WITNESS"], list[str]()
+    wrong += [] if heads else ["NO_HEAD"]
     wrong += [f"LATE #{first.position}"] if first and here.clock() - first.at > PUBLISHED else []
     for number, row in enumerate(heads):
         try:
             head = open_head(row.note, keys)
             if head.root != here.log.root_at(head.size):
                 raise LogBroken("another history than this log's")
-            by = by if number else sorted(key.name for key in open_note(row.note, cosigners)[1])
+            by = sorted(key.name for key in open_note(row.note, cosigners)[1]) if cosigners and not number else by
         except LogBroken as error:
             wrong.append(f"HEAD {row.size} ({error})")
     return wrong, by
