@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from argon2 import PasswordHasher
 from ulid import ULID
+from zxcvbn import zxcvbn
 
 from compliance.audit.entry import Entry
 from compliance.audit.projection import projects
@@ -20,6 +21,7 @@ from compliance.gate import Log
 
 HASHER = PasswordHasher()
 SHORTEST_PASSWORD, LONGEST_PASSWORD = 12, 200
+ESTIMATED, STRONG = 72, 3  # characters that zxcvbn looks at, for its time grows with them; 0 to 4: how hard to guess
 Role = StrEnum("Role", ["CLERK", "SUPERVISOR", "AUDITOR", "ADMINISTRATOR"])
 SECOND_FACTOR = frozenset(Role) - {Role.CLERK}
 # Projection of `access.user_*`; `position` is the log position of the last entry applied.
@@ -80,6 +82,8 @@ class Users:
             raise BadInput(FieldError("/sign_in", f"the name {user.sign_in} is taken"))
         hashed = _hashed(password, user)
         self._record("user_created", user, by)
+        if not self.get(user.id):  # somebody took the name meanwhile
+            raise BadInput(FieldError("/sign_in", f"the name {user.sign_in} is taken"))
         self.keep(user, password_hash=hashed, given=given)
         return user
 
@@ -122,12 +126,15 @@ class Users:
 
 @projects("access.user_created", "access.user_changed", into=(USER,))
 def project(connection: sa.Connection, entry: Entry) -> None:
-    """The last entry about a person says all there is; a name whose disclosure was erased becomes the id."""
+    """The last entry about a person says all there is; a name whose disclosure was erased becomes the id. Of two who
+    were given the same name at once the first has it."""
     body, known = entry.body, entry.disclosed
     row = {"role": body["role"], "regions": " ".join(body["regions"]), "active": body["active"]}
     row |= {"sign_in": known.get("sign_in") or body["user"].lower(), "position": entry.position}
     row |= {"name": known.get("name", ""), "office": known.get("office", "")}
-    put(connection, USER, row | {"id": body["user"]}, newest="position")
+    others = sa.select(USER.c.id).where(USER.c.sign_in == row["sign_in"], USER.c.id != body["user"])
+    if not connection.execute(others).first():
+        put(connection, USER, row | {"id": body["user"]}, newest="position")
 
 
 def changed(statement: sa.UpdateBase) -> bool:
@@ -138,8 +145,10 @@ def changed(statement: sa.UpdateBase) -> bool:
 
 
 def _hashed(password: str, user: User) -> str:
-    """Length is what protects; a password that holds the sign-in name does not. Raises BadInput."""
-    if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD or user.sign_in in password.lower():
-        rule = f"{SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters without the sign-in name, e.g. four words"
+    """Long, without the sign-in name, and hard to guess for who knows the person (ASVS 6.2.4). Raises BadInput."""
+    fits = SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD and user.sign_in not in password.lower()
+    known = [user.name, user.office, *f"{user.sign_in} {user.name} {user.office}".split()]
+    if not fits or zxcvbn(password[:ESTIMATED], known)["score"] < STRONG:
+        rule = f"{SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters, no name, hard to guess: four unrelated words"
         raise BadInput(FieldError("/password", rule))
     return HASHER.hash(password)
