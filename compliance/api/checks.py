@@ -128,7 +128,7 @@ def receive_nib() -> dict[str, Any]:
             recorded, _ = once.check_once(key, question.reference, question, **patience)
             check = json.loads(shown(recorded.document))
         checks.append({"id_izin": item.id_izin, "kd_izin": item.kd_izin, "check": check})
-    delivery.received(deployment(), stated, checks)
+    delivery.received(deployment(), stated, checks, g.client.regions)
     told = {"status": "1", "keterangan": f"Sukses: {len(checks)} izin diterima"}
     return {"responreceiveNIB": told, "checks": checks}
 
@@ -193,8 +193,10 @@ def cancel_batch(batch_id: str) -> dict[str, Any]:
 
 def batch_results(batch_id: str) -> Iterator[str]:
     """What came of every line so far, as CSV."""
-    masked = g.client.scopes == {Scope.CHECK}
-    return run.results(deployment().log.engine, _batch(batch_id), masked=masked)
+    masked, found, here = g.client.scopes == {Scope.CHECK}, _batch(batch_id), deployment()
+    told = {"by": g.client.id, "what": "batch", "regions": list(g.client.regions), "batch": batch_id}
+    here.log.append("access.export", told | {"request_id": g.request_id})
+    return run.results(here.log.engine, found, masked=masked)
 
 
 def _batch(batch_id: str) -> run.Status:

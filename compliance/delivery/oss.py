@@ -26,8 +26,8 @@ NAMED = ("oss_id", "kd_izin", "id_proyek", "id_produk")
 OSS = table("delivery_oss", "nib:13! id_izin:64! region:5 check_id:26 named:json status:2? state:8? position:big+")
 
 
-def received(here: Deployment, document: Any, checks: list[dict[str, Any]]) -> None:
-    """Keep what OSS calls each permit that receive-nib checked, so that its state can be told."""
+def received(here: Deployment, document: Any, checks: list[dict[str, Any]], regions: Iterable[str]) -> None:
+    """Keep what OSS calls each permit that receive-nib checked for a client of `regions`, to tell its state later."""
     if not here.settings.oss_url or not checks:
         return
     data = document["dataNIB"]
@@ -35,7 +35,7 @@ def received(here: Deployment, document: Any, checks: list[dict[str, Any]]) -> N
     for id_izin, check in ((one["id_izin"], one["check"]) for one in checks if one["check"]):
         item = items[id_izin] | {"oss_id": data.get("oss_id")}
         body = {"check": check["id"], "region": check["region"], "nib": data["nib"].strip(), "id_izin": id_izin}
-        body["named"] = {name: str(item.get(name) or "")[:64] for name in NAMED}
+        body |= {"named": {name: str(item.get(name) or "")[:64] for name in NAMED}, "regions": list(regions)}
         here.log.append("oss.received", body, entry_id=f"oss.{check['id']}")
 
 
@@ -69,7 +69,11 @@ def _is(nib: str, id_izin: str) -> sa.ColumnElement[bool]:
 
 @projects("oss.received", into=(OSS,))
 def _received(connection: sa.Connection, entry: Entry) -> None:
-    body = entry.body
+    """A permit of a region that is not the client's stays there, whatever the client says of it."""
+    body, known = entry.body, _is(entry.body["nib"], entry.body["id_izin"])
+    foreign = OSS.c.region.not_in(body.get("regions", [body["region"]]))
+    if connection.execute(sa.select(OSS.c.region).where(known, foreign)).first():
+        return
     row = {name: body[name] for name in ("nib", "id_izin", "region", "named")}
     put(connection, OSS, row | {"check_id": body["check"], "position": entry.position}, newest="")
 

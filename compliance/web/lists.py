@@ -59,7 +59,8 @@ def batch(batch_id: str, results: bool = False) -> Reply:
     found = mine(run.status(engine, batch_id))
     open_still = found.state in ("queued", "running")
     if results:
-        return download(run.results(engine, found), f"hasil-{batch_id}.csv", "text/csv; charset=utf-8")
+        looked("batch", "export", batch=batch_id)
+        return download(run.results(engine, found), f"hasil-{batch_id}.csv", "text/csv")
     if request.method == "POST" and open_still:
         run.cancel(deployment(), batch_id, _asker())
         return done(_("Sisa baris tidak diperiksa lagi."), "batch", batch_id=batch_id)

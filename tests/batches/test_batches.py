@@ -63,8 +63,12 @@ def post(http: FlaskClient, headers: dict[str, str], here: Deployment) -> Callab
 
 
 def results(http: FlaskClient, headers: dict[str, str], batch_id: str) -> list[dict[str, str]]:
+    log = http.application.extensions["compliance"].log
+    seen = len(list(log.entries(kinds=("access.export",))))
     answer = http.get(f"{PATH}/{batch_id}/results.csv", headers=headers)
     assert answer.mimetype == "text/csv"
+    (*_before, said) = [entry.body for entry in log.entries(kinds=("access.export",))][seen:]
+    assert (said["what"], said["batch"]) == ("batch", batch_id)
     return list(csv.DictReader(io.StringIO(answer.get_data(as_text=True))))
 
 

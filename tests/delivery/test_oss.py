@@ -169,3 +169,21 @@ def test_a_check_of_another_region_says_nothing_of_this_ones_permit(
     assert (shown.id, shown.region) == (mine["id"], "73.09")
     with pytest.raises(BadInput):
         tell(here, "45")
+
+
+def test_a_client_of_another_region_does_not_move_this_ones_permit(
+    sent: Callable[[], Any], here: Deployment, http: FlaskClient, new_key: Callable[..., str]
+) -> None:
+    sent()
+    elsewhere = json.loads(json.dumps(RESTAURANT))
+    elsewhere["dataNIB"]["data_checklist"][0] |= {"kd_daerah": "7605000000", "id_produk": "X"}
+
+    def moved_by(*regions: str) -> list[tuple[str, str]]:
+        headers = {"Authorization": f"Bearer {new_key('check', regions)}"}
+        answer = http.post("/api/v1/oss/receive-nib", json=elsewhere, headers=headers).get_json()
+        assert answer["checks"][0]["check"]["region"] == "76.05"
+        rebuild(here.log)
+        return [(row.region, row.named["id_produk"]) for row, _ in oss.permits(here, ("73.09", "76.05"))]
+
+    assert moved_by("76.05") == [("73.09", "")]
+    assert moved_by("76.05", "73.09") == [("76.05", "X")]

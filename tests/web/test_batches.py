@@ -61,6 +61,8 @@ def test_a_clerk_uploads_a_list_watches_it_and_takes_the_results(app: Flask, cle
     assert (results.mimetype, len(results.text.splitlines())) == ("text/csv", 3)
     assert page in clerk.get("/kumpulan").text
     with app.app_context():
+        (said,) = (entry.body for entry in here.log.entries(kinds=("access.export",)))
+        assert (said["what"], page) == ("batch", f"/kumpulan/{said['batch']}")
         assert len(list(here.log.entries(kinds=("batch.started",)))) == 2
         assert {entry.body["asker"]["kind"] for entry in here.log.entries(kinds=("check",))} == {"user"}
 
