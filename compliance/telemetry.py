@@ -126,11 +126,8 @@ def register(app: Flask, here: Deployment) -> None:
 
     @app.after_request
     def end(response: Response) -> Response:
-        route, method, status = (
-            request.url_rule.rule if request.url_rule else "none",
-            request.method,
-            response.status_code,
-        )
+        route = request.url_rule.rule if request.url_rule else "none"
+        method, status = request.method, response.status_code
         took = time.monotonic() - g.get("began", time.monotonic())
         REQUESTS.labels(method if method in METHODS else "other", route, status).inc()
         SECONDS.labels(route).observe(took)

@@ -45,9 +45,8 @@ def read(rows: Rows, today: date, language: str) -> list[dict[str, Any]]:
 
     def wrong(fact: str, what: str, given: str = "", /, **words: object) -> None:
         told = WORDS["wrong"]["line"][language].format(place=place) if place else ""
-        told += WORDS["wrong"][what][language].format(
-            given=f"…{given[-4:]}" if _holds_nik(given) else given[:40], **words
-        )
+        shown = f"…{given[-4:]}" if _holds_nik(given) else given[:40]
+        told += WORDS["wrong"][what][language].format(given=shown, **words)
         errors.append(FieldError(f"/{place}/{fact}".rstrip("/"), told))
 
     for place, cells in rows:

@@ -20,7 +20,8 @@ VERDICTS = {Effect.NOTE: Verdict.MET_WITH_NOTE, Effect.OK: Verdict.MET}  # of th
 ACTIONS = dict.fromkeys((Verdict.NOT_MET, Verdict.BLOCKED), Action.STOP)
 ACTIONS |= dict.fromkeys((Verdict.OFFICER_REVIEW, Verdict.UNDETERMINED), Action.HOLD)
 BEYOND_OFFICERS = (Effect.BLOCKED, Effect.UNDETERMINED)
-IN_THE_WAY = (*BEYOND_OFFICERS, Effect.NOT_MET, Effect.OFFICER_REVIEW)
+CURABLE = (Effect.NOT_MET, Effect.OFFICER_REVIEW)
+IN_THE_WAY = (*BEYOND_OFFICERS, *CURABLE)
 MOST_STEPS = 40  # of a firm with hundreds of accounts; the next check names the rest
 
 
@@ -104,9 +105,7 @@ def _undertaken(case: Case, found: list[Finding]) -> list[Finding]:
     # A source that may be incomplete refuses nobody.
     refusing = Effect.NOT_MET if case.evidence.complete else Effect.OFFICER_REVIEW
     for undertaking in case.facts.undertakings if case.law.values["undertakings"] else ():
-        named = [
-            f for f in found if f.code in undertaking.codes and f.effect in (Effect.NOT_MET, Effect.OFFICER_REVIEW)
-        ]
+        named = [finding for finding in found if finding.code in undertaking.codes and finding.effect in CURABLE]
         facts: dict[str, Any] = {"codes": sorted({finding.code for finding in named}), "deadline": undertaking.due}
         if named and undertaking.due >= case.application.as_at:
             found = [finding for finding in found if finding not in named] + case.find("UNDERTAKING_OPEN", **facts)

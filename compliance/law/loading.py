@@ -181,10 +181,8 @@ def check_region(groups: Groups, national: Groups, first_day: date, *, shipped: 
 
 def _check_texts(group: list[Entry]) -> None:
     for entry in group:
-        told = {
-            f"{entry.where}.{part}": texts for part, texts in entry.data.items() if part in SCHEMA["texts"]["parts"]
-        }
-        for where, language, words in ((at, *text) for at, texts in told.items() for text in texts.items()):
+        told = ((part, texts) for part, texts in entry.data.items() if part in SCHEMA["texts"]["parts"])
+        for where, language, words in ((f"{entry.where}.{part}", *text) for part, it in told for text in it.items()):
             try:
                 filled = {name for _, name, _, _ in Formatter().parse(words) if name is not None}
             except ValueError as error:

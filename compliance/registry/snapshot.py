@@ -28,9 +28,8 @@ BATCH = 1000
 ORPHANED = dt.timedelta(days=1)  # rows that no entry names after this are left over from an import that broke off
 
 # Projection of the `registry.imported` entries: of each region ("" = the whole deployment), the newest is in force.
-IMPORTS = table(
-    "registry_import", "pos:pos! id:26 region:5 sha256:64 period:day as_of:moment", sa.UniqueConstraint("id")
-)
+_import = "pos:pos! id:26 region:5 sha256:64 period:day as_of:moment"
+IMPORTS = table("registry_import", _import, sa.UniqueConstraint("id"))
 # The accounts of a report, written before its entry. `taxpayer` is what head office and branches share.
 ACCOUNTS = table(
     "registry_account",
@@ -149,7 +148,12 @@ def import_report(
         while batch := list(itertools.islice(lines, BATCH)):
             totals += [(line.place, line.total) for line in batch if line.total]
             remarks.add(*itertools.chain.from_iterable(line.notes for line in batch))
-            taken = [_row(line.member) | {"import_id": import_id} for line in batch if line.member]
+            taken = list[dict[str, Any]]()
+            for one in (line.member for line in batch if line.member):
+                row = {name: getattr(one, name) for name in _COPIED} | {"divisi": one.divisi or ""}
+                programmes = one.programmes and ",".join(word for word in Programme if word in one.programmes)
+                row |= {"taxpayer": one.npwp and taxpayer(one.npwp), "programmes": programmes}
+                taken.append(row | {"import_id": import_id})
             if taken:
                 with engine.begin() as connection:
                     connection.execute(ACCOUNTS.insert(), taken)
@@ -172,12 +176,6 @@ def import_report(
     told = itertools.groupby(remarks, lambda note: note.place)
     counts = Counter(kind for _, notes in told for kind in {note.kind for note in notes})
     return import_id, body | {"counts": {kind.value: counts[kind] for kind in Kind}}
-
-
-def _row(member: Any) -> dict[str, Any]:
-    row = {name: getattr(member, name) for name in _COPIED}
-    row |= {"divisi": member.divisi or "", "taxpayer": member.npwp and taxpayer(member.npwp)}
-    return row | {"programmes": member.programmes and ",".join(p for p in Programme if p in member.programmes)}
 
 
 def _dates(

@@ -145,9 +145,8 @@ def summary(connection: sa.Connection, wanted: Wanted) -> dict[str, Any]:
     if wanted.until:
         query = query.where(o.since <= dt.datetime.combine(wanted.until, dt.time.max, dt.UTC))
     if wanted.since:
-        query = query.where(
-            o.ended_at.is_(None) | (o.ended_at > dt.datetime.combine(wanted.since, dt.time.min, dt.UTC))
-        )
+        begin = dt.datetime.combine(wanted.since, dt.time.min, dt.UTC)
+        query = query.where(o.ended_at.is_(None) | (o.ended_at > begin))
     told = [(*row, row.ended_at and hours(row.ended_at - row.since)) for row in connection.execute(query)]
     named = ("source", "since", "until", "hours")
     return found | {"outages": [dict(zip(named, row, strict=True)) for row in told]}
