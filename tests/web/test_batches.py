@@ -114,7 +114,7 @@ def test_a_supervisor_says_what_oss_is_told(
     with app.app_context():
         [checked] = here.log.checks(CheckFilter(("73.09",), reference=item["id_izin"]), 2)
         told = {"id_izin": item["id_izin"], "check": json.loads(checked.document)}
-        oss.received(here, RESTAURANT, [told])
+        oss.received(here, RESTAURANT, [told], ("73.09",))
     page = f"/oss/status?nib={item['nib']}&izin={item['id_izin']}"
     assert item["id_izin"] in visit.get("/oss/status").text
     fits, other = ("93", "45") if checked.action == "STOP" else ("45", "93")
