@@ -102,7 +102,6 @@ def _served(name: str, path: dict[str, Any]) -> Callable[..., Response]:
     view = LOOKS.get(name) or getattr(module, name.partition(".")[2])
 
     @functools.wraps(view)
-    @functools.wraps(view)
     def answer(**named: Any) -> Response:
         if "scopes" in path:
             caller.enter(caller.by_token() if "token" in path else caller.by_key(), *path["scopes"])
