@@ -18,7 +18,7 @@ from compliance.errors import LogBroken, LogUnavailable, Misconfigured
 from compliance.gate import Recorded
 from compliance.proof.note import WITNESS_KEY, Head, Signer, VerifierKey, open_head, open_note
 from compliance.proof.receipt import verify_answer
-from compliance.proof.witness import Witness, serve
+from compliance.proof.witness import Refused, Witness, serve
 from config import Settings
 from tests.audit import forger
 from tests.audit.conftest import open_log
@@ -170,6 +170,20 @@ def test_a_witness_that_does_not_answer_stops_nothing(
     log.settings = replace(settings, log_witnesses=listed)
     log.check_start()
     assert "cannot be reached" in caplog.text
+    assert add().position == 0
+
+
+def test_a_witness_that_answers_nonsense_closes_nothing(
+    log: AuditLog, add: Add, witness: Witness, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def endless(body: str) -> str:
+        refused = Refused(409, "")
+        refused.size = "9" * 5_000  # type: ignore[assignment]
+        raise refused
+
+    monkeypatch.setattr(witness, "add_checkpoint", endless)
+    log.check_start()
+    assert "it answered 409" in caplog.text
     assert add().position == 0
 
 
