@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import threading
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ from compliance.deployment import Deployment
 from compliance.proof.export import bodies_in
 from compliance.proof.note import open_head
 from compliance.reports import sample, search
+
+ESCAPED = str.maketrans({":": r"\:", "\\": r"\\"})  # in a password file of PostgreSQL
 
 
 def work(here: Deployment, loop: bool) -> None:
@@ -63,17 +66,20 @@ def backup(here: Deployment, folder: Path) -> None:
 
 
 def _dump(url: str, copy: Path) -> None:
-    """The password stands in pg_dump's environment, never among its arguments."""
+    """A password never stands among a program's arguments."""
     plain = make_url(url)
-    address = plain._replace(drivername="postgresql", password=None).render_as_string(hide_password=False)
-    env = os.environ | ({"PGPASSWORD": str(plain.password)} if plain.password else {})
-    command = ["pg_dump", "--format=custom", f"--file={copy}", f"--dbname={address}"]
-    try:
-        subprocess.run(command, check=True, capture_output=True, text=True, env=env)
-    except FileNotFoundError as error:
-        raise click.ClickException("pg_dump is not there: install PostgreSQL's client programs") from error
-    except subprocess.CalledProcessError as error:
-        raise click.ClickException(f"pg_dump: {error.stderr.strip().splitlines()[0]}") from error
+    with tempfile.NamedTemporaryFile("w", prefix="gate-") as passfile:  # readable by its owner alone
+        passfile.write(f"*:*:*:*:{(plain.password or '').translate(ESCAPED)}")
+        passfile.flush()
+        bare = plain._replace(drivername="postgresql", password=None)  # `set` would keep it
+        address = bare.update_query_dict({"passfile": passfile.name}).render_as_string()
+        command = ["pg_dump", "--format=custom", f"--file={copy}", f"--dbname={address}"]
+        try:
+            subprocess.run(command, check=True, capture_output=True, text=True)
+        except FileNotFoundError as error:
+            raise click.ClickException("pg_dump is not there: install PostgreSQL's client programs") from error
+        except subprocess.CalledProcessError as error:
+            raise click.ClickException(f"pg_dump: {error.stderr.strip().splitlines()[0]}") from error
 
 
 def report_figures(here: Deployment, parts: tuple[str, ...], regions: tuple[str, ...], **only: Any) -> None:
