@@ -17,6 +17,7 @@ from typing import Any
 
 import requests
 
+from compliance.cli import told
 from config import HERE, INSTANCE
 
 FOLDER = INSTANCE / "demo"
@@ -45,17 +46,17 @@ def main() -> int:
             return 2
     FOLDER.mkdir(parents=True, exist_ok=True, mode=0o700)
     _kept("secret", lambda: secrets.token_urlsafe(48))
-    told: dict[str, Any] = {"cwd": HERE, "env": _environment()}
+    how: dict[str, Any] = {"cwd": HERE, "env": _environment()}
     print("Preparing the database …", flush=True)
-    if subprocess.run([*FLASK, "db", "upgrade"], check=False, **told).returncode:
+    if subprocess.run([*FLASK, "db", "upgrade"], check=False, **how).returncode:
         return 1
     accounts = [*FLASK, "demo-accounts"]
-    shown = json.loads(_kept("credentials.json", lambda: subprocess.check_output(accounts, text=True, **told)))
+    shown = json.loads(_kept("credentials.json", lambda: subprocess.check_output(accounts, text=True, **how)))
     print("Starting the sandbox agency and the gate …", flush=True)
     for end in (signal.SIGINT, signal.SIGTERM):  # also when started in the background, where Ctrl-C is ignored
         signal.signal(end, signal.default_int_handler)
     command = [str(BIN / "honcho"), "start", "-f", str(HERE / "Procfile")]
-    servers = subprocess.Popen(command, start_new_session=True, **told)
+    servers = subprocess.Popen(command, start_new_session=True, **how)
     try:
         _wait_until_ready(servers)
         _show(shown)
@@ -108,19 +109,12 @@ def _wait_until_ready(servers: subprocess.Popen[Any]) -> None:
 
 def _show(shown: dict[str, Any]) -> None:
     """Print keys, accounts and one real check with its answer."""
-    key, lines = shown["keys"]["73.09"], ["\nClient keys (one per region, demo only):"]
+    key = shown["keys"]["73.09"]
     answer = requests.post(f"{BASE}/api/v1/checks", json=CHECK, headers={"Authorization": f"Bearer {key}"}, timeout=30)
     document = answer.json()
     document.get("receipt", {}).update(jws="…", proof="…")
-    lines += [f"  {region}  {value}" for region, value in shown["keys"].items()] + ["Accounts (demo only):"]
-    for account in shown["accounts"]:
-        second = "" if account["role"] == "clerk" else "   (sets up a second factor at the first sign-in)"
-        lines.append(f"  {account['role']:<14} {account['name']:<10} {account['password']}{second}")
-    lines.append(f"\nOne real check:\n  curl -s {BASE}/api/v1/checks -H 'Authorization: Bearer {key}' \\")
-    lines.append(f"    -H 'Content-Type: application/json' -d '{json.dumps(CHECK, ensure_ascii=False)}'\n")
-    lines.append(json.dumps(document, ensure_ascii=False, indent=2))
-    lines.append(f"\nServing on {BASE}  (API: {BASE}/api/docs). Ctrl-C ends it.")
-    print("\n".join(lines), flush=True)
+    asked, answered = json.dumps(CHECK, ensure_ascii=False), json.dumps(document, ensure_ascii=False, indent=2)
+    print(told("demo", **shown, base=BASE, key=key, asked=asked, answered=answered), flush=True)
 
 
 if __name__ == "__main__":

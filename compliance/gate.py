@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 
 from ulid import ULID
 
-from compliance.errors import RegistryError, RegistryUnavailable
+from compliance.errors import RegistryUnavailable
 from compliance.law import facts as fact
 from compliance.law.codec import to_json
 from compliance.law.decide import decide
@@ -30,9 +30,9 @@ Clocked = datetime | None  # its moment: that of the clock
 GOOD = {Verdict.MET, Verdict.MET_WITH_NOTE, Verdict.NOT_REQUIRED}
 
 
-class Asker(Fact):
-    """Who asks: `kind` client, user or operator; `id` of that record (never a name); a user's `office`, for samples."""
-
+class Asker(
+    Fact
+):  # `kind`: client, user or operator; `id` of that record, never a name; a user's `office`, for samples
     kind: str
     id: str
     office: str = ""
@@ -74,9 +74,7 @@ class Log(Protocol):
         """The last understood fresh answer to the same question that was received at or after `since`."""
 
 
-class Standing(NamedTuple):
-    """What the office's own people decided about an application and its employer: these fields of Facts."""
-
+class Standing(NamedTuple):  # what the office's own people decided about application and employer: fields of Facts
     register: tuple[fact.Sanction, ...] = ()
     undertakings: tuple[fact.Undertaking, ...] = ()
     decision: fact.OfficerDecision | None = None
@@ -171,24 +169,17 @@ class Gate:
     def _ask(self, source: Source, oldest: timedelta, question: Question, law: Law, now: datetime) -> Evidence:
         """Ask all that the question needs. A source that may be incomplete must not be older than `oldest`."""
         purpose = Purpose(question.request_id, question.reference, time.monotonic() + self.timeout)
-        steps = inquire(question.application, question.identity, law, source.name, now)
-        try:
-            step = next(steps)
-            while True:
-                try:
-                    answer = source.ask(step, purpose)
-                    if not answer.complete and now - answer.as_of > oldest:
-                        told = f"the imported report is from {answer.as_of:%Y-%m-%d}, too old to use"
-                        raise RegistryUnavailable(told)
-                except RegistryUnavailable as error:
-                    step = steps.throw(RegistryUnavailable(str(error), error.retry_at or now + RETRY_AFTER))
-                except RegistryError as error:
-                    step = steps.throw(error)
-                else:
-                    step = steps.send(answer)
-        except StopIteration as done:
-            evidence: Evidence = done.value
-            return evidence
+
+        def call(step: fact.Ask) -> fact.Answer:
+            try:
+                answer = source.ask(step, purpose)
+                if not answer.complete and now - answer.as_of > oldest:
+                    raise RegistryUnavailable(f"the imported report is from {answer.as_of:%Y-%m-%d}, too old to use")
+            except RegistryUnavailable as error:
+                raise RegistryUnavailable(str(error), error.retry_at or now + RETRY_AFTER) from error
+            return answer
+
+        return inquire(question.application, question.identity, law, source.name, now, call)
 
     def _stored(self, question: Question, law: Law, key: str, now: datetime) -> Evidence | None:
         """What stands in for an agency that is silent, with its age: the last understood answer, or the standby's."""

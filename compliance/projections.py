@@ -4,7 +4,6 @@ from compliance import work as work
 from compliance.audit.projection import projects
 from compliance.batches import run as run
 from compliance.casework import watch as watch
-from compliance.delivery import oss as oss
 from compliance.delivery import outbox as outbox
 from compliance.registry import snapshot, watchers
 

@@ -8,7 +8,7 @@ import hmac
 import ipaddress
 import secrets
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -24,6 +24,7 @@ from compliance.database import db, put, table
 from compliance.deployment import deployment
 from compliance.errors import BadInput, FieldError
 from compliance.gate import Asker, Log
+from compliance.law.facts import Fact
 
 JAKARTA, PREFIX = ZoneInfo("Asia/Jakarta"), "cg"
 Scope = StrEnum("Scope", ["CHECK", "READ", "AUDIT"])
@@ -40,11 +41,7 @@ OSS = table("access_client_oss", "client_id:26! username:200 sealed_password:tex
 _by_key = sa.select(CLIENT, KEY.c.digest, KEY.c.ends_at).join(KEY, KEY.c.client_id == CLIENT.c.id)
 
 
-@dataclass(frozen=True, slots=True)
-class Client:
-    """One piece of software that may ask. Its first region is the default of its questions. `addresses`: networks
-    (CIDR) that it may call from; none: from anywhere."""
-
+class Client(Fact):  # its first region is the default of its questions; it may call from `addresses` (CIDR; none: all)
     id: str
     name: str
     regions: tuple[str, ...]

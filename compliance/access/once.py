@@ -28,9 +28,7 @@ _columns = "owner:64! path:100! key:128! body_mac:64 check_id:26 replaces:26? le
 ONCE = table("once", _columns, "expires_at:moment+")
 
 
-class OnceKey(NamedTuple):
-    """A caller's key: `owner` is the client or user, `path` where it was used."""
-
+class OnceKey(NamedTuple):  # a caller's key: `owner` is the client or user, `path` where it was used
     owner: str
     path: str
     key: str

@@ -3,7 +3,7 @@ A change is an entry of the log first; `access_user` is a projection of those en
 factor) are in `access_user_secret`, which no entry holds: after a rebuild a person needs a new password."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -18,6 +18,7 @@ from compliance.audit.projection import projects
 from compliance.database import db, put, table
 from compliance.errors import BadInput, FieldError
 from compliance.gate import Log
+from compliance.law.facts import Fact
 
 HASHER = PasswordHasher()
 SHORTEST_PASSWORD, LONGEST_PASSWORD = 12, 200
@@ -38,10 +39,7 @@ NO_SECRET = {"password_hash": "", "totp_seed": None, "totp_counter": 0, "recover
 SIGN_IN = table("access_sign_in", "token_hash:64! user_id:26+ complete:bool started_at:moment seen_at:moment")
 
 
-@dataclass(frozen=True, slots=True)
-class User:
-    """One person. `sign_in` is what is typed to sign in (lower case), `regions` the codes he or she works for."""
-
+class User(Fact):  # `sign_in` is what is typed to sign in (lower case), `regions` the codes he or she works for
     id: str
     sign_in: str
     name: str

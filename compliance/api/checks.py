@@ -17,7 +17,7 @@ from compliance.audit.checks import CheckFilter, CheckRecord
 from compliance.batches import reading, run
 from compliance.casework.acts import decision_shown
 from compliance.database import db
-from compliance.delivery import oss as delivery
+from compliance.delivery import outbox
 from compliance.deployment import deployment
 from compliance.errors import BadInput
 from compliance.gate import Question, Recorded
@@ -128,7 +128,7 @@ def receive_nib() -> dict[str, Any]:
             recorded, _ = once.check_once(key, question.reference, question, **patience)
             check = json.loads(shown(recorded.document))
         checks.append({"id_izin": item.id_izin, "kd_izin": item.kd_izin, "check": check})
-    delivery.received(deployment(), stated, checks, g.client.regions)
+    outbox.received(deployment(), stated, checks, g.client.regions)
     told = {"status": "1", "keterangan": f"Sukses: {len(checks)} izin diterima"}
     return {"responreceiveNIB": told, "checks": checks}
 

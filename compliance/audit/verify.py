@@ -73,9 +73,7 @@ def verify_checks(log: AuditLog, progress: Progress) -> int:
     return seen
 
 
-class Differing(NamedTuple):
-    """A check that no longer comes out as it was recorded; `why` names the places, with what was and what is."""
-
+class Differing(NamedTuple):  # a check that comes out otherwise than recorded; `why`: where, what was and what is
     position: int
     id: str
     why: tuple[str, ...]

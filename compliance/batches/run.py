@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -32,6 +32,7 @@ from compliance.deployment import Deployment
 from compliance.errors import BadInput, ForeignRegion, GateError
 from compliance.gate import Asker, Question
 from compliance.intake import read_question
+from compliance.law.facts import Fact
 from compliance.registry.sources import breaker_state
 
 LANES = ("1", "2")  # rows of the loop; several let several hosts take part
@@ -53,10 +54,7 @@ NOTE = sa.update(LINE).where(*_noted).values(asked=LINE.c.asked + 1)  # and what
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
-    """How far a batch is; `state` is queued, running, done or cancelled."""
-
+class Status(Fact):  # how far a batch is; `state` is queued, running, done or cancelled
     id: str
     state: str
     total: int

@@ -23,7 +23,7 @@ from compliance.cli import progress, tell
 from compliance.deployment import Deployment
 from compliance.proof.export import bodies_in
 from compliance.proof.note import open_head
-from compliance.reports import sample, search
+from compliance.reports import sample
 
 ESCAPED = str.maketrans({":": r"\:", "\\": r"\\"})  # in a password file of PostgreSQL
 
@@ -80,14 +80,6 @@ def _dump(url: str, copy: Path) -> None:
             raise click.ClickException("pg_dump is not there: install PostgreSQL's client programs") from error
         except subprocess.CalledProcessError as error:
             raise click.ClickException(f"pg_dump: {error.stderr.strip().splitlines()[0]}") from error
-
-
-def report_figures(here: Deployment, parts: tuple[str, ...], regions: tuple[str, ...], **only: Any) -> None:
-    with here.log.engine.connect() as connection:
-        found = search.summary(connection, search.Wanted(regions or tuple(here.policy.regions), **only))
-    if unknown := sorted({*parts} - {*found}):
-        raise click.UsageError(f"no figures are called {', '.join(unknown)}; there are {', '.join(found)}")
-    tell({name: found[name] for name in parts or found})
 
 
 def report_promises(here: Deployment) -> bool:

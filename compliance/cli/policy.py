@@ -1,4 +1,4 @@
-"""`flask policy …`: lint, show and compare the law, draft holidays, try a draft on logged checks, explain one."""
+"""`flask policy …`: lint, show and compare the law, draft holidays, try a draft on logged checks."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -8,11 +8,10 @@ from typing import Any
 
 import click
 
-from compliance.audit.verify import past_policies
-from compliance.cli import progress, tell, told
+from compliance.cli import progress, told
 from compliance.deployment import Deployment
 from compliance.law.codec import to_json
-from compliance.law.decide import explain, flips
+from compliance.law.decide import flips
 from compliance.law.policy import Policy
 
 SECTIONS = ("gate", "value", "service", "programmes", "due", "pension_age", "legal_form", "finding")
@@ -93,14 +92,3 @@ def policy_flips(here: Deployment, file: Path, region: str | None, first: date, 
         click.echo(told("policy_flip", flip=flip))
     click.echo(told("policy_flips", **{"changed": 0, "checks": 0, "stopped": 0, "unknown": 0} | judged))
     return bool(judged["changed"])
-
-
-def policy_explain(here: Deployment, check_id: str, raw: bool) -> None:
-    entry = here.log.entry(check_id)
-    if entry is None or entry.kind != "check":
-        raise click.UsageError(f"there is no check {check_id}")
-    found = explain(*past_policies(here.log).judged(entry.body))
-    if raw:
-        tell(found)
-    else:
-        click.echo(told("policy_explain", told=found, cites=_cites))

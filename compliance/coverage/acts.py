@@ -5,7 +5,6 @@ import itertools
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -49,10 +48,7 @@ def known(here: Deployment, region: str, day: dt.date) -> Sequence[sa.Row[Any]]:
     return here.log.rows(query.order_by(c.since, c.pos, c.line))
 
 
-@dataclass(frozen=True, slots=True)
-class Institution:
-    """One institution as known on a day. `stated` is what its own list says; `until` the last day paid for."""
-
+class Institution(law.Fact):  # as known on a day; `stated` is what its own list says, `until` the last day paid for
     id: str
     facts: dict[str, Any]
     answer: sa.Row[Any] | None  # the agency's last answer
@@ -111,9 +107,9 @@ def ending(those: Iterable[Institution], day: dt.date) -> list[Institution]:
 
 def trend(rows: Sequence[sa.Row[Any]], day: dt.date) -> list[tuple[dt.date, dict[str, Counter[str]]]]:
     """The same by kind on the last day of each of eleven months, and on the day itself; oldest first."""
-    days = [day]
-    while len(days) < 12:
-        days.append(days[-1].replace(day=1) - dt.timedelta(days=1))
+    days = list(
+        itertools.accumulate(range(11), lambda last, _: last.replace(day=1) - dt.timedelta(days=1), initial=day)
+    )
     return [(each, tally(institutions(rows, each), "kind")) for each in reversed(days)]
 
 
@@ -125,11 +121,10 @@ def sentence(kind: str, called: str, count: Counter[str], language: str) -> str:
 
 def now_known(here: Deployment, region: str) -> list[Institution]:
     """The institutions of a region today. Raises UnknownRegion."""
-    day = here.policy.today(region, here.clock())
-    return institutions(known(here, region, day), day)
+    return institutions(known(here, region, day := here.policy.today(region, here.clock())), day)
 
 
-def _record(here: Deployment, act: str, region: str, asker: Asker, entry_id: str, **body: Any) -> None:
+def _record(here: Deployment, act: str, region: str, asker: Asker, entry_id: str = "", **body: Any) -> None:
     told = {"region": region, "by": {"kind": asker.kind, "id": asker.id}, **body}
     here.log.append(f"coverage.{act}", told, entry_id=entry_id)
 
@@ -148,15 +143,14 @@ def take_list(
     list_id, parts = str(ULID.from_datetime(here.clock())), -(-len(told) // PART)
     for number in range(parts):
         about = {"list": list_id, "sha256": sha256, "part": number + 1, "parts": parts, "complete": complete}
-        part = told[number * PART : (number + 1) * PART]
-        _record(here, "imported", region, asker, f"{list_id}.{number + 1}", **about, lines=part)
+        _record(here, "imported", region, asker, f"{list_id}.{number + 1}", **about, lines=told[number * PART :][:PART])
     return Counter(facts["kind"] for facts in read) + Counter(removed=len(gone))
 
 
 def change(here: Deployment, region: str, one: str, facts: dict[str, Any], asker: Asker) -> None:
     """Set facts of one institution by hand as of `as_of` (None: not known; `removed`: it is there no more)."""
     line = {"id": one, "since": facts.pop("as_of"), "facts": facts}
-    _record(here, "changed", region, asker, str(ULID()), lines=[line])
+    _record(here, "changed", region, asker, lines=[line])
 
 
 def due(here: Deployment, region: str) -> list[Institution]:

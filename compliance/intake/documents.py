@@ -14,8 +14,7 @@ from compliance.law import facts, identifiers
 
 HERE = Path(__file__).parent
 WORDS = tomllib.loads((HERE / "words.toml").read_text(encoding="utf-8"))
-CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-MOST_WORKERS = 9_999_999
+CONTROL, MOST_WORKERS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]"), 9_999_999
 
 
 class Say(NamedTuple):  # one sentence in both languages
@@ -53,8 +52,7 @@ class Kind(NamedTuple):
     shown: dict[str, Any]
     read: Callable[[Any], Any] = lambda value: value
 
-    def take(self, value: Any) -> Any:
-        """As marshmallow wants it: raises ValidationError."""
+    def take(self, value: Any) -> Any:  # raises ValidationError
         if type(found := self.read(value)) is Say:
             raise ma.ValidationError([found])
         return found
@@ -131,16 +129,15 @@ class Document:
     """A JSON object with named fields. `open`: see Stated."""
 
     def __init__(self, name: str, text: str, known: Mapping[str, Any], *, open: bool = False) -> None:
-        self.fields: dict[str, Any] = {}
-        members, properties, required = dict[str, Any](), dict[str, Any](), list[str]()
+        self.fields, members, properties, required = dict[str, Any](), dict[str, Any](), dict[str, Any](), list[str]()
         for part in text.split():
             marked, _, kind = part.partition(":")
             field, optional, nullable = marked.rstrip("?*~"), marked[-1] in "*~", marked[-1] in "?~"
             self.fields[field] = one = known[kind.strip("[]") or "text"]
             shown, members[field] = one.shown, one.field(not optional)
             if kind.startswith("["):
-                several = ma.fields.List(one.field(True), required=not optional, error_messages=MISSING)
-                shown, members[field] = {"type": "array", "items": shown}, several
+                members[field] = ma.fields.List(one.field(True), required=not optional, error_messages=MISSING)
+                shown = {"type": "array", "items": shown}
             properties[field] = _or_null(shown) if nullable else shown
             required += [] if optional else [field]
         self.described = {"type": "object", "properties": properties, "additionalProperties": open}

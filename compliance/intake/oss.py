@@ -3,13 +3,13 @@
 import tomllib
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from compliance.errors import BadIdentifier, BadInput, FieldError, LawNotInForce, UnknownRegion
 from compliance.intake.documents import DOCUMENTS, HERE, REQUIRED, Broken, bad_input, say
 from compliance.law import identifiers
+from compliance.law.facts import Fact
 from compliance.law.policy import Policy
 
 MOST_ITEMS = 100
@@ -17,10 +17,7 @@ PERSON, KTP = "02", "01"
 OSS = tomllib.loads((HERE / "oss.toml").read_text(encoding="utf-8"))
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One permit of the checklist: OSS's numbers, the region's code, the check that it asks for (contract §2)."""
-
+class Item(Fact):  # one permit of the checklist: OSS's numbers, the region's code, the check that it asks for
     id_izin: str
     kd_izin: str
     region: str

@@ -86,9 +86,7 @@ class Identity(Fact):  # in canonical form (NPWP 16 digits, NPP upper case); nev
     owner_name: str | None = None
 
 
-class Ask(
-    Fact
-):  # one call: an employer by nib, npwp, npp, nik; a participant by nik; a project by number, or npp and region
+class Ask(Fact):  # one call: an employer by nib, npwp, npp, nik; a participant by nik; a project by number or npp
     subject: Subject
     by: str
     value: str

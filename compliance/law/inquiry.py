@@ -1,6 +1,6 @@
 """What the agency is asked, in which order, and what is kept of its answers. Knows no transport."""
 
-from collections.abc import Generator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -13,16 +13,15 @@ from compliance.law.law import Law
 
 
 def inquire(
-    application: Application, identity: Identity, law: Law, source_name: str, now: datetime
-) -> Generator[Ask, Answer, Evidence]:
-    """Yield each call that is needed; take its Answer by `send`, a failure by `throw`; return the evidence. A failure
-    ends the asking: what was understood before it is kept, for a sanction must not be lost. `now` is the moment of
-    asking."""
+    application: Application, identity: Identity, law: Law, name: str, now: datetime, call: Callable[[Ask], Answer]
+) -> Evidence:
+    """Make each `call` that is needed of the source `name` at the moment `now`. A failure (RegistryError) ends the
+    asking: what was understood before it is kept, for a sanction must not be lost."""
     known: dict[str, Any] = {"complete": True, "found_by": None, "accounts": ()}
 
-    def ask(subject: Subject, by: str, value: str, region: str | None = None) -> Generator[Ask, Answer, Any]:
+    def ask(subject: Subject, by: str, value: str, region: str | None = None) -> Any:
         """Where from and as of when is kept of the answer that holds the employer's record, or else of the last."""
-        answer = yield Ask(subject, by, value, region)
+        answer = call(Ask(subject, by, value, region))
         known.update(source=answer.source, complete=known["complete"] and answer.complete)
         if known["found_by"] is None:
             known.update(as_of=answer.as_of, reference=answer.reference)
@@ -31,17 +30,17 @@ def inquire(
     try:
         for key in (*law.key_order, "nik"):  # the owner's own number: first as one who employs
             if (value := getattr(identity, key)) and known["found_by"] is None:
-                record = yield from ask(Subject.EMPLOYER, key, value)
+                record = ask(Subject.EMPLOYER, key, value)
                 known |= _compared(key, record, application, identity) if record else {}
         if known["found_by"] is None and identity.nik:  # then as one who insures himself
-            record = yield from ask(Subject.PARTICIPANT, "nik", identity.nik)
+            record = ask(Subject.PARTICIPANT, "nik", identity.nik)
             known |= {"participant_asked": True, "participant": record}
         contract = law.contract_in_force(application) if known.get("match", Match.AGREES) is Match.AGREES else None
         if contract:
             npps = [account.npp for account in known["accounts"]]
             by_account = [("npp", npp, contract.region) for npp in npps]
             for how in [("number", contract.number)] if contract.number else by_account:
-                project = yield from ask(Subject.PROJECT, *how)
+                project = ask(Subject.PROJECT, *how)
                 known["projects_asked"] = True
                 if project:
                     own = project if project.npp in npps else replace(project, npp="")
@@ -52,7 +51,7 @@ def inquire(
         kind = "unavailable" if isinstance(error, RegistryUnavailable) else "misunderstood"
         failure = facts.Failure(kind, str(error), getattr(error, "retry_at", None))
         known |= {"failure": failure, "as_of": None, "reference": None}
-    return Evidence(known.pop("source", source_name), now, **known)
+    return Evidence(known.pop("source", name), now, **known)
 
 
 def _compared(key: str, record: Employer, application: Application, identity: Identity) -> dict[str, Any]:

@@ -1,19 +1,16 @@
 """The sandbox agency: invented employers for each branch of the law, and failures on request (sandbox_world.toml).
-Any other NIB gets a record made from its digits, always the same one. A program of its own, whose `/` shows the table:
-`python -m compliance.registry.sandbox --port N`, or gunicorn with `compliance.registry.sandbox:app`."""
+Any other NIB gets a record made from its digits, always the same one. A program of its own for
+gunicorn (`compliance.registry.sandbox:app`), whose `/` shows the table."""
 
-import argparse
 import contextlib
 import errno
 import gzip
 import hashlib
 import json
-import os
 import re
 import select
 import socket
 import struct
-import sys
 import time
 import tomllib
 from collections.abc import Callable, Mapping
@@ -169,11 +166,3 @@ def _misbehave(wire: socket.socket, got: Reply) -> NoReturn:
         elif got.manner == "reset":
             wire.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     raise ConnectionResetError(errno.ECONNRESET, got.manner)
-
-
-if __name__ == "__main__":  # serve on this machine with gunicorn, in this process
-    options = argparse.ArgumentParser(description="The sandbox agency, on this machine only.")
-    options.add_argument("--port", type=int, default=8001)
-    bind = f"127.0.0.1:{options.parse_args().port}"
-    serve = ["-k", "gthread", "--threads", "64", "--no-control-socket", "--log-level", "warning", "-b", bind]
-    os.execv(sys.executable, [sys.executable, "-m", "gunicorn", *serve, f"{__spec__.name}:app"])  # noqa: S606

@@ -13,7 +13,7 @@ from compliance.access.users import Role
 from compliance.batches import reading, run
 from compliance.coverage import acts, lines
 from compliance.database import db
-from compliance.delivery import oss
+from compliance.delivery import outbox as oss
 from compliance.deployment import deployment
 from compliance.errors import BadInput, FieldError, ImportRefused, TooMuch
 from compliance.gate import Asker

@@ -3,7 +3,6 @@
 import io
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import partial
 from hashlib import sha256
@@ -22,6 +21,7 @@ from compliance.audit.checks import CheckRecord
 from compliance.audit.entry import Entry
 from compliance.deployment import deployment
 from compliance.errors import LawNotInForce, LogBroken, UnknownRegion
+from compliance.law.facts import Fact
 from compliance.proof.note import b64
 from compliance.proof.receipt import read_code
 from compliance.web import CHECKERS, HERE, LANGUAGES, Reply, _, download, fields, language, me, page, web
@@ -30,8 +30,7 @@ DISCLOSED = {"business.name": "name", "owner.name": "owner_name", "owner.nik": "
 MARGIN, QR_SIDE, BLACK = 18.0, 34.0, "#000000"
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
+class Shown(Fact):
     """`document`: contract §2 as it is read. `on_trial`: it may proceed although it is bad. `broken`: not as logged."""
 
     document: dict[str, Any]

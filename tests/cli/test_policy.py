@@ -1,8 +1,7 @@
-"""The law from the shell: lint, show, compare, draft holidays, try a draft, replay and explain logged checks."""
+"""The law from the shell: lint, show, compare, draft holidays, try a draft, replay logged checks."""
 
 from __future__ import annotations
 
-import json
 import tomllib
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
@@ -188,17 +187,6 @@ def test_a_rule_that_was_changed_is_found_by_the_replay(
     assert checked[1] in done.output
     assert "/verdict: was 'NOT_MET', is 'MET'" in done.output
     assert "3 checks decided again, 1 differ" in done.output
-
-
-def test_explain_goes_rule_by_rule_with_the_law_of_the_day(run: Run, checked: list[str]) -> None:
-    done = run("explain", checked[1])
-    assert done.exit_code == 0, done.output
-    assert "registered: Apakah usaha terdaftar" in done.output
-    assert "law gate KAPAL new since 2026-01-01: Contoh" in done.output
-    assert "found NOT_REGISTERED (NOT_MET)" in done.output
-    whole = json.loads(run("explain", checked[0], "--json").output)
-    assert whole["decision"]["verdict"] == "MET"
-    assert run("explain", "nothing").exit_code == 2
 
 
 def test_what_is_shipped_can_be_compared_and_checked_where_it_lies(run: Run, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 
 from compliance import work
 from compliance.audit.projection import rebuild
-from compliance.delivery import oss
+from compliance.delivery import outbox as oss
 from compliance.deployment import Deployment, deployment
 from compliance.errors import BadInput
 from config import Settings

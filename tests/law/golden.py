@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from compliance.errors import RegistryError, RegistryMisunderstood, RegistryUnavailable
+from compliance.errors import RegistryMisunderstood, RegistryUnavailable
 from compliance.law.decide import decide
 from compliance.law.facts import (
     Account,
@@ -294,20 +294,8 @@ class Outcome:
 
 
 def ask_agency(application: Application, identity: Identity, law: Law, agency: Agency) -> Evidence:
-    """Drive the inquiry as the gate does: send answers in, throw failures in."""
-    steps = inquire(application, identity, law, "http", agency.now)
-    try:
-        ask = next(steps)
-        while True:
-            try:
-                answer = agency.answer(ask)
-            except RegistryError as error:
-                ask = steps.throw(error)
-            else:
-                ask = steps.send(answer)
-    except StopIteration as done:
-        evidence: Evidence = done.value
-        return evidence
+    """Drive the inquiry as the gate does."""
+    return inquire(application, identity, law, "http", agency.now, agency.answer)
 
 
 def run(case: Golden) -> Outcome:

@@ -48,14 +48,14 @@ def answer(record: object = None, *, complete: bool = True) -> Answer:
 
 
 def asked(application: Application, identity: Identity, reply: Reply) -> tuple[list[Ask], Evidence]:
-    asks, steps = [], inquire(application, identity, LAW, "http", ASKED_AT)
-    try:
-        ask = next(steps)
-        while True:
-            asks.append(ask)
-            ask = steps.send(reply(ask))
-    except StopIteration as done:
-        return asks, done.value
+    asks: list[Ask] = []
+
+    def call(ask: Ask) -> Answer:
+        asks.append(ask)
+        return reply(ask)
+
+    evidence = inquire(application, identity, LAW, "http", ASKED_AT, call)
+    return asks, evidence
 
 
 def test_numbers_are_asked_for_in_their_canonical_form_one_after_the_other() -> None:
@@ -118,11 +118,13 @@ def test_the_evidence_names_nobody() -> None:
     [(RegistryUnavailable("timed out", ASKED_AT), "unavailable"), (RegistryMisunderstood("odd"), "misunderstood")],
 )
 def test_a_failure_ends_the_asking_and_is_kept(error: Exception, kind: str) -> None:
-    steps = inquire(WHAT, WHO, LAW, "http", ASKED_AT)
-    next(steps)
-    with pytest.raises(StopIteration) as done:
-        steps.throw(error)
-    assert done.value.value.failure.kind == kind
+    def fails(ask: Ask) -> Answer:
+        raise error
+
+    asks, evidence = asked(WHAT, WHO, fails)
+    assert len(asks) == 1
+    assert evidence.failure
+    assert evidence.failure.kind == kind
 
 
 def test_source_and_day_are_those_of_the_answer_that_holds_the_record() -> None:

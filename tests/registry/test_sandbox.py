@@ -31,7 +31,8 @@ def agency() -> Iterator[str]:
     with requests.packages.urllib3.util.connection.socket.socket() as free:  # type: ignore[attr-defined]
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    server = subprocess.Popen([sys.executable, "-m", "compliance.registry.sandbox", "--port", str(port)], cwd=HERE)
+    serve = ["-m", "gunicorn", "-k", "gthread", "--threads", "64", "--no-control-socket", "-b", f"127.0.0.1:{port}"]
+    server = subprocess.Popen([sys.executable, *serve, "compliance.registry.sandbox:app"], cwd=HERE)
     url = f"http://127.0.0.1:{port}"
     for _ in range(100):
         try:

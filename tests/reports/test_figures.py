@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import date
 
 from flask import Flask
@@ -45,9 +44,6 @@ def test_the_figures_of_a_week(app: Flask, here: Deployment, ask: Ask, clock: Cl
     assert [each["source"] for each in found["outages"]] == ["sandbox"]
     assert dict(first["verdicts"]) == {"MET": 1, "NOT_MET": 2, "UNDETERMINED": 1}
     assert first["cured"]["done"] == 1  # cured after the period is cured
-    ran = app.test_cli_runner().invoke(args=["report", "figures", "verdicts", "cured", "--region", "73.08"])
-    assert json.loads(ran.output)["verdicts"] == [["MET", 1]]
-    assert app.test_cli_runner().invoke(args=["report", "figures", "--since", "kemarin"]).exit_code == 2
 
 
 def test_a_period_to_the_last_day_that_there_is_is_counted(here: Deployment, ask: Ask) -> None:

@@ -15,7 +15,7 @@ from compliance import work
 from compliance.access.users import Role
 from compliance.audit.checks import CheckFilter
 from compliance.batches import run
-from compliance.delivery import oss
+from compliance.delivery import outbox as oss
 from compliance.deployment import Deployment
 from config import Settings
 from tests.api.test_oss import RESTAURANT
