@@ -65,9 +65,7 @@ class Guard(NamedTuple):
         return hmac.digest(self.secret, f"{self.kind}|{subject}".encode(), "sha256").hex()
 
 
-class SignedIn(NamedTuple):
-    """A browser that signed in. `token` is the random id its cookie holds; `complete` False wants a second factor."""
-
+class SignedIn(NamedTuple):  # a browser; `token`: the random id of its cookie; not `complete`: wants a second factor
     token: str
     user: User
     complete: bool

@@ -27,7 +27,7 @@ Waiting = tuple[Draft, Finish, Future[tuple[Entry, bool]]]
 PATIENCE, MOST_TOGETHER = 2.0, 32  # seconds that an append waits for its turn; appends of one transaction
 NETWORK = re.compile(r"nfs4?|cifs|smb3|smbfs|9p|afs|ceph|lustre|glusterfs|fuse\.(sshfs|glusterfs)")
 _POOL = {"pool_timeout": 10, "hide_parameters": True}  # errors do not repeat what was written: it may be personal
-# Nothing is prepared: a pooler mixes it up. It may drop the options: then no answer is another, some wait longer.
+# A pooler may drop the options: then no answer is another, some wait longer.
 _UTC = {"options": "-c timezone=UTC", "prepare_threshold": None}
 _TIMES = f"-c lock_timeout={PATIENCE:.0f}s -c statement_timeout=5s -c synchronous_commit=off"
 _PRIVILEGED = """SELECT rolsuper OR coalesce(pg_has_role(current_user, (SELECT relowner FROM pg_class
@@ -43,6 +43,12 @@ _INSERT = "INSERT INTO audit_entry VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (entry_
 
 def is_sqlite(bind: sa.Engine | sa.Connection) -> bool:
     return bind.dialect.name == "sqlite"
+
+
+def _prepare(connection: Any, record: Any) -> None:
+    """Statements are prepared where the server itself is at the other end: a pooler mixes up what clients prepare."""
+    (server,) = connection.execute("SELECT pg_backend_pid()").fetchone()
+    connection.prepare_threshold = 5 if server == connection.info.backend_pid else None
 
 
 def engine_options(database_url: str) -> dict[str, Any]:
@@ -126,6 +132,7 @@ class Turns:
             args = {"connect_args": _UTC | {"options": f"{_UTC['options']} {_TIMES}"}}
             options: dict[str, Any] = _POOL | {"pool_size": 12, "max_overflow": 0} | args
             self.reading = self._engine = sa.create_engine(engine.url, isolation_level="AUTOCOMMIT", **options)
+            sa.event.listen(self._engine, "connect", _prepare)
             sa.event.listen(engine, "engine_disposed", lambda _: self._engine.dispose())
 
     def append(self, draft: Draft, finish: Finish) -> tuple[Entry, bool]:

@@ -30,9 +30,7 @@ DISCLOSED = {"business.name": "name", "owner.name": "owner_name", "owner.nik": "
 MARGIN, QR_SIDE, BLACK = 18.0, 34.0, "#000000"
 
 
-class Shown(Fact):
-    """`document`: contract §2 as it is read. `on_trial`: it may proceed although it is bad. `broken`: not as logged."""
-
+class Shown(Fact):  # `document`: contract §2 as read; `on_trial`: may proceed although bad; `broken`: not as logged
     document: dict[str, Any]
     entry: Entry
     on_trial: bool

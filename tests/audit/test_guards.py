@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+import psycopg
 import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError
@@ -118,14 +119,21 @@ class TestPostgres:
                 connection.execute(text("INSERT INTO audit_mark VALUES ('x', 1)"))
         assert refused(admin_log, "SET LOCAL ROLE gate_auditor", CHANGES[0])
 
-    def test_no_statement_is_prepared_and_no_lock_held_that_a_pooler_would_hand_to_another(self, log: AuditLog) -> None:
+    @pytest.mark.parametrize("pooled", [True, False])
+    def test_no_statement_is_prepared_and_no_lock_held_that_a_pooler_would_hand_to_another(
+        self, log: AuditLog, monkeypatch: pytest.MonkeyPatch, pooled: bool
+    ) -> None:
+        """A pooler is known by the process number that it tells, which is not the server's."""
+        if pooled:
+            monkeypatch.setattr(psycopg.ConnectionInfo, "backend_pid", property(lambda info: 1))
         fill(log, 8)
         for engine in (log.engine, log.turns.reading):
             for _ in range(8):
                 with engine.connect() as connection:
                     prepared = connection.scalar(text("SELECT count(*) FROM pg_prepared_statements"))
                     locks = connection.scalar(text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"))
-            assert (prepared, locks) == (0, 0)
+            assert locks == 0
+            assert (prepared > 0) is (engine is log.turns.reading and not pooled)
 
     def test_the_service_refuses_to_start_as_owner_or_superuser(self, log: AuditLog, admin_log: AuditLog) -> None:
         check_place(log.engine, demo=False)
