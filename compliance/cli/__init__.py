@@ -1,9 +1,11 @@
 """The flask commands, thin: what they take and say of themselves is in commands.toml, what they print in templates/.
-A function gets the deployment and what was stated, calls a room, prints, and returns whether there is a finding. Exit
-status 0: done. 1: a finding (something is wrong with what was looked at). 2: wrong usage."""
+`flask log verify` is the method `verify` of the class `Log`; a command without a noun is one of its module's class. It
+calls a room, prints, and returns whether there is a finding. Exit status 0: done. 1: a finding (something is wrong with
+what was looked at). 2: wrong usage."""
 
 import importlib
 import json
+import keyword
 import sys
 import tomllib
 from datetime import date
@@ -17,7 +19,7 @@ from jinja2 import Environment, FileSystemLoader
 from sqlalchemy.exc import OperationalError
 
 from compliance import errors
-from compliance.deployment import deployment
+from compliance.deployment import Deployment, deployment
 
 HERE = Path(__file__).parent
 FOLDER = FileSystemLoader(HERE / "templates")
@@ -25,13 +27,20 @@ TEMPLATES = Environment(loader=FOLDER, trim_blocks=True, lstrip_blocks=True)  # 
 USAGE = (errors.BadInput, errors.BadIdentifier, errors.UnknownRegion, errors.LawNotInForce, errors.Misconfigured)
 
 
+class Commands:
+    """The commands of one noun."""
+
+    def __init__(self, here: Deployment) -> None:
+        self.here, self.log = here, here.log
+
+
 class Command(click.Command):
-    """Calls its function with the deployment first; a finding that it returns ends with 1. What it cannot help ends it
-    with one line and no trace; what was wrongly stated, a setting, or a database to be put right, with 2."""
+    """Calls its method; a finding that it returns ends with 1. What it cannot help ends it with one line and no trace;
+    what was wrongly stated, a setting, or a database to be put right, with 2."""
 
     def invoke(self, ctx: click.Context) -> None:
         try:
-            if ctx.invoke(with_appcontext(lambda: self.callback(deployment(), **ctx.params))):  # type: ignore[misc]
+            if ctx.invoke(with_appcontext(lambda: self.callback(deployment(), ctx.params))):  # type: ignore[misc]
                 ctx.exit(1)
         except USAGE as error:
             raise click.UsageError(str(error), ctx) from error
@@ -68,10 +77,15 @@ TYPES: dict[str, Any] = {
 }
 
 
-def _parameter(kind: type[click.Parameter], name: str, *, flag: str = "", **said: Any) -> click.Parameter:
-    option = [flag or f"--{name.replace('_', '-')}"] if kind is click.Option else []
-    choice, type_ = said.pop("choice", None), TYPES.get(said.pop("type", ""))
-    return kind([*option, name], type=click.Choice(choice) if choice else type_, **said)
+def _command(verb: str, commands: type[Commands], about: dict[str, Any]) -> Command:
+    method, params = verb.replace("-", "_") + "_" * keyword.iskeyword(verb), list[click.Parameter]()
+    for kind in (click.Argument, click.Option):
+        for name, said in about.get(f"{kind.__name__.lower()}s", {}).items():
+            flag = [] if kind is click.Argument else [said.pop("flag", f"--{name.replace('_', '-')}")]
+            choice, type_ = said.pop("choice", None), TYPES.get(said.pop("type", ""))
+            params.append(kind([*flag, name], type=click.Choice(choice) if choice else type_, **said))
+    call = lambda here, given: getattr(commands(here), method)(**given)  # noqa: E731
+    return Command(verb, callback=call, params=params, help=about["help"])
 
 
 def register(app: Flask) -> None:
@@ -79,15 +93,12 @@ def register(app: Flask) -> None:
     said = tomllib.loads((HERE / "commands.toml").read_text(encoding="utf-8"))
     groups = {name: click.Group(name, help=about) for name, about in said.pop("nouns").items()}
     for module, commands in said.items():
-        functions = vars(importlib.import_module(f"compliance.cli.{module}"))
-        for words, of in commands.items():
-            *noun, name = words.split()
-            params = [_parameter(click.Argument, key, **told) for key, told in of.get("arguments", {}).items()]
-            params += [_parameter(click.Option, key, **told) for key, told in of.get("options", {}).items()]
-            function = functions[words.replace(" ", "_").replace("-", "_")]
-            command = Command(name, callback=function, params=params, help=of["help"])
-            if name != "demo-accounts" or app.extensions["compliance"].settings.demo:
-                (groups[noun[0]] if noun else app.cli).add_command(command)
+        classes = vars(importlib.import_module(f"compliance.cli.{module}"))
+        for words, about in commands.items():
+            noun, _, verb = words.rpartition(" ")
+            if verb != "demo-accounts" or app.extensions["compliance"].settings.demo:
+                group = groups[noun] if noun else app.cli
+                group.add_command(_command(verb, classes[(noun or module).title()], about))
     for group in groups.values():
         app.cli.add_command(group)
 

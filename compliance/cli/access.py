@@ -3,119 +3,108 @@
 import json
 import secrets
 from datetime import timedelta
-from functools import partial
 
 import click
 
-from compliance.access.clients import Client, Clients
-from compliance.access.users import Role, User, Users
+from compliance.access import clients, users
+from compliance.cli import Commands
 from compliance.delivery import outbox
 from compliance.deployment import Deployment
 
 BY = "operator"
 OFFICE = "DPMPTSP Kabupaten Maros (contoh)"
-DEMO = {
-    Role.CLERK: ("petugas", "Nurul Petugas"),
-    Role.SUPERVISOR: ("atasan", "Andi Atasan"),
-    Role.AUDITOR: ("auditor", "Rahma Auditor"),
-    Role.ADMINISTRATOR: ("admin", "Baso Admin"),
-}
+DEMO = {"clerk": ("petugas", "Nurul"), "supervisor": ("atasan", "Andi")}
+DEMO |= {"auditor": ("auditor", "Rahma"), "administrator": ("admin", "Baso")}
+Texts = tuple[str, ...]
 
 
-def _known(here: Deployment, name: str) -> Client:
-    found = [client for client in Clients(here.log, here.clock).all() if name in (client.id, client.name)]
-    if len(found) != 1:
-        raise click.UsageError(f"{len(found)} clients are called {name}; take an id: flask client list")
-    return found[0]
+class Access(Commands):
+    def __init__(self, here: Deployment) -> None:
+        super().__init__(here)
+        self.clients, self.people = clients.Clients(here.log, here.clock), users.Users(here.log, here.clock)
+
+    def served(self, regions: Texts) -> list[str]:
+        return [self.here.policy.region(code).code for code in regions]
+
+    def demo_accounts(self) -> None:
+        accounts, regions = [], sorted(self.here.policy.regions, reverse=True)
+        scopes = ("check", "read")
+        keys = {code: self.clients.create(f"Demo {code}", (code,), scopes, by="demo")[1] for code in regions}
+        for role, (sign_in, first_name) in DEMO.items():
+            name, password = f"{first_name} {sign_in.title()}", secrets.token_urlsafe(12)
+            self.people.create(sign_in, name, users.Role(role), ("73.09",), password, office=OFFICE, by="demo")
+            accounts.append({"role": role, "name": sign_in, "password": password})
+        click.echo(json.dumps({"keys": keys, "accounts": accounts}))
 
 
-def _line(here: Deployment, client: Client) -> str:
-    state = "revoked" if client.revoked_at else "active" if client.alive(here.clock()) else "expired"
-    until = f" until {client.expires_at:%Y-%m-%d}" if client.expires_at else ""
-    return f"{client.id}  {state}{until}  {','.join(client.regions)}  {','.join(sorted(client.scopes))}  {client.name}"
+class Client(Access):
+    def named(self, name: str) -> clients.Client:
+        found = [client for client in self.clients.all() if name in (client.id, client.name)]
+        if len(found) != 1:
+            raise click.UsageError(f"{len(found)} clients are called {name}; take an id: flask client list")
+        return found[0]
+
+    def tell(self, client: clients.Client) -> None:
+        state = "revoked" if client.revoked_at else "active" if client.alive(self.here.clock()) else "expired"
+        until = f" until {client.expires_at:%Y-%m-%d}" if client.expires_at else ""
+        opens = f"{','.join(client.regions)}  {','.join(sorted(client.scopes))}"
+        click.echo(f"{client.id}  {state}{until}  {opens}  {client.name}")
+
+    def create(self, name: str, regions: Texts, scopes: str, days: int | None) -> None:
+        ends = self.here.clock() + timedelta(days=days) if days else None
+        made, key = self.clients.create(name, self.served(regions), scopes.split(","), by=BY, expires_at=ends)
+        self.tell(made)
+        click.echo(key)
+
+    def list(self) -> None:
+        for each in self.clients.all():
+            self.tell(each)
+
+    def revoke(self, client: str) -> None:
+        self.clients.revoke(known := self.named(client), by=BY)
+        click.echo(f"{known.id} revoked")
+
+    def rotate(self, client: str, grace_hours: int) -> None:
+        if not (known := self.named(client)).alive(self.here.clock()):
+            raise click.UsageError(f"client {known.id} is revoked or has expired")
+        click.echo(self.clients.rotate(known, BY, timedelta(hours=grace_hours)))
+
+    def oss_user(self, client: str, username: str, password: str) -> None:
+        self.clients.keep_oss_user(known := self.named(client), username, password, by=BY)
+        click.echo(f"{known.id}: OSS user {username} kept")
+
+    def webhook(self, client: str, url: str) -> None:
+        made = outbox.set_hook(self.here, known := self.named(client), url, by=BY)
+        click.echo(f"{known.id}  {made.url or 'no address'}")
+        if made.url:
+            click.echo(made.secret(self.here.settings.secret_key))
 
 
-def client_create(here: Deployment, name: str, regions: tuple[str, ...], scopes: str, days: int | None) -> None:
-    served = [here.policy.region(code).code for code in regions]
-    ends = here.clock() + timedelta(days=days) if days else None
-    made, key = Clients(here.log, here.clock).create(name, served, scopes.split(","), by=BY, expires_at=ends)
-    click.echo(f"{_line(here, made)}\n{key}")
+class User(Access):
+    def named(self, sign_in: str) -> users.User:
+        if not (user := self.people.named(sign_in)):
+            raise click.UsageError(f"nobody signs in as {sign_in}; flask user list shows who does")
+        return user
 
+    def create(self, sign_in: str, role: str, regions: Texts, name: str, office: str) -> None:
+        served, password = self.served(regions), secrets.token_urlsafe(15)
+        made = self.people.create(sign_in, name or sign_in, users.Role(role), served, password, office=office, by=BY)
+        click.echo(f"{made.sign_in}: {made.role}, {', '.join(made.regions)}\n{password}")
 
-def client_list(here: Deployment) -> None:
-    for each in Clients(here.log, here.clock).all():
-        click.echo(_line(here, each))
+    def list(self) -> None:
+        for each in self.people.all():
+            state = "active" if each.active else "disabled"
+            click.echo(f"{each.sign_in:<24} {each.role:<14} {','.join(each.regions):<18} {state}")
 
+    def disable(self, sign_in: str) -> None:
+        self.people.change(self.named(sign_in), BY, active=False)
 
-def client_revoke(here: Deployment, client: str) -> None:
-    Clients(here.log, here.clock).revoke(known := _known(here, client), by=BY)
-    click.echo(f"{known.id} revoked")
+    def enable(self, sign_in: str) -> None:
+        self.people.change(self.named(sign_in), BY, active=True)
 
+    def password(self, sign_in: str) -> None:
+        self.people.set_password(self.named(sign_in), password := secrets.token_urlsafe(15), BY)
+        click.echo(password)
 
-def client_rotate(here: Deployment, client: str, grace_hours: int) -> None:
-    if not (known := _known(here, client)).alive(here.clock()):
-        raise click.UsageError(f"client {known.id} is revoked or has expired")
-    click.echo(Clients(here.log, here.clock).rotate(known, BY, timedelta(hours=grace_hours)))
-
-
-def client_oss_user(here: Deployment, client: str, username: str, password: str) -> None:
-    Clients(here.log, here.clock).keep_oss_user(known := _known(here, client), username, password, by=BY)
-    click.echo(f"{known.id}: OSS user {username} kept")
-
-
-def client_webhook(here: Deployment, client: str, url: str) -> None:
-    known = _known(here, client)
-    made = outbox.set_hook(here, known, url, by=BY)
-    click.echo(f"{known.id}  {made.url or 'no address'}")
-    if made.url:
-        click.echo(made.secret(here.settings.secret_key))
-
-
-def user_create(here: Deployment, sign_in: str, role: str, regions: tuple[str, ...], name: str, office: str) -> None:
-    served, password = [here.policy.region(code).code for code in regions], secrets.token_urlsafe(15)
-    people = Users(here.log, here.clock)
-    made = people.create(sign_in, name or sign_in, Role(role), served, password, office=office, by=BY)
-    click.echo(f"{made.sign_in}: {made.role}, {', '.join(made.regions)}\n{password}")
-
-
-def user_list(here: Deployment) -> None:
-    for each in Users(here.log, here.clock).all():
-        state = "active" if each.active else "disabled"
-        click.echo(f"{each.sign_in:<24} {each.role:<14} {','.join(each.regions):<18} {state}")
-
-
-def _person(here: Deployment, sign_in: str) -> tuple[Users, User]:
-    people = Users(here.log, here.clock)
-    if not (user := people.named(sign_in)):
-        raise click.UsageError(f"nobody signs in as {sign_in}; flask user list shows who does")
-    return people, user
-
-
-def user_disable(here: Deployment, sign_in: str, active: bool = False) -> None:
-    people, user = _person(here, sign_in)
-    people.change(user, BY, active=active)
-
-
-user_enable = partial(user_disable, active=True)
-
-
-def user_password(here: Deployment, sign_in: str) -> None:
-    (people, user), password = _person(here, sign_in), secrets.token_urlsafe(15)
-    people.set_password(user, password, BY)
-    click.echo(password)
-
-
-def user_lost_telephone(here: Deployment, sign_in: str) -> None:
-    people, user = _person(here, sign_in)
-    people.forget_second_factor(user, BY)
-
-
-def demo_accounts(here: Deployment) -> None:
-    clients, people, accounts = Clients(here.log, here.clock), Users(here.log, here.clock), []
-    regions = sorted(here.policy.regions, reverse=True)
-    keys = {code: clients.create(f"Demo {code}", (code,), ("check", "read"), by="demo")[1] for code in regions}
-    for role, (sign_in, name) in DEMO.items():
-        password = secrets.token_urlsafe(12)
-        people.create(sign_in, name, role, ("73.09",), password, office=OFFICE, by="demo")
-        accounts.append({"role": role.value, "name": sign_in, "password": password})
-    click.echo(json.dumps({"keys": keys, "accounts": accounts}))
+    def lost_telephone(self, sign_in: str) -> None:
+        self.people.forget_second_factor(self.named(sign_in), BY)

@@ -3,8 +3,6 @@ and samples, as JSON."""
 
 import hashlib
 import json
-import os
-import shutil
 import signal
 import subprocess
 import tempfile
@@ -15,12 +13,11 @@ from typing import Any
 import click
 from sqlalchemy import create_engine, make_url
 
-from compliance import work as due
+from compliance import work
 from compliance.audit.log import AuditLog
 from compliance.audit.turn import is_sqlite
 from compliance.audit.verify import verify
-from compliance.cli import progress, tell
-from compliance.deployment import Deployment
+from compliance.cli import Commands, progress, tell
 from compliance.proof.export import bodies_in
 from compliance.proof.note import open_head
 from compliance.reports import sample
@@ -28,41 +25,44 @@ from compliance.reports import sample
 ESCAPED = str.maketrans({":": r"\:", "\\": r"\\"})  # in a password file of PostgreSQL
 
 
-def work(here: Deployment, loop: bool) -> None:
-    stop = threading.Event()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(name, lambda *_: stop.set())
-    click.echo(f"{due.run(here, stop, loop=loop)} dikerjakan / done")
+class Operation(Commands):
+    def work(self, loop: bool) -> None:
+        stop = threading.Event()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(name, lambda *_: stop.set())
+        click.echo(f"{work.run(self.here, stop, loop=loop)} dikerjakan / done")
 
+    def backup(self, folder: Path) -> None:
+        size, root = self.log.durable_head()
+        whole = folder / f"gate-{self.here.clock():%Y%m%dT%H%M%SZ}"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            name = f"{whole.name}.partial-"  # what a kill leaves looks like no backup
+            with tempfile.TemporaryDirectory(prefix=name, dir=folder, ignore_cleanup_errors=True) as partial:
+                made = Path(partial)
+                (made / "checkpoint").write_text(self.log.keyring.head(size, root), encoding="utf-8")
+                copy, log = self._copied(made)
+                verify(log, {size: root} if size else {}, progress)
+                with copy.open("rb") as file:
+                    digest = hashlib.file_digest(file, "sha256").hexdigest()
+                (made / "SHA256SUMS").write_text(f"{digest}  {copy.name}\n", encoding="utf-8")
+                made.rename(whole)
+        except OSError as error:
+            raise click.ClickException(f"{whole}: {error.strerror}; nothing was backed up") from error
+        copy = whole / copy.name
+        click.echo(f"{copy}: {copy.stat().st_size} bytes, {size} entries of the log, verified")
 
-def backup(here: Deployment, folder: Path) -> None:
-    log, (size, root) = here.log, here.log.durable_head()
-    whole = folder / f"gate-{here.clock():%Y%m%dT%H%M%SZ}"
-    made = whole.with_suffix(f".partial-{os.getpid()}")  # what a kill leaves looks like no backup
-    try:
-        made.mkdir(parents=True, mode=0o700)
-        (made / "checkpoint").write_text(log.keyring.head(size, root), encoding="utf-8")
-        if is_sqlite(log.engine):  # a consistent copy that no writer waits for
-            copy = made / "gate.db"
-            with log.engine.connect() as connection:
-                connection.exec_driver_sql("VACUUM INTO ?", (str(copy),))
-            copy.chmod(0o600)
-            copied = create_engine(f"sqlite:///file:{copy}?mode=ro&immutable=1&uri=true")
-            log = AuditLog(copied, log.settings, log.clock)
-        else:
-            copy = made / "gate.dump"
-            _dump(here.settings.database_admin_url or here.settings.database_url, copy)
-        verify(log, {size: root} if size else {}, progress)
-        with copy.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        (made / "SHA256SUMS").write_text(f"{digest}  {copy.name}\n", encoding="utf-8")
-        made.rename(whole)
-    except OSError as error:
-        raise click.ClickException(f"{whole}: {error.strerror}; nothing was backed up") from error
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
-    copy = whole / copy.name
-    click.echo(f"{copy}: {copy.stat().st_size} bytes, {size} entries of the log, verified")
+    def _copied(self, into: Path) -> tuple[Path, AuditLog]:
+        """A copy of the database, and the log to be verified: the copy's own, where it can be read."""
+        if not is_sqlite(self.log.engine):
+            _dump(self.here.settings.database_admin_url or self.here.settings.database_url, into / "gate.dump")
+            return into / "gate.dump", self.log
+        copy = into / "gate.db"
+        with self.log.engine.connect() as connection:  # consistent, and no writer waits for it
+            connection.exec_driver_sql("VACUUM INTO ?", (str(copy),))
+        copy.chmod(0o600)
+        engine = create_engine(f"sqlite:///file:{copy}?mode=ro&immutable=1&uri=true")
+        return copy, AuditLog(engine, self.log.settings, self.log.clock)
 
 
 def _dump(url: str, copy: Path) -> None:
@@ -82,19 +82,19 @@ def _dump(url: str, copy: Path) -> None:
             raise click.ClickException(f"pg_dump: {error.stderr.strip().splitlines()[0]}") from error
 
 
-def report_promises(here: Deployment) -> bool:
-    tell(found := due.proved(here, by="operator"))
-    return not all(one["kept"] for one in found["promises"].values())
+class Report(Commands):
+    def promises(self) -> bool:
+        tell(found := work.proved(self.here, by="operator"))
+        return not all(one["kept"] for one in found["promises"].values())
 
-
-def report_draw(here: Deployment, folder: Path, sample_id: str) -> bool:
-    keyring = here.log.keyring
-    size = open_head((folder / "checkpoint").read_text(encoding="utf-8"), [*keyring.keys, *keyring.retired]).size
-    said: dict[str, Any] = {}
-    for body in map(json.loads, bodies_in(folder, size)):
-        said |= body if body.get("sample") == sample_id else {}
-    if "seed" not in said:
-        raise click.UsageError("the log has no such sample, or its seed is not revealed yet")
-    again = sample.draw(sample.pairs(map(json.loads, bodies_in(folder, size)), said), said["seed"], said["per_office"])
-    tell(again)
-    return bool(again != said["drawn"])
+    def draw(self, folder: Path, sample_id: str) -> bool:
+        keyring = self.log.keyring
+        size = open_head((folder / "checkpoint").read_text(encoding="utf-8"), [*keyring.keys, *keyring.retired]).size
+        said: dict[str, Any] = {}
+        for body in map(json.loads, bodies_in(folder, size)):
+            said |= body if body.get("sample") == sample_id else {}
+        if "seed" not in said:
+            raise click.UsageError("the log has no such sample, or its seed is not revealed yet")
+        checks = sample.pairs(map(json.loads, bodies_in(folder, size)), said)
+        tell(again := sample.draw(checks, said["seed"], said["per_office"]))
+        return bool(again != said["drawn"])

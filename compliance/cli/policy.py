@@ -8,11 +8,10 @@ from typing import Any
 
 import click
 
-from compliance.cli import progress, told
-from compliance.deployment import Deployment
+from compliance.cli import Commands, progress, told
+from compliance.law import policy as law
 from compliance.law.codec import to_json
 from compliance.law.decide import flips
-from compliance.law.policy import Policy
 
 SECTIONS = ("gate", "value", "service", "programmes", "due", "pension_age", "legal_form", "finding")
 NAMES = ("permit_types", "scales", "forms", "name", "code", "applied_for")  # what an entry is about
@@ -28,8 +27,9 @@ def _cites(basis: Any) -> str:
     return "; ".join(f"{row['cite']} [{row['certainty']}]" for row in to_json(basis))
 
 
-def _dated(loaded: Policy) -> dict[tuple[str, ...], str]:
+def _dated(path: Path) -> dict[tuple[str, ...], str]:
     """What every entry says, by region, kind, what it is about and its first day."""
+    loaded = law.Policy.load(path)
     return {
         (region.code, e.kind, *e.key, "since", str(e.since)): f"{_says(e.data)} | {_cites(e.basis)} | until {e.until}"
         for region in loaded.regions.values()
@@ -38,57 +38,54 @@ def _dated(loaded: Policy) -> dict[tuple[str, ...], str]:
     }
 
 
-def policy_check(here: Deployment, folder: Path | None) -> bool:
-    loaded, today = Policy.load(folder or here.settings.policy_dir), here.clock().date()
-    old = loaded.unlooked(today - timedelta(days=365))
-    missing = [year for year in (today.year, today.year + 1) if year not in loaded.calendar.years]
-    click.echo(told("policy_check", loaded=loaded, old=old, missing=missing))
-    return bool(old or missing)
+class Policy(Commands):
+    def check(self, folder: Path | None) -> bool:
+        loaded, today = law.Policy.load(folder or self.here.settings.policy_dir), self.here.clock().date()
+        old = loaded.unlooked(today - timedelta(days=365))
+        missing = [year for year in (today.year, today.year + 1) if year not in loaded.calendar.years]
+        click.echo(told("policy_check", loaded=loaded, old=old, missing=missing))
+        return bool(old or missing)
 
+    def show(self, on: date | None, region: str) -> None:
+        on = on or self.here.policy.today(region, self.here.clock())
+        in_force = self.here.policy.on(on, region)
+        click.echo(told("policy_show", law=in_force, day=on, sections=SECTIONS, says=_says, cites=_cites))
 
-def policy_show(here: Deployment, on: date | None, region: str) -> None:
-    on = on or here.policy.today(region, here.clock())
-    law = here.policy.on(on, region)
-    click.echo(told("policy_show", law=law, day=on, sections=SECTIONS, says=_says, cites=_cites))
+    def diff(self, old: Path, new: Path) -> bool:
+        before, after = _dated(old), _dated(new)
+        changed = sorted({about for about, _ in before.items() ^ after.items()})
+        click.echo(told("policy_diff", changed=changed, before=before, after=after))
+        return bool(changed)
 
+    def holidays(self, year: int) -> None:
+        from holidays import GOVERNMENT, PUBLIC, country_holidays
 
-def policy_diff(here: Deployment, old: Path, new: Path) -> bool:
-    signed = (("-", _dated(Policy.load(old))), ("+", _dated(Policy.load(new))))
-    changed = sorted({about for about, _ in signed[0][1].items() ^ signed[1][1].items()})
-    lines = [f"{sign} {' '.join(about)}: {says[about]}" for about in changed for sign, says in signed if about in says]
-    click.echo("\n".join(lines) or "no difference")
-    return bool(lines)
+        found: dict[date, tuple[str, str]] = {}
+        for kind, category in (("cuti_bersama", GOVERNMENT), ("national", PUBLIC)):
+            named = country_holidays("ID", years=year, language="id", categories=(category,))
+            found |= {day: (kind, name.replace("\\", "").replace('"', "")) for day, name in named.items()}
+        click.echo(told("policy_holidays", year=year, days=found))
 
+    def flips(self, file: Path, region: str | None, first: date, last: date) -> bool:
+        draft, judged = law.Policy.load(file), Counter(checks=0, changed=0, stopped=0, unknown=0)
+        running = {code: known.sha256 for code, known in self.here.policy.regions.items()}
+        changed = [region] if region else [c for c, known in draft.regions.items() if known.sha256 != running.get(c)]
+        if len(changed) != 1 or changed[0] not in draft.regions:
+            told_apart = f"{', '.join(changed)}; name one with --region"
+            raise click.UsageError(f"{file} has no policy of just one region: {told_apart}")
+        known = draft.regions[changed[0]]
 
-def policy_holidays(here: Deployment, year: int) -> None:
-    from holidays import GOVERNMENT, PUBLIC, country_holidays
+        def bodies() -> Iterator[Mapping[str, Any]]:
+            for entry in self.log.entries(kinds=("check",)):
+                within = first <= entry.at.astimezone(known.zone).date() <= last
+                if within and entry.body["facts"]["application"]["region"] == known.code:
+                    judged["checks"] += 1
+                    if judged["checks"] % 1000 == 0:
+                        progress(judged["checks"])
+                    yield entry.body
 
-    found: dict[date, tuple[str, str]] = {}
-    for kind, category in (("cuti_bersama", GOVERNMENT), ("national", PUBLIC)):
-        named = country_holidays("ID", years=year, language="id", categories=(category,))
-        found |= {day: (kind, name.replace("\\", "").replace('"', "")) for day, name in named.items()}
-    click.echo(told("policy_holidays", year=year, days=found))
-
-
-def policy_flips(here: Deployment, file: Path, region: str | None, first: date, last: date) -> bool:
-    draft, judged = Policy.load(file), Counter[str]()
-    running = {code: known.sha256 for code, known in here.policy.regions.items()}
-    changed = [region] if region else [c for c, known in draft.regions.items() if known.sha256 != running.get(c)]
-    if len(changed) != 1 or changed[0] not in draft.regions:
-        raise click.UsageError(f"{file} has no policy of just one region: {', '.join(changed)}; name one with --region")
-    known = draft.regions[changed[0]]
-
-    def bodies() -> Iterator[Mapping[str, Any]]:
-        for entry in here.log.entries(kinds=("check",)):
-            within = first <= entry.at.astimezone(known.zone).date() <= last
-            if within and entry.body["facts"]["application"]["region"] == known.code:
-                judged["checks"] += 1
-                if judged["checks"] % 1000 == 0:
-                    progress(judged["checks"])
-                yield entry.body
-
-    for flip in flips(bodies(), draft, known.code):
-        judged.update(changed=1, stopped=flip.stopped, unknown=flip.now is None)
-        click.echo(told("policy_flip", flip=flip))
-    click.echo(told("policy_flips", **{"changed": 0, "checks": 0, "stopped": 0, "unknown": 0} | judged))
-    return bool(judged["changed"])
+        for flip in flips(bodies(), draft, known.code):
+            judged.update(changed=1, stopped=flip.stopped, unknown=flip.now is None)
+            click.echo(told("policy_flip", flip=flip))
+        click.echo(told("policy_flips", **judged))
+        return bool(judged["changed"])
