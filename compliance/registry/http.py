@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from compliance.errors import Misconfigured, RegistryMisunderstood, RegistryUnavailable
 from compliance.law.facts import Answer, Ask
 from compliance.registry.port import Purpose, aside
-from compliance.registry.reach import Client, checked_url, deadline, left
+from compliance.registry.reach import Client, checked_url, deadline, left, read
 from compliance.registry.wire import MAX_BYTES, Agreed, read_document, understand
 
 TRIES = 3
@@ -36,24 +36,31 @@ _REQUEST_ID = re.compile(r"[0-9A-Za-z._-]{1,128}")
 _VISIBLE = re.compile(r"[\x21-\x7e]+")
 _GATEWAY_CODE = re.compile(rb"code\W{1,4}90090([12])\b")
 Headers = dict[str, str]
+# By REGISTRY_AUTH (and _STYLE): which REGISTRY_AUTH_x it needs, and the headers that it sends, those not empty.
+WAYS: dict[str, tuple[str, Headers]] = {
+    "none": ("", {}),
+    "apikey": ("key header", {"{header}": "{key}"}),
+    "hmac": (
+        "secret cons_id",
+        {"X-cons-id": "{cons_id}", "X-timestamp": "{stamp}", "X-signature": "{signature}", "user_key": "{user_key}"},
+    ),
+    "oauth2": ("token_url client_id client_secret", {"Authorization": "Bearer {token}"}),
+    "splp apikey": ("key", {"apikey": "{key}"}),
+    "splp bearer": ("token", {"AuthorizationSPLP": "Bearer {token}"}),
+    "splp sicantik": ("token key", {"auth": "Bearer {token}", "apikey": "{key}"}),
+}
+UNLESS_GIVEN = {"header": "X-API-Key", "style": "apikey", "user_key": "", "scope": "", "salt": ""}
 
 
 class Refused(RegistryMisunderstood):  # status 401: a fresh token may help
     pass
 
 
-@dataclass(frozen=True)
-class Auth:  # who the gate says it is: headers of a call, whether others may help after a 401, what opens the answer
-    headers: Callable[[], Headers] = dict
-    renew: Callable[[Headers], bool] = lambda used: False
-    unwrap: Callable[[bytes], bytes] = bytes
-
-
 @dataclass(eq=False)
 class HttpSource:  # asks `url` in the words of `wire`; thread-safe; `clock` is the gate's
     url: str
     client: Client
-    auth: Auth
+    auth: "Auth"
     wire: Agreed
     clock: Callable[[], datetime]
     name: str
@@ -64,10 +71,11 @@ class HttpSource:  # asks `url` in the words of `wire`; thread-safe; `clock` is 
 
     def raw(self, ask: Ask, purpose: Purpose) -> bytes:
         """The answer's body, not yet understood. Raises RegistryUnavailable or RegistryMisunderstood."""
+        attempt = 1
         with aside(), deadline(purpose.ends_at):
-            for attempt in range(1, TRIES + 1):
+            while True:
                 try:
-                    return self.auth.unwrap(self._call(ask, purpose))
+                    return self.auth.opened(self._call(ask, purpose))
                 except RegistryUnavailable as error:
                     jitter = FIRST_PAUSE * 2 ** (attempt - 1) * random.uniform(0.5, 1)  # noqa: S311 (no secret)
                     told = (error.retry_at - self.clock()).total_seconds() if error.retry_at else 0.0
@@ -75,9 +83,9 @@ class HttpSource:  # asks `url` in the words of `wire`; thread-safe; `clock` is 
                     if attempt == TRIES or time.monotonic() + pause >= purpose.ends_at:
                         raise
                     time.sleep(pause)
+                    attempt += 1
                 except TimeoutError:
                     raise RegistryUnavailable("no complete answer within the time") from None
-        raise AssertionError("unreachable")
 
     def _call(self, ask: Ask, purpose: Purpose) -> bytes:
         method, path, params = self.wire.call(ask, purpose.reference)
@@ -102,29 +110,24 @@ def fetch(
     client: Client, method: str, url: str, headers: Headers, body: bytes | None, clock: Callable[[], datetime],
     statuses: frozenset[int] = Agreed.statuses,
 ) -> bytes:  # fmt: skip
-    """The body of one answer, at most 1 MiB, within this thread's deadline. Raises RegistryUnavailable or
+    """The body of one answer, at most 1 MiB. Raises TimeoutError when the thread's time is over, RegistryUnavailable or
     RegistryMisunderstood; their causes are left out, for they name the whole address."""
-    raw, piece = bytearray(), b" "
     try:
         with client.call(method, url, headers, body) as response:
             why = gateway_error(response.read1(4096)) if response.status in {401, 403} - statuses else ""
             judge(response.status, response.headers.get("Retry-After", ""), statuses, clock(), why)
-            while piece:  # as they come: `read1` returns after each, so size and time are seen in between
-                if len(raw) + (response.length or 0) > MAX_BYTES:
-                    raise RegistryMisunderstood("the answer is larger than 1 MiB")
-                left()
-                piece = response.read1(65_536)
-                raw += piece
+            raw = read(response, MAX_BYTES + 1)
+            if len(raw) > MAX_BYTES:
+                raise RegistryMisunderstood("the answer is larger than 1 MiB")
             if response.length:
                 raise HTTPException("fewer bytes than announced")
-            return decode(response.headers.get("Content-Encoding", ""), bytes(raw))
-    except (OSError, HTTPException) as error:
-        why = "no trusted TLS connection" if isinstance(error, SSLError) else "the connection failed or broke off"
-        try:
-            left()
-        except TimeoutError:
-            why = "no complete answer within the time"
-        raise RegistryUnavailable(why) from None
+            return decode(response.headers.get("Content-Encoding", ""), raw)
+    except TimeoutError:
+        raise
+    except SSLError:
+        raise RegistryUnavailable("no trusted TLS connection") from None
+    except (OSError, HTTPException):
+        raise RegistryUnavailable("the connection failed or broke off") from None
 
 
 def judge(status: int, retry_after: str, statuses: frozenset[int], now: datetime, why: str = "") -> None:
@@ -173,85 +176,79 @@ def gateway_error(body: bytes) -> str:
     return f"the gateway finds the credentials {what[found[1]]}" if (found := _GATEWAY_CODE.search(body)) else ""
 
 
-def _unsealed(salt: str, body: bytes) -> bytes:  # the answer inside SPLP's AES-256-GCM envelope, if there is one
-    if why := gateway_error(body):
-        raise RegistryMisunderstood(why)
-    if not salt:
-        return body
-    sealed = read_document(body).get("data")
-    if not isinstance(sealed, str) or not re.fullmatch(r"(?:[0-9A-Fa-f]{2}){28,}", sealed):
-        raise RegistryMisunderstood("the gateway's envelope is not {data: hex}")
-    try:
-        cipher = AESGCM(hashlib.sha256(salt.encode()).digest())
-        return cipher.decrypt(bytes.fromhex(sealed[:24]), bytes.fromhex(sealed[24:]), None)
-    except InvalidTag:
-        raise RegistryMisunderstood("the gateway's envelope does not open with this salt") from None
+class Auth:
+    """Who the gate says it is, by REGISTRY_AUTH, with REGISTRY_AUTH_x as `x`. Raises Misconfigured naming what is
+    missing. A token of OAuth2 serves many calls; it is renewed before it ends, or once after a 401."""
 
-
-class _Token:  # OAuth2: for many calls, fetched by one thread at a time, renewed before it ends or once after a 401
-    def __init__(self, ask: Callable[[], bytes]) -> None:
-        self._ask, self._token, self._ends_at, self._lock = ask, "", 0.0, threading.Lock()
+    def __init__(self, way: str, credentials: Mapping[str, str], client: Client, clock: Callable[[], datetime]) -> None:
+        given = UNLESS_GIVEN | {name: value for name, value in credentials.items() if value}
+        self.way = f"{way} {given['style']}" if way == "splp" else way
+        if self.way not in WAYS:
+            raise Misconfigured("REGISTRY_AUTH_STYLE must be apikey, bearer or sicantik")
+        needed, self._sent = WAYS[self.way]
+        for name in needed.split():
+            if not given.get(name):
+                raise Misconfigured(f"REGISTRY_AUTH={way} needs REGISTRY_AUTH_{name.upper()} (or _{name.upper()}_FILE)")
+        for name in (*needed.split(), *(["user_key"] if given["user_key"] else [])):
+            if not _VISIBLE.fullmatch(given[name]):
+                raise Misconfigured(f"REGISTRY_AUTH_{name.upper()} holds a character that no header may hold")
+        if way == "oauth2":
+            given |= {"token_url": checked_url(given["token_url"], "REGISTRY_AUTH_TOKEN_URL"), "token": ""}
+        self._given, self._client, self._clock = given, client, clock
+        self._token_ends, self._fetching = 0.0, threading.Lock()
 
     def headers(self) -> Headers:
-        if not self._lock.acquire(timeout=left()):
+        """What the next call carries. Raises RegistryUnavailable or RegistryMisunderstood when there is no token."""
+        words = self._given
+        if self.way == "hmac":  # BPJS style: the consumer's id and the time in UTC seconds, signed anew on every call
+            words = words | {"stamp": str(int(self._clock().timestamp()))}
+            digest = hmac.digest(words["secret"].encode(), "{cons_id}&{stamp}".format_map(words).encode(), "sha256")
+            words["signature"] = base64.b64encode(digest).decode()
+        elif self.way == "oauth2":
+            words = words | {"token": self._token()}
+        sent = {name.format_map(words): value.format_map(words) for name, value in self._sent.items()}
+        return {name: value for name, value in sent.items() if value}
+
+    def _token(self) -> str:
+        if not self._fetching.acquire(timeout=left()):
             raise RegistryUnavailable("no token within the time")
         try:
-            if not self._token or time.monotonic() >= self._ends_at:
-                document = read_document(self._ask())
+            if time.monotonic() >= self._token_ends:
+                given, scope = self._given, {"scope": self._given["scope"]} if self._given["scope"] else {}
+                basic = base64.b64encode("{client_id}:{client_secret}".format_map(given).encode()).decode()
+                sent = {"Authorization": f"Basic {basic}", "Content-Type": "application/x-www-form-urlencoded"}
+                form = urlencode({"grant_type": "client_credentials"} | scope).encode()
+                document = read_document(fetch(self._client, "POST", given["token_url"], sent, form, self._clock))
                 token, seconds = document.get("access_token"), document.get("expires_in", TOKEN_SECONDS)
                 if not isinstance(token, str) or not _VISIBLE.fullmatch(token):
                     raise RegistryMisunderstood("the token's server gave no access_token")
                 if isinstance(seconds, bool) or not isinstance(seconds, int | float):
                     raise RegistryMisunderstood("the token's server gave an expires_in that is no number")
-                self._token, self._ends_at = token, time.monotonic() + max(min(seconds, 86_400) - TOKEN_MARGIN, 1)
-            return {"Authorization": f"Bearer {self._token}"}
+                given["token"] = token
+                self._token_ends = time.monotonic() + max(min(seconds, 86_400) - TOKEN_MARGIN, 1)
+            return self._given["token"]
         finally:
-            self._lock.release()
+            self._fetching.release()
 
     def renew(self, used: Headers) -> bool:
-        if used["Authorization"] == f"Bearer {self._token}":
-            self._token = ""
-        return True
+        """Whether other headers may help after a 401. A token that another thread has renewed meanwhile stays."""
+        if used.get("Authorization") == f"Bearer {self._given.get('token')}":
+            self._token_ends = 0.0
+        return self.way == "oauth2"
 
-
-def auth_by(way: str, credentials: Mapping[str, str], client: Client, clock: Callable[[], datetime]) -> Auth:
-    """The way that REGISTRY_AUTH names, with REGISTRY_AUTH_x as `x`. Raises Misconfigured naming what is missing."""
-
-    def need(name: str, default: str = "") -> str:
-        value = credentials.get(name) or default
-        if not value:
-            raise Misconfigured(f"REGISTRY_AUTH={way} needs REGISTRY_AUTH_{name.upper()} (or _{name.upper()}_FILE)")
-        if not _VISIBLE.fullmatch(value):
-            raise Misconfigured(f"REGISTRY_AUTH_{name.upper()} holds a character that no header may hold")
-        return value
-
-    def signed() -> Headers:  # BPJS style: the consumer's id and the time in UTC seconds, anew on every call
-        stamp = str(int(clock().timestamp()))
-        digest = hmac.digest(need("secret").encode(), f"{need('cons_id')}&{stamp}".encode(), "sha256")
-        signature = base64.b64encode(digest).decode()
-        known_as = {"user_key": need("user_key")} if credentials.get("user_key") else {}
-        return known_as | {"X-cons-id": need("cons_id"), "X-timestamp": stamp, "X-signature": signature}
-
-    headers: Headers = {}
-    match way, credentials.get("style") or "apikey":
-        case "apikey", _:
-            headers = {need("header", "X-API-Key"): need("key")}
-        case "hmac", _:
-            signed()  # names what is missing now, not with the first call
-            return Auth(signed)
-        case "oauth2", _:
-            url = checked_url(need("token_url"), "REGISTRY_AUTH_TOKEN_URL")
-            basic = base64.b64encode(f"{need('client_id')}:{need('client_secret')}".encode()).decode()
-            sent = {"Authorization": f"Basic {basic}", "Content-Type": "application/x-www-form-urlencoded"}
-            scope = {"scope": credentials["scope"]} if credentials.get("scope") else {}
-            form = urlencode({"grant_type": "client_credentials"} | scope).encode()
-            token = _Token(lambda: fetch(client, "POST", url, sent, form, clock))
-            return Auth(token.headers, token.renew)
-        case "splp", ("apikey" | "bearer" | "sicantik") as style:
-            if style != "apikey":
-                headers["auth" if style == "sicantik" else "AuthorizationSPLP"] = f"Bearer {need('token')}"
-            headers |= {"apikey": need("key")} if style != "bearer" else {}
-            return Auth(lambda: headers, unwrap=lambda body: _unsealed(credentials.get("salt", ""), body))
-        case "splp", _:
-            raise Misconfigured("REGISTRY_AUTH_STYLE must be apikey, bearer or sicantik")
-    return Auth(lambda: headers)
+    def opened(self, body: bytes) -> bytes:
+        """The answer inside SPLP's AES-256-GCM envelope, if there is one."""
+        if not self.way.startswith("splp"):
+            return body
+        if why := gateway_error(body):
+            raise RegistryMisunderstood(why)
+        if not self._given["salt"]:
+            return body
+        sealed = read_document(body).get("data")
+        if not isinstance(sealed, str) or not re.fullmatch(r"(?:[0-9A-Fa-f]{2}){28,}", sealed):
+            raise RegistryMisunderstood("the gateway's envelope is not {data: hex}")
+        try:
+            cipher = AESGCM(hashlib.sha256(self._given["salt"].encode()).digest())
+            return cipher.decrypt(bytes.fromhex(sealed[:24]), bytes.fromhex(sealed[24:]), None)
+        except InvalidTag:
+            raise RegistryMisunderstood("the gateway's envelope does not open with this salt") from None

@@ -160,16 +160,21 @@ def _look_up(host: str, port: int, future: Future[list[Any]]) -> None:
         future.set_exception(OSError(f"the name is not known: {error}"))
 
 
+def read(response: HTTPResponse, most: int) -> bytes:
+    """At most so many bytes of the body, as they come: `read1` returns after each piece, and each waits in time."""
+    body = bytearray()
+    while len(body) < most and (piece := response.read1(min(most - len(body), 65_536))):
+        body += piece
+    return bytes(body)
+
+
 def send(client: Client, url: str, body: bytes, headers: Mapping[str, str], most: int) -> tuple[int, bytes]:
     """POST a JSON body within 10 seconds: the status (0: no answer came) and at most so many bytes of the answer."""
-    answer, sent = b"", {"Content-Type": "application/json"} | dict(headers)
-    try:
-        with deadline(time.monotonic() + 10), client.call("POST", url, sent, body) as response:
-            while len(answer) < most and (piece := response.read1(most - len(answer))):
-                answer += piece
-            return response.status, answer
-    except (OSError, HTTPException):
-        return 0, b""
+    sent = {"Content-Type": "application/json"} | dict(headers)
+    within = deadline(time.monotonic() + 10)
+    with suppress(OSError, HTTPException), within, client.call("POST", url, sent, body) as response:
+        return response.status, read(response, most)
+    return 0, b""
 
 
 def checked_url(url: str, name: str) -> str:

@@ -17,7 +17,7 @@ from sqlalchemy import Engine, make_url
 from compliance.errors import RegistryMisunderstood, RegistryUnavailable
 from compliance.law.facts import Answer, Ask
 from compliance.registry import reach
-from compliance.registry.http import HttpSource, auth_by
+from compliance.registry.http import Auth, HttpSource
 from compliance.registry.port import SPARED, Purpose, Source
 from compliance.registry.sandbox import InProcess
 from compliance.registry.snapshot import SnapshotSource
@@ -44,7 +44,7 @@ def build(settings: Settings, engine: Engine, clock: Callable[[], datetime]) -> 
     key = f"{url.render_as_string(hide_password=True)} {settings.registry_url}"
     file = folder / f"breaker-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
     standby = SnapshotSource(engine) if settings.registry == "http,snapshot" else None
-    return Resilient(http(settings, clock), Breaker(file), clock), standby
+    return Breaker(http(settings, clock), file, clock), standby
 
 
 def http(settings: Settings, clock: Callable[[], datetime]) -> HttpSource:
@@ -54,7 +54,7 @@ def http(settings: Settings, clock: Callable[[], datetime]) -> HttpSource:
     client = reach.Client(settings.allowed_hosts, *(given.get(name, "") for name in ("ca", "cert", "cert_key")))
     wire = Profile(settings.registry_profile) if settings.registry_profile else Agreed()
     name = "sandbox" if settings.registry == "sandbox" else "http"
-    return HttpSource(url, client, auth_by(way, given, client, clock), wire, clock, name)
+    return HttpSource(url, client, Auth(way, given, client, clock), wire, clock, name)
 
 
 class BreakerState(NamedTuple):  # failures in a row; when the first and the last probe were, seconds since 1970 or 0
@@ -72,16 +72,47 @@ class BreakerState(NamedTuple):  # failures in a row; when the first and the las
 
     @property
     def wait(self) -> float:
+        """Seconds until the agency may be asked."""
         passed = time.time() - self.probed
         return PROBE_EVERY - passed if self.open and 0 <= passed < PROBE_EVERY else 0.0
 
+    def failed(self) -> "BreakerState":
+        now = time.time()
+        return BreakerState(self.failures + 1, self.began or now, self.probed if self.open else now)
+
+    def probing(self) -> "BreakerState":
+        return self if self.wait else self._replace(probed=time.time())
+
 
 class Breaker:
-    """Kept in the small file `path`, which exists from the first failure on; shared by threads and processes. One that
-    cannot be read or written counts as closed: it spares the agency, and decides nothing."""
+    """A source that is spared while it does not answer. What is known of it stands in the small file `path`, which
+    exists from the first failure on; threads and processes share it. One that cannot be read or written counts as
+    closed: it spares the agency, and decides nothing."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, inner: Source, path: Path, clock: Callable[[], datetime]) -> None:
+        self.name, self._inner, self._path, self._clock = inner.name, inner, path, clock
+
+    def ask(self, ask: Ask, purpose: Purpose) -> Answer:
+        state = self.state()
+        if state.open and not state.wait:
+            state = self.change(BreakerState.probing)  # whose change it is, that is the probe
+        if state.wait:
+            raise RegistryUnavailable(SPARED, self._clock() + timedelta(seconds=state.wait))
+        try:
+            answer = self._inner.ask(ask, purpose)
+        except RegistryUnavailable:
+            self.change(BreakerState.failed)
+            raise
+        except RegistryMisunderstood:
+            if not self.state().open:  # an open one waits for an answer that makes sense
+                self._spoke()
+            raise
+        self._spoke()
+        return answer
+
+    def _spoke(self) -> None:  # an answer breaks the row of failures
+        if self.state().failures:
+            self.change(lambda _: BreakerState())
 
     def state(self) -> BreakerState:
         try:
@@ -89,24 +120,7 @@ class Breaker:
         except (OSError, struct.error):
             return BreakerState()
 
-    def wait(self) -> float:
-        """Seconds until the agency may be asked; whoever is told 0 by an open breaker is its probe, and must ask."""
-        state = self.state()
-        if not state.open or state.wait:
-            return state.wait
-        return self._change(lambda now: now if now.wait else now._replace(probed=time.time())).wait
-
-    def unavailable(self) -> None:
-        now = time.time()
-        self._change(lambda old: BreakerState(old.failures + 1, old.began or now, old.probed if old.open else now))
-
-    def understood(self, anyhow: bool = True) -> None:
-        """An answer breaks the row of failures; not `anyhow`: an open breaker waits for one that makes sense."""
-        state = self.state()
-        if state.failures and (anyhow or not state.open):
-            self._change(lambda _: BreakerState())
-
-    def _change(self, change: Callable[[BreakerState], BreakerState]) -> BreakerState:
+    def change(self, change: Callable[[BreakerState], BreakerState]) -> BreakerState:
         """Let one writer at a time change the state; returns it as it was before."""
         before = BreakerState()
         try:  # opened each time anew: flock is per opening
@@ -119,30 +133,8 @@ class Breaker:
         return before
 
 
-class Resilient:
-    """A source behind its breaker."""
-
-    def __init__(self, inner: Source, breaker: Breaker, clock: Callable[[], datetime]) -> None:
-        self.name, self.inner, self.breaker, self._clock = inner.name, inner, breaker, clock
-
-    def ask(self, ask: Ask, purpose: Purpose) -> Answer:
-        if wait := self.breaker.wait():
-            raise RegistryUnavailable(SPARED, self._clock() + timedelta(seconds=wait))
-        try:
-            answer = self.inner.ask(ask, purpose)
-        except RegistryUnavailable:
-            self.breaker.unavailable()
-            raise
-        except RegistryMisunderstood:
-            self.breaker.understood(anyhow=False)
-            raise
-        self.breaker.understood()
-        return answer
-
-
-def breaker_state(source: Source) -> BreakerState | None:
+def breaker_state(source: Any) -> BreakerState | None:
     """How the upstream behind a source fares; None when it has no breaker."""
-    layer: Any = source
-    while layer and not isinstance(layer, Resilient):
-        layer = getattr(layer, "inner", None)
-    return layer.breaker.state() if layer else None
+    while source and not isinstance(source, Breaker):
+        source = getattr(source, "inner", None)
+    return source.state() if source else None

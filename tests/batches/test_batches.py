@@ -406,11 +406,11 @@ def test_while_the_breaker_is_open_lines_wait_and_one_looks(
     post: Callable[..., Any], here: Deployment, agency: Agency, clock: Clock, entries: Callable[..., Any],
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    breaker = sources.Breaker(tmp_path / "breaker")
-    monkeypatch.setattr(here.gate, "source", sources.Resilient(agency, breaker, clock))
+    breaker = sources.Breaker(agency, tmp_path / "breaker", clock)
+    monkeypatch.setattr(here.gate, "source", breaker)
 
     def eleven_seconds_pass() -> None:
-        breaker._change(lambda state: state._replace(probed=state.probed - 11))
+        breaker.change(lambda state: state._replace(probed=state.probed - 11))
 
     here = replace(here, settings=replace(here.settings, batch_rate=3))  # six lines at a time
     batch = post(table(*(line(f"503/{n}", f"8120000000{n:03d}") for n in range(20)))).get_json()["id"]

@@ -15,7 +15,7 @@ from compliance.errors import RegistryMisunderstood, RegistryUnavailable
 from compliance.law.facts import Answer, Ask
 from compliance.registry import sources
 from compliance.registry.port import Purpose, Source
-from compliance.registry.sources import OPENS_AFTER, Breaker, Resilient, breaker_state, build
+from compliance.registry.sources import OPENS_AFTER, Breaker, breaker_state, build
 from config import HERE, Settings
 from tests.registry.agency import Agency, says, slow
 from tests.registry.answers import BY_NIB, employer
@@ -40,7 +40,7 @@ class Scripted:
         return Answer(None, self.name, NOW)
 
 
-def play(source: Resilient, times: int) -> str:
+def play(source: Breaker, times: int) -> str:
     heard = ""
     for _ in range(times):
         try:
@@ -69,12 +69,12 @@ def file(tmp_path: Path) -> Path:
     ],
 )
 def test_it_opens_after_five_unavailable_answers_in_a_row(script: str, heard: str, file: Path) -> None:
-    assert play(Resilient(Scripted(script), Breaker(file), now), len(script)) == heard
+    assert play(Breaker(Scripted(script), file, now), len(script)) == heard
 
 
 def test_while_open_the_agency_is_left_alone_and_callers_learn_when_it_is_asked_again(file: Path) -> None:
     inner = Scripted("u" * 20)
-    source = Resilient(inner, Breaker(file), now)
+    source = Breaker(inner, file, now)
     assert play(source, 30) == "uuuuu" + "-" * 25
     assert inner.asked == OPENS_AFTER
     with pytest.raises(RegistryUnavailable) as caught:
@@ -86,7 +86,7 @@ def test_while_open_the_agency_is_left_alone_and_callers_learn_when_it_is_asked_
 def test_one_caller_every_ten_seconds_is_the_probe(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources, "PROBE_EVERY", 0.3)
     inner = Scripted("uuuuu" + "u" + "m" + "g")
-    source = Resilient(inner, Breaker(file), now)
+    source = Breaker(inner, file, now)
     assert play(source, 6) == "uuuuu-"
     for heard in ("u-", "m-", "gg"):  # a failed probe, one that was misunderstood, one that was understood
         time.sleep(0.35)
@@ -97,7 +97,7 @@ def test_one_caller_every_ten_seconds_is_the_probe(file: Path, monkeypatch: pyte
 def test_of_many_threads_one_is_the_probe(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources, "PROBE_EVERY", 0.3)
     inner = Scripted("u" * 100)
-    source = Resilient(inner, Breaker(file), now)
+    source = Breaker(inner, file, now)
     play(source, 5)
     time.sleep(0.35)
     threads = [threading.Thread(target=play, args=(source, 1)) for _ in range(30)]
@@ -111,12 +111,13 @@ def test_of_many_threads_one_is_the_probe(file: Path, monkeypatch: pytest.Monkey
 OTHER_PROCESS = """
 import sys
 from pathlib import Path
-from compliance.registry.sources import Breaker
-breaker = Breaker(Path(sys.argv[1]))
+from types import SimpleNamespace
+from compliance.registry.sources import Breaker, BreakerState
+breaker = Breaker(SimpleNamespace(name='http'), Path(sys.argv[1]), None)
 print("ready", flush=True)
 sys.stdin.readline()
 for _ in range(2000):
-    breaker.unavailable()
+    breaker.change(BreakerState.failed)
 """
 
 
@@ -130,25 +131,25 @@ def test_all_processes_share_it_and_no_failure_is_lost(file: Path) -> None:
         worker.stdin.flush()
     for worker in workers:
         worker.communicate(timeout=60)
-    assert Breaker(file).state().failures == 6000
-    assert play(Resilient(Scripted(""), Breaker(file), now), 1) == "-"
+    assert Breaker(Scripted(""), file, now).state().failures == 6000
+    assert play(Breaker(Scripted(""), file, now), 1) == "-"
 
 
 def test_a_file_that_cannot_be_kept_leaves_it_closed(tmp_path: Path) -> None:
-    source = Resilient(Scripted("u" * 9), Breaker(tmp_path / "nowhere" / "breaker"), now)
+    source = Breaker(Scripted("u" * 9), tmp_path / "nowhere" / "breaker", now)
     assert play(source, 9) == "u" * 9
 
 
 @pytest.mark.parametrize("content", [b"", b"x", b"\xff" * 24, b"\0" * 99])
 def test_a_damaged_file_does_not_stop_the_asking(content: bytes, file: Path) -> None:
     file.write_bytes(content)
-    source = Resilient(Scripted(""), Breaker(file), now)
+    source = Breaker(Scripted(""), file, now)
     assert play(source, 1) == "g"
-    assert source.breaker.state()
+    assert source.state()
 
 
 def test_a_clock_set_back_does_not_keep_it_open(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = Resilient(Scripted("uuuuu"), Breaker(file), now)
+    source = Breaker(Scripted("uuuuu"), file, now)
     play(source, 5)
     monkeypatch.setattr(time, "time", lambda: 1_000_000.0)
     assert play(source, 1) == "g"
