@@ -63,6 +63,9 @@ def rows(engine: sa.Engine, query: sa.Select[Any]) -> Sequence[Any]:
 def put(connection: Any, table: sa.Table, new: Any, newest: str | None = None) -> None:
     """Insert a row, or a list of them, unless its key is there. With `newest` one that is there takes the new values:
     where they are higher in the column of that name (the log's position), or with "" whatever they are."""
+    if newest is None and hasattr(connection, "waiting"):  # it writes them together with others
+        connection.waiting.append((table, new if isinstance(new, list) else [new]))
+        return
     columns = (new[0] if isinstance(new, list) else new).keys()
     connection.execute(_put(table, tuple(columns), newest), new)
 

@@ -39,6 +39,7 @@ KEY = table("access_client_key", "id:26! client_id:26+ digest:bytes ends_at:mome
 # The user and sealed password that OSS has for calls to a client's office.
 OSS = table("access_client_oss", "client_id:26! username:200 sealed_password:text")
 _by_key = sa.select(CLIENT, KEY.c.digest, KEY.c.ends_at).join(KEY, KEY.c.client_id == CLIENT.c.id)
+_by_key = _by_key.where(KEY.c.id == sa.bindparam("key"))
 
 
 class Client(Fact):  # its first region is the default of its questions; it may call from `addresses` (CIDR; none: all)
@@ -81,7 +82,7 @@ class Clients:
         if prefix != PREFIX or not key_id.isalnum() or not secret:
             return None
         with deployment().log.turns.reading.connect() as connection:
-            row = connection.execute(_by_key.where(KEY.c.id == key_id)).one_or_none()
+            row = connection.execute(_by_key, {"key": key_id}).one_or_none()
         if row is None or not hmac.compare_digest(row.digest, hashlib.sha256(secret.encode()).digest()):
             return None
         client, now = _client(row), self._clock()

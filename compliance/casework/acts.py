@@ -211,7 +211,8 @@ def record_act(connection: sa.Connection, entry: Entry) -> None:
 
 _is = {name: ACT.c[name] == sa.bindparam(name) for name in ("region", "reference", "permit_type")}
 _employer = (ACT.c[name] == sa.bindparam(name) for name in ("nib", "npp", "taxpayer"))
-_ACCEPTED = sa.select(ACT).where(_is["region"], ACT.c.state == "accepted").order_by(ACT.c.position.desc())
+_told = sa.select(ACT.c.id, ACT.c.act, ACT.c.about, ACT.c.said)
+_ACCEPTED = _told.where(_is["region"], ACT.c.state == "accepted").order_by(ACT.c.position.desc())
 _STANDING = _ACCEPTED.where(sa.or_(sa.and_(_is["reference"], _is["permit_type"]), *_employer))
 _LIFTED = _ACCEPTED.where(ACT.c.about.in_(sa.bindparam("letters", expanding=True)))
 
