@@ -34,7 +34,7 @@ ROOMS = {
     "database": Room(("errors",), ("sqlalchemy", "flask_sqlalchemy")),
     "registry": Room(("errors", "database", *PURE_FACTS), None),
     "gate": Room(("errors", "law", "registry.port"), ("ulid",)),
-    "intake": Room(("errors", "law", "gate")),
+    "intake": Room(("errors", "law", "gate"), ("ulid", "marshmallow")),
     "audit": Room(STORING, None),
     "casework": Room((*STORING, "work", "audit.checks", "delivery.outbox"), None),
     "coverage": Room(STORING, None),

@@ -7,6 +7,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import marshmallow as ma
+
 from compliance.errors import BadInput, FieldError
 from compliance.law import facts, identifiers
 
@@ -29,6 +31,7 @@ def say(rule: str, example: str = "", **values: object) -> Say:
 Broken = list[tuple[str, Say]]  # pointers and what is wrong there
 REQUIRED, EMPTY, PRINTABLE, UNKNOWN, HALF = map(say, ("required", "empty", "printable", "unknown", "control"))
 NO_TEXT, NO_OBJECT, NO_LIST = say("text"), say("object", '{"nib": "8120001234567"}'), say("list", "[]")
+MISSING: Any = {"required": [REQUIRED], "null": [REQUIRED], "invalid": [NO_LIST]}  # in marshmallow's words
 NO_COUNT, NO_YES = say("count", "12", most=MOST_WORKERS), say("yes_no")
 
 
@@ -44,36 +47,22 @@ def escaped(name: str) -> str:
 
 
 class Kind(NamedTuple):
-    """One kind of value: how OpenAPI shows it; `load` gives the canonical form of one that stands at a pointer, or adds
-    to the broken ones what is wrong with it and gives None."""
+    """One kind of value: how OpenAPI shows it; `read` gives its canonical form, or a Say: what is wrong with it."""
 
     shown: dict[str, Any]
-    load: Callable[[Any, Broken, str], Any]
+    read: Callable[[Any], Any] = lambda value: value
 
+    def take(self, value: Any) -> Any:  # raises ValidationError
+        if type(found := self.read(value)) is Say:
+            raise ma.ValidationError([found])
+        return found
 
-def _kind(read: Callable[[Any], Any], **shown: Any) -> Kind:
-    """`read` gives the canonical form, or a Say: what is wrong."""
-
-    def load(value: Any, broken: Broken, at: str) -> Any:
-        found = read(value)
-        if type(found) is not Say:
-            return found
-        broken.append((at, found))
-
-    return Kind(shown, load)
-
-
-def _many(one: Any) -> Kind:
-    def load(value: Any, broken: Broken, at: str) -> Any:
-        if isinstance(value, list):
-            return [one.load(each, broken, f"{at}/{number}") for number, each in enumerate(value)]
-        broken.append((at, NO_LIST))
-
-    return Kind({"type": "array", "items": one.shown}, load)
+    def field(self, required: bool) -> ma.fields.Field[Any]:
+        return ma.fields.Function(deserialize=self.take, required=required, error_messages=MISSING)
 
 
 def _text(read: Callable[[str], Any], **shown: Any) -> Kind:
-    return _kind(lambda value: read(value) if isinstance(value, str) else NO_TEXT, **{"type": "string"} | shown)
+    return Kind({"type": "string", **shown}, lambda value: read(value) if isinstance(value, str) else NO_TEXT)
 
 
 def _words(most: int = 200, printable: bool = False, upper: bool = False, **shown: Any) -> Kind:
@@ -83,10 +72,8 @@ def _words(most: int = 200, printable: bool = False, upper: bool = False, **show
 
     def read(value: str) -> Any:
         found = value.strip().upper() if upper else value.strip()
-        if CONTROL.search(value):
-            return HALF
-        if printable and not found.isprintable():
-            return PRINTABLE
+        if CONTROL.search(value) or (printable and not found.isprintable()):
+            return HALF if CONTROL.search(value) else PRINTABLE
         return (found if len(found) <= most else too_long) if found else EMPTY
 
     return _text(read, minLength=1, maxLength=most, **shown)
@@ -102,7 +89,7 @@ def _number(read: Callable[[str], Any], pattern: str, rule: str, example: str, *
         except ValueError:  # a day that no calendar has
             return wrong
 
-    return _text(match, **{"pattern": f"^(?:{pattern})$", "example": example} | shown)
+    return _text(match, **{"pattern": f"^(?:{pattern})$", "example": example, **shown})
 
 
 def _one_of(words: Mapping[str, Any]) -> Kind:
@@ -123,37 +110,60 @@ def _count(value: Any) -> Any:
     return found if type(found) is int and 0 <= found <= MOST_WORKERS else NO_COUNT
 
 
+class Stated(ma.Schema):
+    """An object as somebody stated it: null means left out; where `open`, so do empty texts and what is not known."""
+
+    error_messages: Any = {"unknown": UNKNOWN, "type": NO_OBJECT}  # noqa: RUF012 (so marshmallow wants it)
+    open = False
+
+    @ma.pre_load
+    def _leave_out(self, stated: Any, **more: Any) -> Any:
+        if not isinstance(stated, Mapping):
+            return stated
+        blank = {name for name, value in stated.items() if self.open and isinstance(value, str) and not value.strip()}
+        empty = {name for name in self.fields if stated.get(name) is None} | blank
+        return {name: value for name, value in stated.items() if name not in empty}
+
+
 class Document:
-    """A JSON object with named fields; null means left out. `open`: so do empty texts, and what is not known."""
+    """A JSON object with named fields. `open`: see Stated."""
 
     def __init__(self, name: str, text: str, known: Mapping[str, Any], *, open: bool = False) -> None:
-        self.fields, self._required, self._open = dict[str, Any](), list[str](), open
-        properties: dict[str, Any] = {}
+        self.fields, members, properties, required = dict[str, Any](), dict[str, Any](), dict[str, Any](), list[str]()
         for part in text.split():
             marked, _, kind = part.partition(":")
-            field, one = marked.rstrip("?*~"), known[kind.strip("[]") or "text"]
-            self.fields[field] = one = _many(one) if kind.startswith("[") else one
-            properties[field] = _or_null(one.shown) if marked[-1] in "?~" else one.shown
-            self._required += [] if marked[-1] in "*~" else [field]
+            field, optional, nullable = marked.rstrip("?*~"), marked[-1] in "*~", marked[-1] in "?~"
+            self.fields[field] = one = known[kind.strip("[]") or "text"]
+            shown, members[field] = one.shown, one.field(not optional)
+            if kind.startswith("["):
+                members[field] = ma.fields.List(one.field(True), required=not optional, error_messages=MISSING)
+                shown = {"type": "array", "items": shown}
+            properties[field] = _or_null(shown) if nullable else shown
+            required += [] if optional else [field]
         self.described = {"type": "object", "properties": properties, "additionalProperties": open}
-        self.described |= {"required": self._required} if self._required else {}
+        self.described |= {"required": required} if required else {}
         self.shown = {"$ref": f"#/components/schemas/{name}"}
+        schema = type(name, (Stated,), {**members, "open": open})
+        self._schema = schema(unknown=ma.EXCLUDE if open else ma.RAISE)
+
+    def field(self, required: bool) -> ma.fields.Field[Any]:
+        return ma.fields.Nested(self._schema, required=required, error_messages=MISSING)
 
     def load(self, stated: Any, broken: Broken, at: str = "") -> dict[str, Any]:
         """What can be read of a document that stands at `at`, without nulls; what cannot is added to `broken`."""
-        found: dict[str, Any] = {}
-        if not isinstance(stated, Mapping):
-            broken.append((at, NO_OBJECT))
-            return found
-        for name, kind in self.fields.items():
-            value = stated.get(name)
-            if value is None or (self._open and isinstance(value, str) and not value.strip()):
-                broken += [(f"{at}/{name}", REQUIRED)] if name in self._required else []
-            elif (read := kind.load(value, broken, f"{at}/{name}")) is not None:
-                found[name] = read
-        if not self._open:
-            broken += [(f"{at}/{escaped(str(name))}", UNKNOWN) for name in stated if name not in self.fields]
-        return found
+        try:
+            return dict(self._schema.load(stated))
+        except ma.ValidationError as error:
+            broken += _places(error.messages, at)
+            return dict(error.valid_data or {})
+
+
+def _places(told: Any, at: str) -> Broken:
+    """What marshmallow found, each with its pointer."""
+    if isinstance(told, list):
+        return [(at, each) for each in told]
+    places = [(inner, at if name == "_schema" else f"{at}/{escaped(str(name))}") for name, inner in told.items()]
+    return [found for inner, there in places for found in _places(inner, there)]
 
 
 def _or_null(shown: dict[str, Any]) -> dict[str, Any]:
@@ -182,8 +192,8 @@ READ["cursor"] = lambda text: int(text[1:], 16)
 CODES = (facts.Action, facts.Certainty, facts.Effect, facts.RuleStage, facts.Scale, facts.Verdict)
 PLAIN = {"int": {"type": "integer"}, "object": {"type": "object"}, "any": {}, "text": {"type": "string"}}
 PLAIN |= {name: {"type": "string", "format": form} for name, form in (("moment", "date-time"), ("uri", "uri"))}
-KINDS: dict[str, Any] = {name: _kind(lambda value: value, **shown) for name, shown in PLAIN.items()}
+KINDS: dict[str, Any] = {name: Kind(shown) for name, shown in PLAIN.items()}
 KINDS |= {kind.__name__: _one_of({str(one): one for one in kind}) for kind in CODES}
-KINDS["bool"] = _kind(lambda value: value if isinstance(value, bool) else NO_YES, type="boolean")
-KINDS["count"] = _kind(_count, type="integer", minimum=0, maximum=MOST_WORKERS, example=12)
+KINDS["bool"] = Kind({"type": "boolean"}, lambda value: value if isinstance(value, bool) else NO_YES)
+KINDS["count"] = Kind({"type": "integer", "minimum": 0, "maximum": MOST_WORKERS, "example": 12}, _count)
 DOCUMENTS = read_documents(HERE / "documents.toml", KINDS)
