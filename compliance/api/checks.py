@@ -160,13 +160,7 @@ def _body(check_id: str) -> dict[str, Any]:
 def start_batch() -> Told:
     """Ask many questions, as JSON or CSV (columns: paths of a question). Nothing runs if a line is wrong."""
     here, asker, key = deployment(), g.client.asker, caller.once_key()
-    stated: Any = caller.read()
-    if isinstance(stated, bytes):
-        rows, stated = reading.read_csv(stated), caller.seen()[2]
-    else:
-        rows = reading.read_document(stated)
-    lines = list(reading.judge(here, rows, g.client.regions, asker))
-    db.session.remove()
+    busy = caller.Problem(429, "other large lists are being read; send this one again", **{"Retry-After": "20"})
 
     def find(batch_id: str) -> Recorded | None:
         return Recorded(batch_id, 0, NEVER) if run.status(here.log.engine, batch_id) else None
@@ -175,7 +169,15 @@ def start_batch() -> Told:
         run.start(here, batch_id, lines, asker)
         return Recorded(batch_id, 0, NEVER)
 
-    recorded, replayed = once.run(key, stated, begin, find, timeout=60.0)
+    with reading.turn(request.content_length, busy):
+        stated: Any = caller.read()
+        if isinstance(stated, bytes):
+            rows, stated = reading.read_csv(stated), caller.seen()[2]
+        else:
+            rows = reading.read_document(stated)
+        lines = list(reading.judge(here, rows, g.client.regions, asker))
+        db.session.remove()
+        recorded, replayed = once.run(key, stated, begin, find, timeout=60.0)
     return _batch(recorded.id).document(), *made(recorded.id, 202, replayed)
 
 

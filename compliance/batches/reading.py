@@ -4,8 +4,10 @@ import csv
 import io
 import json
 import re
+import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 
@@ -17,6 +19,8 @@ from compliance.intake.documents import DOCUMENTS, Document, escaped, say
 
 MOST, MOST_BYTES = 100_000, 20 * 1024 * 1024
 SHOWN = 1_000  # wrong fields that are named; more are counted
+LARGE, AT_ONCE = 1024 * 1024, 2  # bytes; so many larger lists are read by one process, each takes some 300 MB meanwhile
+_places = threading.BoundedSemaphore(AT_ONCE)
 TYPES: dict[str, str] = {  # every column that a table may have, as a path of the question
     f"{part}.{name}" if part else name: field.shown.get("type", "string")
     for part, document in [("", DOCUMENTS["Question"]), *DOCUMENTS["Question"].fields.items()]
@@ -28,13 +32,27 @@ WORDS = {"true": True, "false": False, "ya": True, "tidak": False, "yes": True, 
 Row = tuple[int, Any]
 
 
+@contextmanager
+def turn(size: int | None, busy: Exception) -> Iterator[None]:
+    """To be held while a list of so many bytes (None: nobody knows) is read, judged and kept. Raises `busy` when as
+    many large ones are being read as may be."""
+    large = size is None or size > LARGE
+    if large and not _places.acquire(blocking=False):
+        raise busy
+    try:
+        yield
+    finally:
+        if large:
+            _places.release()
+
+
 def _wrong(pointer: str, language: str, rule: str, example: str = "", **values: object) -> FieldError:
     return FieldError(pointer, getattr(say(rule, example, **values), language))
 
 
 def read_csv(raw: bytes, language: str = "en") -> Iterator[Row]:
-    """Line numbers (1: the first below the header) and what each line states, of UTF-8 with `,` or `;` whose header
-    names paths of a question. Empty cells are left out, empty lines passed over. Raises BadInput."""
+    """Line numbers (1: the first below the header) and what each line states, or what is wrong with it, of UTF-8 with
+    `,` or `;` whose header names paths of a question. Empty cells and lines are left out. Raises BadInput."""
     try:
         text = raw.decode("utf-8-sig")
         first = text.partition("\n")[0]
@@ -45,8 +63,12 @@ def read_csv(raw: bytes, language: str = "en") -> Iterator[Row]:
         if odd := [name[:100] for name in header if name not in TYPES or times[name] > 1]:
             raise BadInput(*(_wrong("", language, "table_column", name=repr(name)) for name in odd[:SHOWN]))
         for line, cells in enumerate(table, 1):
-            if any(cell.strip() for cell in cells):
-                yield line, stated(header, cells) if len(cells) == len(header) else (len(cells), len(header))
+            if not any(cell.strip() for cell in cells):
+                continue
+            if len(cells) == len(header):
+                yield line, stated(header, cells)
+            else:
+                yield line, BadInput(_wrong("", language, "table_cells", cells=len(cells), columns=len(header)))
     except UnicodeDecodeError as error:
         raise BadInput(_wrong("", language, "table_text")) from error
     except csv.Error as error:
@@ -86,8 +108,8 @@ def judge(
     for line, stated in islice(rows, MOST):
         found: tuple[FieldError, ...] = ()
         try:
-            if isinstance(stated, tuple):
-                raise BadInput(_wrong("", language, "table_cells", cells=stated[0], columns=stated[1]))
+            if isinstance(stated, BadInput):
+                raise stated
             question = read_question(stated, request_id="", language=language, **context)
         except BadInput as error:
             found = error.errors

@@ -8,6 +8,7 @@ import hmac
 import io
 import json
 import logging
+import math
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -109,23 +110,17 @@ def _project(connection: sa.Connection, entry: Entry) -> None:
         outbox.post(connection, body["asker"]["id"], "batch.finished", "", body["batch"], entry.at)
 
 
-@outbox.tells("batch")
-def _told(here: Deployment, batch_id: str) -> tuple[str, tuple[str, ...]] | None:
-    found = status(here.log.engine, batch_id)
-    return (document.text(found.document()), found.regions) if found else None
-
-
 def status(engine: sa.Engine, batch_id: str) -> Status | None:
     """How far a batch is, None if there is none."""
-    c, number = LINE.c, sa.func.count
-    count = sa.select(c.verdict, number(), number(c.error)).where(c.batch_id == batch_id, c.due_at.is_(None))
-    if not (found := rows(engine, sa.select(BATCH).where(BATCH.c.id == batch_id))):
-        return None
-    row, counts = found[0], rows(engine, count.group_by(c.verdict))
-    by_verdict = {verdict: number for verdict, number, _ in sorted(counts, key=str) if verdict}
-    done = sum(by_verdict.values()) + sum(errors for verdict, _, errors in counts if not verdict)
-    state = row.state if row.state != "open" else "running" if done else "queued"
-    return Status(row.id, state, row.total, done, by_verdict, tuple(row.regions), row.started_at)
+    c, ended = LINE.c, sa.or_(LINE.c.verdict.is_not(None), LINE.c.error.is_not(None))
+    for batch in rows(engine, sa.select(BATCH).where(BATCH.c.id == batch_id)):
+        count = sa.select(c.verdict, sa.func.count()).where(c.batch_id == batch_id, c.due_at.is_(None), ended)
+        by_verdict = dict(tuple(row) for row in sorted(rows(engine, count.group_by(c.verdict)), key=str))
+        done = sum(by_verdict.values())
+        by_verdict.pop(None, None)  # lines that could not be asked any more
+        state = batch.state if batch.state != "open" else "running" if done else "queued"
+        return Status(batch_id, state, batch.total, done, by_verdict, tuple(batch.regions), batch.started_at)
+    return None
 
 
 def recent(engine: sa.Engine, regions: Sequence[str], limit: int = 25) -> list[Status]:
@@ -138,20 +133,20 @@ def recent(engine: sa.Engine, regions: Sequence[str], limit: int = 25) -> list[S
 @work.handles("batch")
 def ask_lines(here: Deployment, row: work.Row) -> datetime:
     """One turn of a lane: take lines that are due, ask them at the agency's pace, note what came of it."""
-    ends, rate, again = time.monotonic() + SLICE, here.settings.batch_rate, here.clock()
-    c, is_open = LINE.c, sa.select(BATCH.c.id).where(BATCH.c.state == "open")
+    ends, rate, again, c = time.monotonic() + SLICE, here.settings.batch_rate, here.clock(), LINE.c
+    is_open = BATCH.c.state == "open"
+    due = sa.select(c.batch_id).join(BATCH, BATCH.c.id == c.batch_id).where(is_open, c.due_at <= again)
+    waiting = here.log.rows(due.group_by(c.batch_id).order_by(sa.func.random()))
+    reached = {batch.batch_id: 0 for batch in waiting}  # by batch, the last line that was taken in this turn
     with ThreadPoolExecutor(THREADS) as pool:
         while time.monotonic() < ends:
             state = breaker_state(here.gate.source)
             if state and state.wait:
                 again = here.clock() + max(IDLE, timedelta(seconds=state.wait))
                 break
-            most, now = 1 if state and state.open else max(1, int(rate * AT_ONCE)), here.clock()
-            due = sa.select(c.batch_id, c.line).where(c.due_at <= now, c.batch_id.in_(is_open)).order_by(c.due_at)
-            mine = sa.tuple_(c.batch_id, c.line).in_(due.limit(most).with_for_update(skip_locked=True))
-            take = sa.update(LINE).where(mine).values(due_at=now + work.LEASE).returning(LINE)
-            with here.log.engine.begin() as connection:  # for the time of a lease: no two workers get the same line
-                lines = sorted(connection.execute(take).all(), key=lambda line: (line.batch_id, line.line))
+            most = 1 if state and state.open else max(1, int(rate * AT_ONCE))
+            with here.log.engine.begin() as connection:
+                lines = _take(connection, reached, most, here.clock())
                 begin = _reserve(connection, len(lines) / rate) if lines else 0.0
             if not lines:
                 again = here.clock() + IDLE
@@ -161,10 +156,28 @@ def ask_lines(here: Deployment, row: work.Row) -> datetime:
                 connection.execute(NOTE, told)
     _tidy(here)
     left = sa.exists().where(c.batch_id == BATCH.c.id, c.due_at.is_not(None))
-    for batch in here.log.rows(sa.select(BATCH).where(BATCH.c.state == "open", ~left)):
+    for batch in here.log.rows(sa.select(BATCH).where(is_open, ~left)):
         asker, found = {"kind": batch.asker_kind, "id": batch.asker_id}, status(here.log.engine, batch.id)
         _say(here, "ended", batch.id, asker=asker, total=batch.total, by_verdict=found.by_verdict if found else {})
     return again
+
+
+def _take(connection: sa.Connection, reached: dict[str, int], most: int, now: datetime) -> list[Any]:
+    """Lines that are due, for the time of a lease: no two workers get the same one. Batches take turns: each gives as
+    many as any other and goes to the end; one that has no more leaves."""
+    c, lines = LINE.c, list[Any]()
+    for left in range(len(reached), 0, -1):
+        if not (share := math.ceil((most - len(lines)) / left)):
+            break
+        batch_id = next(iter(reached))
+        due = sa.select(c.line).where(c.batch_id == batch_id, c.line > reached.pop(batch_id), c.due_at <= now)
+        share_due = due.order_by(c.line).limit(share).with_for_update(skip_locked=True).cte()  # looked up once
+        mine = c.line.in_(sa.select(share_due.c.line))
+        take = sa.update(LINE).where(c.batch_id == batch_id, mine).values(due_at=now + work.LEASE)
+        if found := sorted(connection.execute(take.returning(LINE)).all()):
+            reached[batch_id] = found[-1].line
+            lines += found
+    return lines
 
 
 def _reserve(connection: sa.Connection, seconds: float) -> float:

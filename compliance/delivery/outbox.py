@@ -5,7 +5,7 @@ set: nothing is told to OSS by itself, least of all a refusal: every state is a 
 import hashlib
 import hmac
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, NamedTuple
@@ -27,8 +27,6 @@ from compliance.registry import reach
 PAUSES = (1, 2, 5, 10, 20, 30, 60, 120, 240, *[480] * 8)  # minutes between tries, three days in all
 # Projection of `access.webhook_set`; an empty `url` means none.
 HOOK = table("delivery_hook", "client_id:26! url:500 version:int position:big")
-Document = Callable[[Deployment, str], tuple[str, tuple[str, ...]] | None]
-_documents: dict[str, Document] = {}
 _session = cache(reach.Client)
 
 
@@ -38,11 +36,6 @@ def post(connection: sa.Connection, client_id: str, event: str, key: str, subjec
     characters, without colon) are told once. An event is `family.word`: check.final, batch.finished, watch.…"""
     if connection.scalar(sa.select(HOOK.c.url).where(HOOK.c.client_id == client_id)):
         work.add(connection, "webhook", f"{client_id}:{event}:{subject}:{key}", at)
-
-
-def tells(family: str) -> Callable[[Document], Document]:
-    """Register what gives the document and the regions of an event's subject; other families tell of checks."""
-    return lambda document: _documents.setdefault(family, document)
 
 
 class Hook(NamedTuple):
@@ -98,24 +91,32 @@ def tell_final(connection: sa.Connection, entry: Entry) -> None:
 def deliver(here: Deployment, row: work.Row) -> datetime | None:
     """One try. The event's id is the same in every one, its signature's time is not."""
     client_id, event, subject, _ = row.key.split(":", 3)
-    name, family = f"delivery.{hashlib.sha256(row.key.encode()).hexdigest()[:26]}", event.partition(".")[0]
+    name = f"delivery.{hashlib.sha256(row.key.encode()).hexdigest()[:26]}"
     if here.log.entry(name):
         return None  # its outcome is known: the tables were rebuilt
-    facts: dict[str, Any] = {"event": event, "subject": subject, "client": client_id}
-    told, tell, check = hook(here.log.engine, client_id), _documents.get(family), here.log.check(subject)
-    found = tell(here, subject) if tell else check and (check.document, (check.region,))
     with here.log.engine.connect() as connection:
         client = living(connection, client_id, here.clock())
-    if not (told and told.url and client and found and set(found[1]) <= set(client.regions)):
+    facts: dict[str, Any] = {"event": event, "subject": subject, "client": client_id}
+    told, text = hook(here.log.engine, client_id), client and _shown(here, subject, client)
+    if not (told and told.url and text):
         return settle(here, name, row, "dropped", **facts)
-    text = found[0]
-    if family != "batch" and client.scopes == {Scope.CHECK}:
-        text = document.text(document.masked(json.loads(text)))
     t, body = int(here.clock().timestamp()), text.encode()
     signed = hmac.digest(told.secret(here.settings.secret_key).encode(), f"{t}.".encode() + body, "sha256").hex()
     headers = {"X-Gate-Event": event, "X-Gate-Delivery": name, "X-Gate-Signature": f"t={t},v1={signed}"}
     status, _ = call(here, told.url, body, headers)
-    return settle(here, name, row, "sent" if 200 <= status < 300 else "failed", **facts, status=status)
+    return settle(here, name, row, "sent" if 200 <= status < 300 else "later", **facts, status=status)
+
+
+def _shown(here: Deployment, subject: str, client: Client) -> str | None:
+    """A check, or a batch that has ended, as the API gives it to this client; None when it is not for its eyes."""
+    check, shadows = here.log.check(subject), client.scopes == {Scope.CHECK}
+    if check and check.region in client.regions:
+        return document.text(document.masked(json.loads(check.document))) if shadows else str(check.document)
+    started, ended = (here.log.entry(f"batch.{subject}.{word}") for word in ("started", "ended"))
+    if not (started and ended and set(started.body["regions"]) <= set(client.regions)):
+        return None
+    told = {"id": subject, "state": "done", "total": ended.body["total"], "done": ended.body["total"]}
+    return document.text(told | {"by_verdict": ended.body["by_verdict"]})
 
 
 def call(here: Deployment, url: str, body: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
@@ -123,13 +124,11 @@ def call(here: Deployment, url: str, body: bytes, headers: dict[str, str]) -> tu
     return reach.send(_session(here.settings.allowed_hosts), url, body, headers, 65_536)
 
 
-def settle(
-    here: Deployment, name: str, row: work.Row, outcome: str, *, final: bool = False, **facts: str | int
-) -> datetime | None:
-    """Log a delivery's final outcome, or say when a failed one is tried again."""
-    if outcome == "failed" and not final and row.tries <= len(PAUSES):
+def settle(here: Deployment, name: str, row: work.Row, outcome: str, **facts: str | int) -> datetime | None:
+    """Log what came of a delivery in the end, or say when (`later`) it is tried again."""
+    if outcome == "later" and row.tries <= len(PAUSES):
         return here.clock() + timedelta(minutes=PAUSES[row.tries - 1])
-    here.log.append(f"delivery.{outcome}", {"tries": row.tries, **facts}, entry_id=name)
+    here.log.append(f"delivery.{outcome.replace('later', 'failed')}", {"tries": row.tries, **facts}, entry_id=name)
     return None
 
 
@@ -157,7 +156,7 @@ def received(here: Deployment, document: Any, checks: list[dict[str, Any]], regi
 def tell(here: Deployment, nib: str, id_izin: str, status: str, *, once: str, by: str, private: dict[str, str]) -> None:
     """A supervisor's word on a permit: it is logged, then sent. `private`: nip, name, note; the same `once` is one act.
     Raises BadInput when the newest check does not bear it out, LogUnavailable."""
-    check = newest(here, nib, id_izin)
+    check = next((check for _, check in permits(here, here.policy.regions, _is(nib, id_izin))), None)
     if status not in STATES or not check or STATES[status] not in (None, check.action) or not here.settings.oss_url:
         raise BadInput(FieldError("/status", "does not fit the newest check of this permit"))
     if status == "93" and not check.enforced:
@@ -166,16 +165,11 @@ def tell(here: Deployment, nib: str, id_izin: str, status: str, *, once: str, by
     here.log.append("officer.oss_status", body, entry_id=f"oss.{once}", private=private)
 
 
-def newest(here: Deployment, nib: str, id_izin: str) -> CheckRecord | None:
-    """Of the region that OSS named: others may check under the same numbers."""
-    regions = tuple(row.region for row in here.log.rows(sa.select(OSS.c.region).where(_is(nib, id_izin))))
-    return next(iter(here.log.checks(CheckFilter(regions, reference=id_izin, nib=nib), 1)), None)
-
-
-def permits(here: Deployment, regions: Iterable[str], limit: int = 50) -> list[tuple[Any, CheckRecord]]:
-    """OSS's newest permits of these regions, each with its newest check."""
-    query = sa.select(OSS).where(OSS.c.region.in_(list(regions))).order_by(OSS.c.position.desc()).limit(limit)
-    return [(row, check) for row in here.log.rows(query) if (check := newest(here, row.nib, row.id_izin))]
+def permits(here: Deployment, regions: Iterable[str], *which: Any) -> list[tuple[Any, CheckRecord]]:
+    """OSS's newest permits of these regions, each with its newest check there: others may check the same numbers."""
+    found = sa.select(OSS).where(OSS.c.region.in_(list(regions)), *which).order_by(OSS.c.position.desc()).limit(50)
+    same = [(row, CheckFilter((row.region,), reference=row.id_izin, nib=row.nib)) for row in here.log.rows(found)]
+    return [(row, check) for row, wanted in same for check in here.log.checks(wanted, 1)]
 
 
 def _is(nib: str, id_izin: str) -> sa.ColumnElement[bool]:
@@ -212,8 +206,11 @@ def send(here: Deployment, row: work.Row) -> datetime | None:
         return None
     about, who = {name: entry.body[name] for name in ("nib", "id_izin")}, entry.disclosed
     known = here.log.rows(sa.select(OSS.c.named).where(_is(**about)))
-    told = about | (known[0].named if known else {}) | {"kd_status": entry.body["status"]}
-    told["kd_instansi"] = here.settings.oss_kd_instansi
+    told = (
+        about
+        | (known[0].named if known else {})
+        | {"kd_status": entry.body["status"], "kd_instansi": here.settings.oss_kd_instansi}
+    )
     told |= {"tgl_status": f"{entry.at.astimezone(JAKARTA):%Y-%m-%d %H:%M:%S}", "nip_status": who.get("nip", "")}
     told |= {"nama_status": who.get("name", ""), "keterangan": who.get("note", "")}
     url, headers = f"{here.settings.oss_url}/receiveLicenseStatus", {"user_key": here.settings.oss_user_key}
@@ -223,6 +220,6 @@ def send(here: Deployment, row: work.Row) -> datetime | None:
             kode = int(json.loads(answer)["responreceiveLicenseStatus"]["kode"])
         except (ValueError, KeyError, TypeError, RecursionError):
             kode = 0
-    final = kode == 200 or (400 <= kode < 500 and kode not in (401, 403, 408, 429))
-    facts = about | {"event": "oss.status", "oss": kode}
-    return settle(here, name, row, "sent" if kode == 200 else "failed", final=final, **facts)
+    refused = 400 <= kode < 500 and kode not in (401, 403, 408, 429)
+    outcome = "sent" if kode == 200 else "failed" if refused else "later"
+    return settle(here, name, row, outcome, **about, event="oss.status", oss=kode)

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -151,6 +152,23 @@ def test_more_than_the_most_is_not_taken(post: Callable[..., Any], monkeypatch: 
     assert post(table(line()) + "\n" * reading.MOST_BYTES).status_code == 413
 
 
+def test_only_a_few_large_lists_are_read_at_once_and_small_ones_always(
+    post: Callable[..., Any], here: Deployment, entries: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large, small = table(*(line(f"503/{n}") for n in range(9))), table(line())
+    monkeypatch.setattr(reading, "LARGE", len(small))
+    with ExitStack() as busy:
+        for _ in range(reading.AT_ONCE):
+            busy.enter_context(reading.turn(None, AssertionError("there is room")))
+        answer = post(large)
+        assert (answer.status_code, answer.get_json()["code"]) == (429, "too_many_requests")
+        assert int(answer.headers["Retry-After"]) > 0
+        assert (entries("batch.started"), entries("check.refused")) == ([], [])
+        assert post(small).status_code == 202
+    assert post(large.replace("12", "x")).status_code == 422  # what was wrong gives its place back too
+    assert [post(large).status_code for _ in range(reading.AT_ONCE + 1)] == [202] * (reading.AT_ONCE + 1)
+
+
 def test_a_thousand_wrong_fields_are_named_and_the_rest_counted(post: Callable[..., Any]) -> None:
     errors = post(table(*[line(nib="812")] * 1_200)).get_json()["errors"]
     assert (len(errors), errors[-1]["detail"]) == (1_001, "and 200 more wrong fields")
@@ -227,6 +245,43 @@ def test_many_workers_share_a_batch_and_ask_each_line_once(
     references = [entry["reference"] for entry in entries("check")]
     assert (len(references), len(set(references))) == (60, 60)
     assert run.status(here.log.engine, batch).state == "done"
+
+
+@pytest.mark.parametrize("most", [10, 1])
+def test_batches_take_fair_turns_however_long_the_first_one_is(
+    post: Callable[..., Any], here: Deployment, clock: Clock, entries: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch, most: int,
+) -> None:  # fmt: skip
+    """What came later has its share of every take, and so of any piece of the log, until it is done."""
+    monkeypatch.setattr(run, "AT_ONCE", most / here.settings.batch_rate)
+    post(table(*(line(f"huge {n}") for n in range(60))))
+    for name, lines in (("small", 12), ("tiny", 2)):
+        clock.tick(hours=1)
+        post(table(*(line(f"{name} {n}") for n in range(lines))))
+    run.ask_lines(here, work.Row("batch", "1", 1))
+    order = [entry["reference"].partition(" ")[0] for entry in entries("check")]
+    assert {name: order.count(name) for name in order} == {"huge": 60, "small": 12, "tiny": 2}
+    assert "tiny" not in order[2 * 3 + most :]
+    assert "small" not in order[2 * 12 + 2 + most :]
+    assert order[: 2 * 12 + 2 + most].count("huge") >= 12
+
+
+def test_lines_that_wait_again_do_not_hold_their_batch_back(
+    post: Callable[..., Any], here: Deployment, agency: Agency, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A small batch that was asked during an outage is asked again in its turn, before a huge one is through."""
+    monkeypatch.setattr(run, "AT_ONCE", 2 / here.settings.batch_rate)
+    small = post(table(line("503/1"))).get_json()["id"]
+    agency.fails = True
+    run.ask_lines(here, work.Row("batch", "1", 1))
+    huge = post(table(*(line(f"huge {n}") for n in range(40)))).get_json()["id"]
+    agency.fails = False
+    clock.tick(minutes=6)
+    ask, asked = run._ask, list[str]()
+    monkeypatch.setattr(run, "_ask", lambda here, one, begin: asked.append(one.batch_id) or ask(here, one, begin))
+    run.ask_lines(here, work.Row("batch", "1", 1))
+    assert small in asked[:2]
+    assert asked.count(huge) == 40
 
 
 def test_all_hosts_keep_one_pace(post: Callable[..., Any], here: Deployment) -> None:

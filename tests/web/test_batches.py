@@ -14,7 +14,7 @@ from werkzeug.test import TestResponse
 from compliance import work
 from compliance.access.users import Role
 from compliance.audit.checks import CheckFilter
-from compliance.batches import run
+from compliance.batches import reading, run
 from compliance.delivery import outbox as oss
 from compliance.deployment import Deployment
 from config import Settings
@@ -65,6 +65,18 @@ def test_a_clerk_uploads_a_list_watches_it_and_takes_the_results(app: Flask, cle
         assert (said["what"], page) == ("batch", f"/kumpulan/{said['batch']}")
         assert len(list(here.log.entries(kinds=("batch.started",)))) == 2
         assert {entry.body["asker"]["kind"] for entry in here.log.entries(kinds=("check",))} == {"user"}
+
+
+def test_while_other_large_files_are_read_the_page_says_to_wait(
+    app: Flask, clerk: Visit, here: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "LARGE", 10)
+    with reading.turn(None, AssertionError()), reading.turn(None, AssertionError()):
+        answer = upload(clerk, GOOD)
+        assert (answer.status_code, "Tunggu setengah menit, lalu kirim lagi." in answer.text) == (422, True)
+    with app.app_context():
+        assert list(here.log.entries(kinds=("batch.started",))) == []
+    assert upload(clerk, GOOD).status_code == 303
 
 
 def test_every_wrong_line_is_named_and_nothing_is_kept(app: Flask, clerk: Visit, here: Deployment) -> None:
