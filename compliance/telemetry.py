@@ -30,7 +30,8 @@ from compliance.registry.watchers import brake_states
 TRACE = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}", re.ASCII)
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}  # others are anybody's words, without end
 UNDER = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 16)  # seconds
-log = stdlib.get_logger("compliance.request")
+TOLD = ("method", "route", "status", "ms", "client")  # of a request, in its line
+log = logging.getLogger("compliance.request")
 
 REQUESTS = prometheus.Counter("gate_http_requests", "Requests by route and status", ["method", "route", "status"])
 SECONDS = prometheus.Histogram("gate_http_seconds", "Seconds until a request was answered", ["route"])
@@ -43,18 +44,10 @@ AGENCY = prometheus.Histogram("gate_agency_seconds", CALLED, ["source", "outcome
 
 def configure_logging(level: str) -> None:
     """Every logger writes JSON lines to standard error; what was bound to the request is in each."""
-    stamp = processors.TimeStamper(fmt="iso", utc=True)
-    shared: list[Any] = [structlog.contextvars.merge_contextvars, stdlib.add_log_level, stdlib.add_logger_name, stamp]
-    structlog.configure(
-        processors=[*shared, stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=stdlib.LoggerFactory(),
-        wrapper_class=stdlib.BoundLogger,
-        cache_logger_on_first_use=True,
-    )
-    last: list[Any] = [stdlib.ProcessorFormatter.remove_processors_meta, processors.format_exc_info]
-    last.append(processors.JSONRenderer(ensure_ascii=False))
-    handler = logging.StreamHandler()
-    handler.setFormatter(stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=last))
+    chain: list[Any] = [structlog.contextvars.merge_contextvars, stdlib.add_log_level, stdlib.add_logger_name]
+    chain += [processors.TimeStamper(fmt="iso", utc=True), stdlib.ExtraAdder(TOLD), processors.format_exc_info]
+    handler, last = logging.StreamHandler(), processors.JSONRenderer(ensure_ascii=False)
+    handler.setFormatter(stdlib.ProcessorFormatter(last, foreign_pre_chain=chain))
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.getLogger("compliance").setLevel(level)
     logging.getLogger("urllib3").setLevel(logging.CRITICAL)  # its lines hold query strings
@@ -131,8 +124,8 @@ def register(app: Flask, here: Deployment) -> None:
         took = time.monotonic() - g.get("began", time.monotonic())
         REQUESTS.labels(method if method in METHODS else "other", route, status).inc()
         SECONDS.labels(route).observe(took)
-        who = g.client.id if "client" in g else None
-        log.info("request", method=method, route=route, status=status, ms=round(took * 1000, 1), client=who)
+        told = {"method": method, "route": route, "status": status, "ms": round(took * 1000, 1)}
+        log.info("request", extra=told | {"client": g.client.id if "client" in g else None})
         return response
 
     @app.get("/metrics")

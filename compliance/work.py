@@ -6,9 +6,8 @@ import hashlib
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
@@ -40,20 +39,29 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 EVERY = {"tables": timedelta(minutes=1), "sentinel": timedelta(minutes=10), "heads": HOUR, "coverage": HOUR}
 EVERY |= {"replay": DAY, "promises": DAY, "retention": DAY}
 FOR_EVER = ("batch", *EVERY)
+PLAIN: dict[str, Callable[[Deployment], object]] = {
+    "tables": lambda here: catch_up(here.log),  # an entry whose projection failed, or was killed, waits for no restart
+    "heads": lambda here: witnesses.submit(here.log),  # cosigned, and kept for those who ask
+    "retention": lambda here: erasure.retire(here.log, here.policy, by="retention"),
+}
 log = logging.getLogger(__name__)
 
 WORK = table("work_due", "id:160! due_at:moment+ tries:int")  # the id is kind:key
 
 
-@dataclass(frozen=True, slots=True)
-class Row:  # what is due: `key` is the kind's own, `tries` counts this one
+class Row(NamedTuple):  # what is due: `key` is the kind's own, `tries` counts this one
     kind: str
     key: str
     tries: int
 
 
+def do_plainly(here: Deployment, row: Row) -> None:
+    """What needs no more than the deployment."""
+    PLAIN[row.kind](here)
+
+
 Handler = Callable[[Deployment, Row], datetime | None]
-_handlers: dict[str, Handler] = {}
+_handlers: dict[str, Handler] = dict.fromkeys(PLAIN, do_plainly)
 
 
 def handles(kind: str) -> Callable[[Handler], Handler]:
@@ -80,16 +88,16 @@ def do_due(here: Deployment) -> int:
     """Do one batch of what is due; returns how many rows. One that fails is tried again, the others go on."""
     rows = claim(here.log.engine, here.clock())
     for row in rows:
-        change: dict[str, Any] = {}
+        tries = row.tries
         try:
             again = _handlers[row.kind](here, row)
             if row.kind in FOR_EVER:
-                again, change = again or here.clock() + EVERY[row.kind], {"tries": 0}
+                again, tries = again or here.clock() + EVERY[row.kind], 0
         except Exception as error:
             log.warning("%s %s: %s", row.kind, row.key, error, exc_info=not isinstance(error, GateError))
             again = _later(here.clock(), row)
         this = WORK.c.id == f"{row.kind}:{row.key}"
-        done = sa.update(WORK).where(this).values(due_at=again, **change) if again else sa.delete(WORK).where(this)
+        done = sa.update(WORK).where(this).values(due_at=again, tries=tries) if again else sa.delete(WORK).where(this)
         with here.log.engine.begin() as connection:
             connection.execute(done)
     return len(rows)
@@ -143,25 +151,10 @@ def _spread(key: str) -> timedelta:
     return timedelta(seconds=int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "big") % SPREAD)
 
 
-PLAIN: dict[str, Callable[[Deployment], object]] = {
-    "tables": lambda here: catch_up(here.log),  # an entry whose projection failed, or was killed, waits for no restart
-    "heads": lambda here: witnesses.submit(here.log),  # cosigned, and kept for those who ask
-    "retention": lambda here: erasure.retire(here.log, here.policy, by="retention"),
-}
-
-
-def do_plainly(here: Deployment, row: Row) -> None:
-    """What needs no more than the deployment."""
-    PLAIN[row.kind](here)
-
-
-_handlers.update(dict.fromkeys(PLAIN, do_plainly))
-
-
 @handles("sentinel")
 def ask_sentinels(here: Deployment, row: Row) -> None:
     if here.gate.brake:
-        here.gate.brake.look(here.clock(), Purpose(str(ULID()), "sentinel"))
+        here.gate.brake.look(here.clock(), Purpose(str(ULID()), row.kind))
 
 
 @handles("replay")
