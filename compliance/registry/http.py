@@ -26,7 +26,7 @@ from compliance.errors import Misconfigured, RegistryMisunderstood, RegistryUnav
 from compliance.law.facts import Answer, Ask
 from compliance.registry.port import Purpose, aside
 from compliance.registry.reach import Client, checked_url, deadline, left, read
-from compliance.registry.wire import MAX_BYTES, Agreed, read_document, understand
+from compliance.registry.wire import MAX_BYTES, OK, Wire, read_document, understand
 
 TRIES = 3
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 20.0  # seconds; the first doubles, with jitter
@@ -61,7 +61,7 @@ class HttpSource:  # asks `url` in the words of `wire`; thread-safe; `clock` is 
     url: str
     client: Client
     auth: "Auth"
-    wire: Agreed
+    wire: Wire
     clock: Callable[[], datetime]
     name: str
 
@@ -108,7 +108,7 @@ class HttpSource:  # asks `url` in the words of `wire`; thread-safe; `clock` is 
 
 def fetch(
     client: Client, method: str, url: str, headers: Headers, body: bytes | None, clock: Callable[[], datetime],
-    statuses: frozenset[int] = Agreed.statuses,
+    statuses: frozenset[int] = OK,
 ) -> bytes:  # fmt: skip
     """The body of one answer, at most 1 MiB. Raises TimeoutError when the thread's time is over, RegistryUnavailable or
     RegistryMisunderstood; their causes are left out, for they name the whole address."""

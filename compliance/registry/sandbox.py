@@ -25,7 +25,7 @@ from compliance.errors import RegistryUnavailable
 from compliance.law.facts import Answer, Ask
 from compliance.registry.http import decode, judge
 from compliance.registry.port import Purpose
-from compliance.registry.wire import Agreed, read_document, understand
+from compliance.registry.wire import OK, Wire, read_document, understand
 
 Json = dict[str, Any]
 HERE = Path(__file__)
@@ -124,15 +124,15 @@ class InProcess:
     name = "sandbox"
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
-        self.clock = clock
+        self.clock, self._wire = clock, Wire()
 
     def ask(self, ask: Ask, purpose: Purpose) -> Answer:
         now = self.clock()
-        _, path, query = Agreed().call(ask, purpose.reference)
+        _, path, query = self._wire.call(ask, purpose.reference)
         got = reply(path, query, now)
         if got.manner not in ("answer", "slow"):
             raise RegistryUnavailable(f"sandbox: {got.manner}")
-        judge(got.status, got.headers.get("Retry-After", ""), Agreed.statuses, now)
+        judge(got.status, got.headers.get("Retry-After", ""), OK, now)
         return understand(ask, read_document(decode(got.headers.get("Content-Encoding", ""), got.body)), now, self.name)
 
 

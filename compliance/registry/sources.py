@@ -21,7 +21,7 @@ from compliance.registry.http import Auth, HttpSource
 from compliance.registry.port import SPARED, Purpose, Source
 from compliance.registry.sandbox import InProcess
 from compliance.registry.snapshot import SnapshotSource
-from compliance.registry.wire import Agreed, Profile
+from compliance.registry.wire import Wire
 from config import INSTANCE, Settings
 
 OPENS_AFTER = 5  # unavailable answers in a row
@@ -49,12 +49,11 @@ def build(settings: Settings, engine: Engine, clock: Callable[[], datetime]) -> 
 
 def http(settings: Settings, clock: Callable[[], datetime]) -> HttpSource:
     """The agency at REGISTRY_URL, without breaker."""
-    given, way = settings.registry_credentials, settings.registry_auth
+    given = settings.registry_credentials
     url = reach.checked_url(settings.registry_url, "REGISTRY_URL")
     client = reach.Client(settings.allowed_hosts, *(given.get(name, "") for name in ("ca", "cert", "cert_key")))
-    wire = Profile(settings.registry_profile) if settings.registry_profile else Agreed()
-    name = "sandbox" if settings.registry == "sandbox" else "http"
-    return HttpSource(url, client, Auth(way, given, client, clock), wire, clock, name)
+    auth, wire = Auth(settings.registry_auth, given, client, clock), Wire(settings.registry_profile)
+    return HttpSource(url, client, auth, wire, clock, "sandbox" if settings.registry == "sandbox" else "http")
 
 
 class BreakerState(NamedTuple):  # failures in a row; when the first and the last probe were, seconds since 1970 or 0

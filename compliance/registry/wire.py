@@ -1,5 +1,5 @@
 """Contract §4 to facts, closed: what is not understood word for word is RegistryMisunderstood, never a guess.
-wire.toml says which fields an answer has; the table below, what a value of each kind must be."""
+wire.toml says how it is asked and which fields an answer has; the table below, what a value of each kind must be."""
 
 import json
 import re
@@ -25,7 +25,8 @@ MAX_BYTES, MAX_LEVELS, MAX_TEXT = 1024 * 1024, 32, 500
 MAX_ACCOUNTS, MAX_DIFFERENT = 800, 60  # in more than number and workers; an entry of the log holds 65,535 bytes
 COUNTS = range(10_000_001)
 CLOCK_SKEW = timedelta(minutes=5)
-SHAPES: dict[str, dict[str, str]] = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
+OK = frozenset({200})
+SHAPES: dict[str, dict[str, Any]] = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
 _TEXT = rf"(?=.*\S)[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{{1,{MAX_TEXT}}}"
 _DAY = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _MOMENT = _DAY + r"T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})"
@@ -59,21 +60,6 @@ _EACH: dict[str, Any] = {"npp": "", "active_workers": None}
 
 class Unclear(str):
     """Why a value of another wire is not understood, in its place."""
-
-
-class Agreed:
-    """The questions of contract §4. `statuses` are those of answers that are read."""
-
-    statuses = frozenset({200})
-
-    def call(self, ask: Ask, reference: str) -> Call:
-        """One call; `reference` is the permit application's number. Parameters of a POST go as a JSON body."""
-        query = {asked_by(ask): ask.value, "keperluan": reference}
-        return "GET", SHAPES["paths"][ask.subject], query | ({"kd_daerah": ask.region} if ask.region else {})
-
-    def shape(self, ask: Ask, document: Record) -> Record:
-        """The answer in the shape of contract §4; a value may be an Unclear."""
-        return document
 
 
 def read_document(body: bytes) -> dict[str, Any]:
@@ -181,19 +167,11 @@ def _object(kind: str, document: Record, place: str, wrong: dict[str, str]) -> A
     return None if wrong else _MADE[kind](**read)
 
 
-# --- another agreement's wire, from a TOML file (REGISTRY_PROFILE, docs/agency.md): read by the same closed parser
+# --- how an agreement asks and answers; what it answers is brought into the shape that is read above
 
 _AROUND = {"at", "each", "none"}  # what a table of rules says of itself
 _PLACES = {"value": "0", "region": "73.09", "region_digits": "7309", "reference": "x"}
 _NO_CODE = Unclear("a code that is not in the table")  # an error, never a default
-
-
-def _shape(kind: str) -> dict[str, Any]:  # the names of a kind's fields, and of those inside them
-    inside = {key: rule.split()[1].rstrip("*") for key, rule in SHAPES[kind].items()}
-    return {key: _shape(kind) if kind in SHAPES else None for key, kind in inside.items()}
-
-
-_SHAPES = {subject: _shape("head") | _shape(subject) for subject in ("employer", "participant", "project")}
 
 
 def unread(document: Record) -> list[str]:
@@ -203,18 +181,18 @@ def unread(document: Record) -> list[str]:
     return sorted(names.difference(*SHAPES.values()))
 
 
-class Profile(Agreed):
-    """A wire format from a file. Raises Misconfigured naming the file and the entry that is wrong."""
+class Wire:
+    """The wire of contract §4, or that of a file (REGISTRY_PROFILE, docs/agency.md). `statuses` are those of answers that
+    are read. Raises Misconfigured naming the file and the entry that is wrong."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path | None = None) -> None:
+        self._file, self._answers = path.name if path else "", dict[str, dict[str, Any]]()
         try:
-            self._data = tomllib.loads(path.read_text(encoding="utf-8"))
+            self._data: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8")) if path else SHAPES["agreed"]
             self._zone = ZoneInfo(self._data.get("zone", "Asia/Jakarta"))
         except (OSError, ValueError, KeyError) as error:
             raise self._wrong("", f"cannot be read: {error}") from error
-        self.statuses = frozenset(self._data.get("statuses", [200]))
-        self._answers = {}
+        self.statuses = frozenset(self._data.get("statuses", OK))
         for name in ("employer", *({"participant", "project"} & self._data.keys())):
             if not (section := self._data.get(name)):
                 raise self._wrong(name, "is missing")
@@ -225,24 +203,28 @@ class Profile(Agreed):
                     text.format(**_PLACES)
             except (KeyError, ValueError, AttributeError, TypeError) as error:
                 raise self._wrong(f"{name}.path or {name}.ask", f"is missing or has no such place {error}") from error
-            self._answers[name] = self._compiled(section.get("answer", {}), _SHAPES[name], f"{name}.answer")
+            if path:
+                self._answers[name] = self._compiled(section.get("answer", {}), f"{name}.answer", "head", name)
 
     def _wrong(self, where: str, what: str) -> Misconfigured:
-        return Misconfigured(f"REGISTRY_PROFILE {self._path.name}: {where} {what}")
+        return Misconfigured(f"REGISTRY_PROFILE {self._file}: {where} {what}")
 
-    def _compiled(self, rules: dict[str, Any], shape: dict[str, Any], where: str) -> dict[str, Any]:
-        if odd := sorted((set(rules) - _AROUND) ^ set(shape)):
+    def _compiled(self, rules: dict[str, Any], where: str, *kinds: str) -> dict[str, Any]:
+        """The rules for each field of these kinds."""
+        fields = {key: rule.split()[1].rstrip("*") for kind in kinds for key, rule in SHAPES[kind].items()}
+        if odd := sorted((set(rules) - _AROUND) ^ set(fields)):
             raise self._wrong(where, f"must name every field of the shape and no other; look at: {', '.join(odd)}")
         made = {}
         for key, rule in rules.items():
             try:
-                inner = isinstance(shape.get(key), dict) and isinstance(rule, dict)
-                made[key] = self._compiled(rule, shape[key], f"{where}.{key}") if inner else jmespath.compile(rule)
+                inner = fields.get(key) in SHAPES and isinstance(rule, dict)
+                made[key] = self._compiled(rule, f"{where}.{key}", fields[key]) if inner else jmespath.compile(rule)
             except (JMESPathError, TypeError, AttributeError) as error:
                 raise self._wrong(f"{where}.{key}", "is no JMESPath expression") from error
         return made
 
     def call(self, ask: Ask, reference: str) -> Call:
+        """One call; `reference` is the permit application's number. Parameters of a POST go as a JSON body."""
         section = self._data.get(ask.subject, {})
         params = section.get("ask", {}).get(asked_by(ask))
         if params is None:
@@ -253,7 +235,9 @@ class Profile(Agreed):
         return section.get("method", "GET"), path, {key: text.format(**words) for key, text in params.items()}
 
     def shape(self, ask: Ask, document: Record) -> Record:
-        return self._built(self._answers[ask.subject], document, self._data[ask.subject])
+        """The answer in the shape of contract §4; a value may be an Unclear."""
+        rules = self._answers.get(ask.subject)
+        return self._built(rules, document, self._data[ask.subject]) if rules else document
 
     def _built(self, rules: dict[str, Any], data: Any, section: Record, parent: str = "") -> dict[str, Any]:
         made: dict[str, Any] = {}
@@ -273,16 +257,19 @@ class Profile(Agreed):
         return made
 
     def _translated(self, name: str, value: Any, section: Record) -> Any:
+        """A value in the contract's words, as the section's tables say."""
         if isinstance(value, str) and name in section.get("split", {}):
             value = [part.strip() for part in value.split(section["split"][name])]
-        if (codes := section.get("codes", {}).get(name)) and value is not None:
-            words = [codes.get(item if isinstance(item, str) else json.dumps(item), _NO_CODE)
-                     for item in (value if isinstance(value, list) else [value])]  # fmt: skip
-            value = _NO_CODE if _NO_CODE in words else words if isinstance(value, list) else words[0]
-        form = section.get("formats", {}).get(name)
-        if isinstance(value, str) and name in section.get("numbers", ()) and re.fullmatch(r"[0-9]{1,9}", value):
+        if isinstance(value, list):
+            items = [self._translated(name, item, {**section, "split": {}}) for item in value]
+            return _NO_CODE if _NO_CODE in items else items
+        if value is not None and (codes := section.get("codes", {}).get(name)):
+            value = codes.get(value if isinstance(value, str) else json.dumps(value), _NO_CODE)
+        if not isinstance(value, str):
+            return value
+        if name in section.get("numbers", ()) and re.fullmatch(r"[0-9]{1,9}", value):
             return int(value)
-        if not isinstance(value, str) or not form:
+        if not (form := section.get("formats", {}).get(name)):
             return value
         try:
             moment = datetime.strptime(value, form)  # noqa: DTZ007 (the zone follows)

@@ -14,7 +14,7 @@ import pytest
 from compliance.errors import Misconfigured, RegistryMisunderstood
 from compliance.law.facts import Account, Employer, Participant, Programme, Sanction, Warned
 from compliance.registry.http import HttpSource
-from compliance.registry.wire import Profile, unread
+from compliance.registry.wire import Wire, unread
 from tests.registry.agency import Agency, says
 from tests.registry.answers import BY_NIB, BY_NIK, BY_NPP, NIB, NIK, NPP, NPWP, PERSON, PROJECT, employer
 from tests.registry.conftest import purpose
@@ -195,13 +195,13 @@ def test_a_profile_that_is_not_whole_stops_the_start(old: str, new: str, names: 
     path = tmp_path / "profile.toml"
     path.write_text(FILE.read_text().replace(old, new))
     with pytest.raises(Misconfigured, match=r"REGISTRY_PROFILE profile\.toml") as caught:
-        Profile(path)
+        Wire(path)
     assert names in str(caught.value)
 
 
 def test_a_profile_that_is_not_there_stops_the_start(tmp_path: Path) -> None:
     with pytest.raises(Misconfigured, match="cannot be read"):
-        Profile(tmp_path / "none.toml")
+        Wire(tmp_path / "none.toml")
 
 
 def test_fields_that_nobody_reads_are_listed_for_the_author() -> None:
