@@ -81,30 +81,28 @@ def brake_states(engine: sa.Engine) -> dict[str, sa.Row[Any]]:
 
 
 class Outages:
-    """Since when, which tries, until when. Thread-safe; processes agree through the log: one begins there but once."""
+    """Since when, which tries, until when; of the one source that a process asks. Thread-safe; processes agree through
+    the log: one begins there but once."""
 
     def __init__(self, engine: sa.Engine, log: Log) -> None:
         self._engine, self._log, self._lock = engine, log, threading.Lock()
-        self._known: dict[str, tuple[float, datetime | None]] = {}  # by source: since when, and when (monotonic) read
-        self._failed_at: dict[str, datetime] = {}
+        self._name, self._since, self._read_at = "", None, -LOOK_AGAIN  # of the open outage; when it was read
+        self._failed_at: datetime | None = None
 
     def saw(self, evidence: Evidence, now: datetime) -> Evidence:
         """Take note of a question's outcome; a failure comes back with its outage. Raises LogUnavailable.
         A misunderstood answer is neither end nor beginning."""
         source, failure = evidence.source, evidence.failure
-        if not evidence.complete or source == "snapshot":
+        if not evidence.complete or source == "snapshot" or (failure and failure.kind != "unavailable"):
             return evidence  # an imported report does not answer or fail to answer for the agency
         if failure is None:
-            if self.since(source) and now - self._failed_at.get(source, now - CALM) >= CALM:
+            if (not self._failed_at or now - self._failed_at >= CALM) and self.since(source):
                 with self._lock:
-                    name, since = self._read(source)
-                    if since:
-                        self._write("ended", now, name, source, since, until=moment(now))
-                        self._known[source] = (time.monotonic(), None)
+                    if since := self._read(source):
+                        self._write("ended", now, source, since, until=moment(now))
+                        self._since = None
             return evidence
-        if failure.kind != "unavailable":
-            return evidence
-        self._failed_at[source], c = now, FAILURES.c
+        self._failed_at, c = now, FAILURES.c
         since = self.since(source, begin=now, detail=failure.detail) or now
         query = sa.select(c.at).where(c.source == source, c.at >= since).order_by(c.at.desc(), c.pos.desc())
         tries = [row.at for row in rows(self._engine, query.limit(SHOWN))[::-1]]
@@ -114,28 +112,26 @@ class Outages:
     def since(self, source: str, begin: datetime | None = None, detail: str = "") -> datetime | None:
         """Since when a source has not answered; `begin` opens an outage if there is none."""
         with self._lock:
-            read_at, since = self._known.get(source, (-LOOK_AGAIN, None))
-            if time.monotonic() - read_at >= LOOK_AGAIN or (begin and not since):
-                name, since = self._read(source)
-                if begin and not since:
-                    self._write("began", begin, name, source, begin, detail=detail)
-                    _, since = self._read(source)
-            return since
+            fresh = time.monotonic() - self._read_at < LOOK_AGAIN
+            since = self._since if fresh else self._read(source)
+            if begin and not (since or self._read(source)):
+                self._write("began", begin, source, begin, detail=detail)
+                self._read(source)
+            return self._since
 
-    def _read(self, source: str) -> tuple[str, datetime | None]:
+    def _read(self, source: str) -> datetime | None:
         """The oldest open outage; else how the next one is called, so that several processes begin it once."""
         c = OUTAGES.c
         query = sa.select(c.id, c.since).where(c.source == source, c.ended_at.is_(None)).order_by(c.since)
-        found = rows(self._engine, query.limit(1))
-        self._known[source] = (time.monotonic(), found[0].since if found else None)
-        if found:
-            return found[0].id, found[0].since
-        ended = rows(self._engine, sa.select(sa.func.count()).where(c.source == source))
-        return f"outage.{source}.{ended[0][0] + 1}", None
+        number = sa.select(sa.func.count() + 1).where(c.source == source)
+        found = next(iter(rows(self._engine, query.limit(1))), None)
+        self._name = found.id if found else f"outage.{source}.{rows(self._engine, number)[0][0]}"
+        self._since, self._read_at = found and found.since, time.monotonic()
+        return self._since
 
-    def _write(self, what: str, at: datetime, name: str, source: str, since: datetime, **more: str) -> None:
-        body = {"outage": name, "source": source, "since": moment(since)} | more
-        self._log.append(f"registry.outage_{what}", body, entry_id=f"{name}.{what}", at=at)
+    def _write(self, what: str, at: datetime, source: str, since: datetime, **more: str) -> None:
+        body = {"outage": self._name, "source": source, "since": moment(since)} | more
+        self._log.append(f"registry.outage_{what}", body, entry_id=f"{self._name}.{what}", at=at)
 
 
 def at_least(count: int, of: int, share: float) -> float:

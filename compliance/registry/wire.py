@@ -182,8 +182,8 @@ def unread(document: Record) -> list[str]:
 
 
 class Wire:
-    """The wire of contract §4, or that of a file (REGISTRY_PROFILE, docs/agency.md). `statuses` are those of answers that
-    are read. Raises Misconfigured naming the file and the entry that is wrong."""
+    """The wire of contract §4, or that of a file (REGISTRY_PROFILE, docs/agency.md). `statuses` are those of answers
+    that are read. Raises Misconfigured naming the file and the entry that is wrong."""
 
     def __init__(self, path: Path | None = None) -> None:
         self._file, self._answers = path.name if path else "", dict[str, dict[str, Any]]()
