@@ -1,19 +1,16 @@
 """What one running gate is made of. `create_app` fills it; api, web and the commands take what they need."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from flask import current_app
 
-if TYPE_CHECKING:
-    from compliance.audit.log import AuditLog
-    from compliance.gate import Gate
-    from compliance.law.policy import Policy
-    from config import Settings
+from compliance.audit.log import AuditLog
+from compliance.gate import Gate
+from compliance.law.policy import Policy
+from config import Settings
 
 
 @dataclass(frozen=True, slots=True)

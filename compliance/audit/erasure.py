@@ -1,25 +1,22 @@
 """Personal values leave the log without disturbing a proof: the disclosure goes, the commitment stays."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import select, tuple_
 
 from compliance.audit.entry import Entry
+from compliance.audit.log import AuditLog
 from compliance.audit.table import audit_disclosure, check_record
 from compliance.law.policy import Policy
 from compliance.proof.receipt import disclosed
 
-if TYPE_CHECKING:
-    from compliance.audit.log import AuditLog
-
 _BATCH, _READ = 300, 5000  # entries named by one log.erasure, so that it stays within its size; rows read at once
 _d, _c = audit_disclosure.c, check_record.c
-_named = select(_d.entry_id, _d.disclosure).order_by(_d.entry_id).limit(_READ)
+_numbers = select(_d.entry_id, _d.field, _d.disclosure).where(_d.field.in_(("nik", "npwp")))
+_numbers = _numbers.order_by(_d.entry_id, _d.field).limit(_READ)
 
 
 def erase(
@@ -57,11 +54,10 @@ def retire(audit: AuditLog, policy: Policy, *, by: str) -> dict[str, int]:
 
 def about(audit: AuditLog, nik: str, *, by: str) -> list[dict[str, Any]]:
     """Who asked about this person, when and why: for the answer within 3 x 24 hours. The look is an entry itself."""
-    ids, found = dict[str, None](), []  # a salted value has no index: all are read, a few at once
-    for query, last in ((_named.where(_d.field == "nik"), ""), (_named.where(_d.field == "npwp"), "")):
-        while rows := audit.rows(query.where(_d.entry_id > last)):
-            ids |= dict.fromkeys(row.entry_id for row in rows if disclosed(row.disclosure)[1] == nik)
-            last = rows[-1].entry_id
+    ids, found, last = set[str](), [], ("", "")  # a salted value has no index: all are read, a few at once
+    while rows := audit.rows(_numbers.where(tuple_(_d.entry_id, _d.field) > last)):
+        ids |= {row.entry_id for row in rows if disclosed(row.disclosure)[1] == nik}
+        last = (rows[-1].entry_id, rows[-1].field)
     for entry in filter(None, map(audit.entry, ids)):
         if entry.kind == "check":
             told = {"position": entry.position, **{name: entry.body[name] for name in ("at", "asker", "reference")}}

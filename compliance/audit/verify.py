@@ -1,16 +1,15 @@
 """Verify the database's log, naming the first bad position: bodies to roots, what is shown of checks, decisions."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import func, select
 
 from compliance.audit import document
 from compliance.audit.checks import check_row
+from compliance.audit.log import AuditLog
 from compliance.audit.table import audit_entry, check_record
 from compliance.errors import BadPolicy, LogBroken
 from compliance.law.codec import moment
@@ -19,20 +18,16 @@ from compliance.proof.export import Tally
 from compliance.proof.merkle import root_of
 from compliance.proof.receipt import disclosed_by
 
-if TYPE_CHECKING:
-    from compliance.audit.log import AuditLog
-
 Progress = Callable[[int], None]
-BATCH, STEP, NAMED = 2_000, 1_000, 200  # rows read at once; progress is told every so often; so many checks are named
+BATCH, NAMED = 2_000, 200  # rows read at once, and progress is told as often; so many checks are named
 _e, _c = audit_entry.c, check_record.c
 
 
 def verify(log: AuditLog, known: Mapping[int, bytes], progress: Progress) -> tuple[int, bytes]:
     """Recompute the whole log; `known` are roots held outside, by size. Returns size and root. Raises LogBroken with
     the first bad position. Says nothing about the tables that show the log: see `verify_checks`."""
-    tally, start = Tally(known), -1
-    while True:
-        rows = log.rows(audit_entry.select().where(_e.pos > start).order_by(_e.pos).limit(BATCH))
+    tally, query = Tally(known), audit_entry.select().order_by(_e.pos).limit(BATCH)
+    while rows := log.rows(query.where(_e.pos >= tally.size)):
         for pos, entry_id, body, leaf_hash, root, frontier in rows:
             if pos != tally.size:
                 raise LogBroken(f"position {tally.size} is missing", tally.size)
@@ -43,11 +38,9 @@ def verify(log: AuditLog, known: Mapping[int, bytes], progress: Progress) -> tup
                 raise LogBroken("the row does not continue the tree", pos)
             if f',"id":"{entry_id}","kind":"'.encode() not in body and json.loads(body).get("id") != entry_id:
                 raise LogBroken("the row's id is not the entry's", pos)
-        if not rows:
-            tally.finish()
-            return tally.size, tally.root
-        start = rows[-1].pos
         progress(tally.size)
+    tally.finish()
+    return tally.size, tally.root
 
 
 def verify_checks(log: AuditLog, progress: Progress) -> int:
@@ -102,7 +95,7 @@ def replay_checks(
                 why = (f"cannot be decided again: {type(error).__name__}: {error}",)
             if why:
                 differing.append(Differing(entry.position, entry.id, why))
-            if done % STEP == 0:
+            if done % BATCH == 0:
                 progress(done)
     named = [{"position": one.position, "id": one.id} for one in differing[:NAMED]]
     body = {"since": moment(since), "until": moment(until), "by": by, "named": named}
