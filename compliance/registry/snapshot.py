@@ -1,6 +1,7 @@
 """The agency's membership report as a source: it proves what it contains, never what it lacks (contract §4). Its rows
 are written in short transactions, so that checks go on, and count only once an entry of the log names them."""
 
+import calendar
 import datetime as dt
 import hashlib
 import itertools
@@ -21,7 +22,7 @@ from compliance.law import identifiers
 from compliance.law.codec import moment
 from compliance.law.facts import Account, Answer, Ask, Employer, Programme, Subject
 from compliance.registry.port import Entry, Purpose
-from compliance.registry.reading.report import Kind, Note, Report, Total, shown
+from compliance.registry.reading.report import Kind, Note, Report, shown, taxpayer
 
 ZONE = ZoneInfo("Asia/Makassar")
 BATCH = 1000
@@ -38,14 +39,7 @@ ACCOUNTS = table(
     sa.Column("id", TYPES["pos"], primary_key=True),
     *(sa.Index(None, "import_id", name) for name in ("npp", "taxpayer", "nib")),
 )
-_MADE = {"id", "import_id", "divisi", "taxpayer", "programmes"}
-_COPIED = [column.name for column in ACCOUNTS.columns if column.name not in _MADE]
 _account = ACCOUNTS.c
-
-
-def taxpayer(npwp: str) -> str:
-    """The part of a canonical NPWP that head office and branches share; a person's 16 digits are theirs alone."""
-    return npwp[:13] if npwp.startswith("0") else npwp
 
 
 class SnapshotSource:
@@ -142,19 +136,13 @@ def import_report(
     orphaned = _account.import_id < str(ULID.from_datetime(now - ORPHANED))
     _drop(engine, orphaned & _account.import_id.not_in([row.id for row in in_force]))
     import_id, report = str(ULID.from_datetime(now)), Report(path, now.astimezone(ZONE).date(), dated)
-    own, totals = _account.import_id == import_id, list[tuple[str, Total]]()
+    own, totals = _account.import_id == import_id, dict[str, tuple[int, ...]]()
     try:
         lines = report.lines()
         while batch := list(itertools.islice(lines, BATCH)):
-            totals += [(line.place, line.total) for line in batch if line.total]
+            totals |= {line.place: line.total for line in batch if line.total}
             remarks.add(*itertools.chain.from_iterable(line.notes for line in batch))
-            taken = list[dict[str, Any]]()
-            for one in (line.member for line in batch if line.member):
-                row = {name: getattr(one, name) for name in _COPIED} | {"divisi": one.divisi or ""}
-                programmes = one.programmes and ",".join(word for word in Programme if word in one.programmes)
-                row |= {"taxpayer": one.npwp and taxpayer(one.npwp), "programmes": programmes}
-                taken.append(row | {"import_id": import_id})
-            if taken:
+            if taken := [line.member | {"import_id": import_id} for line in batch if line.member]:
                 with engine.begin() as connection:
                     connection.execute(ACCOUNTS.insert(), taken)
             progress(batch[-1].done)
@@ -190,8 +178,8 @@ def _dates(
         if not period:
             raise ImportRefused("no PERIODE, no PER TANGGAL and no month paid: say the report's day with --dated")
         remarks.add(Note("", "no_period", {"month": f"{period:%Y-%m}"}))
-    last = (period.replace(day=28) + dt.timedelta(days=4)).replace(day=1) - dt.timedelta(days=1)
-    dated = heading.dated or min(last, today)
+    last = calendar.monthrange(period.year, period.month)[1]
+    dated = heading.dated or min(period.replace(day=last), today)
     if dated > today or period > today:
         raise ImportRefused(f"the report is dated after today ({max(dated, period)}); say its day with --dated")
     return period, min(dt.datetime.combine(dated, dt.time(23, 59, 59), ZONE), now)
@@ -220,7 +208,7 @@ def _settle_duplicates(engine: sa.Engine, own: Any, remarks: Remarks) -> None:
         _drop(engine, _account.id.in_(gone[start : start + BATCH]))
 
 
-def _sum_up(engine: sa.Engine, own: Any, remarks: Remarks, totals: list[tuple[str, Total]]) -> str:
+def _sum_up(engine: sa.Engine, own: Any, remarks: Remarks, totals: dict[str, tuple[int, ...]]) -> str:
     """Doubt what does not add up; returns the digest of the rows that stay."""
     digest, workers, count = hashlib.sha256(), 0, 0
     payers = sa.func.count(_account.taxpayer.distinct())
@@ -233,9 +221,9 @@ def _sum_up(engine: sa.Engine, own: Any, remarks: Remarks, totals: list[tuple[st
             workers += row.workers or 0
     if not count:
         raise ImportRefused("no line of this report could be taken")
-    for place, total in totals:
-        words = {"given": str(total.stated), "read": str(workers)}
-        remarks.add(Note(place, "total_right" if total.stated in (*total.sums, workers) else "total", words))
+    for place, (stated, *sums) in totals.items():
+        words = {"given": str(stated), "read": str(workers)}
+        remarks.add(Note(place, "total_right" if stated in (*sums, workers) else "total", words))
     return digest.hexdigest()
 
 

@@ -2,7 +2,6 @@
 
 import re
 import tomllib
-from collections import namedtuple
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -54,66 +53,56 @@ def shown(cell: object) -> str:
     return f"'{written}" if written[0] in "=+-@" else written
 
 
-_Facts = namedtuple(
-    "_Facts",
-    "place facts_of npp divisi name nib npwp stated_active inactive_since programmes workers since pension_since "
-    "paid_through",
-)
+Member = dict[str, Any]  # one account as it is stored (snapshot.ACCOUNTS); None is unknown, a month its first day
 
 
-class Member(_Facts):
-    """One account. Months are their first day; None is unknown. `facts_of` is the day of the report."""
+class Line(NamedTuple):
+    """As read. `total`: what a total line says, and what the lines before it come to, in all and since the last such
+    line; so much of the file is `done`, 0 to 1."""
 
-    __slots__ = ()
+    place: str
+    notes: tuple[Note, ...]
+    member: Member | None = None
+    total: tuple[int, ...] = ()
+    done: float = 0.0
 
-    @property
-    def active(self) -> bool:
-        """A month of leaving that is yet to come has not ended the membership; the status word may have."""
-        left = self.inactive_since is not None and self.inactive_since <= self.facts_of
-        return not left and self.stated_active is not False
 
-    def __str__(self) -> str:
-        number = f"{self.npp}/{self.divisi}" if self.divisi else self.npp
-        programmes = "+".join(word for word in Programme if word in self.programmes) if self.programmes else "?"
-        status, workers = "AKTIF" if self.active else "NONAKTIF", "?" if self.workers is None else self.workers
-        return f"NPP {number} {status} {programmes} TK {workers} BLTH {_month(self.paid_through)}"
+def taxpayer(npwp: str) -> str:
+    """The part of a canonical NPWP that head office and branches share; a person's 16 digits are theirs alone."""
+    return npwp[:13] if npwp.startswith("0") else npwp
 
-    def doubts(self) -> Iterator[Note]:
-        """Every contradiction inside the line."""
-        since, left, paid = self.since, self.inactive_since, self.paid_through
-        months = {"KEPS_AWAL": since, "KEPS_JP": self.pension_since, "BLTH_NA": left, "BLTH_AKHIR": paid}
-        for column, value in months.items():
-            words = {"column": column, "given": _month(value)}
-            if value and value > self.facts_of:
-                yield Note(self.place, "not_yet" if column == "BLTH_NA" and self.active else "future", words)
-            if value and since and value < since:
-                yield Note(self.place, "order", words | {"than": f"KEPS_AWAL {_month(since)}"})
-        if left and paid and paid > left:
-            words = {"column": "BLTH_NA", "given": _month(left), "than": f"BLTH_AKHIR {_month(paid)}"}
-            yield Note(self.place, "order", words)
-        if self.pension_since and self.programmes and Programme.JP not in self.programmes:
-            yield Note(self.place, "pension")
-        if self.workers and not self.active:
-            yield Note(self.place, "workers_inactive", {"given": str(self.workers)})
-        if self.stated_active and not self.active:
-            yield Note(self.place, "status_differs")
+
+def described(member: Member) -> str:
+    """The account in one line, as the import's report shows it."""
+    number = f"{member['npp']}/{member['divisi']}" if member["divisi"] else member["npp"]
+    programmes = (member["programmes"] or "?").replace(",", "+")
+    status, workers = "AKTIF" if member["active"] else "NONAKTIF", member["workers"]
+    paid = _month(member["paid_through"])
+    return f"NPP {number} {status} {programmes} TK {'?' if workers is None else workers} BLTH {paid}"
 
 
 def _month(value: date | None) -> str:
     return f"{value:%Y-%m}" if value else "?"
 
 
-class Total(NamedTuple):  # what it says, and what the lines before it come to, in all and since the last such line
-    stated: int
-    sums: tuple[int, int]
-
-
-class Line(NamedTuple):  # as read; so much of the file is `done`, 0 to 1
-    place: str
-    notes: tuple[Note, ...]
-    member: Member | None = None
-    total: Total | None = None
-    done: float = 0.0
+def _doubts(member: Member, stated_active: bool | None, today: date) -> Iterator[tuple[str, dict[str, str]]]:
+    """Every contradiction inside the line; `today` is the day of the report."""
+    since, left, paid = member["since"], member["inactive_since"], member["paid_through"]
+    months = {"KEPS_AWAL": since, "KEPS_JP": member["pension_since"], "BLTH_NA": left, "BLTH_AKHIR": paid}
+    for column, value in months.items():
+        words = {"column": column, "given": _month(value)}
+        if value and value > today:
+            yield "not_yet" if column == "BLTH_NA" and member["active"] else "future", words
+        if value and since and value < since:
+            yield "order", words | {"than": f"KEPS_AWAL {_month(since)}"}
+    if left and paid and paid > left:
+        yield "order", {"column": "BLTH_NA", "given": _month(left), "than": f"BLTH_AKHIR {_month(paid)}"}
+    if member["pension_since"] and member["programmes"] and "JP" not in member["programmes"].split(","):
+        yield "pension", {}
+    if member["workers"] and not member["active"]:
+        yield "workers_inactive", {"given": str(member["workers"])}
+    if stated_active and not member["active"]:
+        yield "status_differs", {}
 
 
 @dataclass
@@ -159,7 +148,7 @@ class Report:
         found = False
         for name, rows in sheets(self._path, lambda cells: len(columns(cells))):
             empty = True
-            for line in self._sheet(rows, ragged=not name):
+            for line in self._sheet(name, rows):
                 found, empty = True, False
                 yield line
             if empty and name:
@@ -167,27 +156,23 @@ class Report:
         if not found:
             raise ImportRefused(f"{self._path.name}: no header found; a report has at least NPP and two known columns")
 
-    def _sheet(self, rows: Iterator[Row], ragged: bool) -> Iterator[Line]:
-        """The lines below the header; nothing at all if the sheet has none. `ragged`: a short row was cut off."""
-        heading, table = Heading(), None
-        for number, row in enumerate(rows):
-            if table and (line := table.read(row, self._sums)):
-                if line.member:
-                    workers = line.member.workers or 0
-                    self._sums = self._sums[0] + workers, self._sums[1] + workers
-                if line.total:
-                    self._sums = self._sums[0], 0
+    def _sheet(self, name: str, rows: Iterator[Row]) -> Iterator[Line]:
+        """The header, and the lines below it; nothing at all if the sheet has none."""
+        heading = Heading()
+        for number, header in enumerate(rows):
+            if found := columns(header.cells):
+                break
+            if number < HEAD:
+                heading.read(header.cells)
+        else:
+            return
+        table = _Table(header, found, self._adopt(heading), may_be_cut=not name)
+        yield Line(header.place, tuple(table.doubts(heading)))
+        for row in rows:
+            if line := table.line(row, self._sums):
+                workers = line.member["workers"] or 0 if line.member else 0
+                self._sums = self._sums[0] + workers, 0 if line.total else self._sums[1] + workers
                 yield line
-            elif not table and (found := columns(row.cells)):
-                table = _Table(row.cells, found, ragged, self._adopt(heading))
-                notes = [Note(row.place, "title", {"given": shown(said)}) for said in heading.unclear]
-                if heading.period and heading.dated and heading.period > heading.dated:
-                    notes.append(Note(row.place, "period_after"))
-                if not found.keys() & {"inactive_since", "stated_active"}:
-                    notes.append(Note(row.place, "no_status"))
-                yield Line(row.place, tuple(notes))
-            elif not table and number < HEAD:
-                heading.read(row.cells)
 
     def _adopt(self, new: Heading) -> date:
         """Take a sheet's heading; two sheets must not contradict each other. Returns the day of the facts."""
@@ -199,14 +184,22 @@ class Report:
         return known.dated or self._today
 
 
-class _Table:  # reads the lines below one header
-    def __init__(self, header: tuple[Cell, ...], found: dict[str, list[int]], ragged: bool, facts_of: date) -> None:
-        self._names = [values.text(cell) for cell in header]
+class _Table:  # the lines below one header; `day` is that of the facts
+    def __init__(self, header: Row, found: dict[str, list[int]], day: date, may_be_cut: bool) -> None:
+        self._place, self._names = header.place, [values.text(cell) for cell in header.cells]
         self._width = max(index for index, name in enumerate(self._names, 1) if name)
-        self._least = max(map(max, found.values())) + 1 if ragged else 0
-        self._found, self._facts_of = found, facts_of
+        self._least = max(map(max, found.values())) + 1 if may_be_cut else 0
+        self._found, self._day = found, day
 
-    def read(self, row: Row, sums: tuple[int, int]) -> Line | None:
+    def doubts(self, heading: Heading) -> Iterator[Note]:
+        """What is unclear before the first line."""
+        yield from (Note(self._place, "title", {"given": shown(said)}) for said in heading.unclear)
+        if heading.period and heading.dated and heading.period > heading.dated:
+            yield Note(self._place, "period_after")
+        if not self._found.keys() & {"inactive_since", "stated_active"}:
+            yield Note(self._place, "no_status")
+
+    def line(self, row: Row, sums: tuple[int, int]) -> Line | None:
         """The line, or None when it is blank."""
         texts = [values.text(cell) for cell in row.cells]
         if not any(texts):
@@ -214,17 +207,16 @@ class _Table:  # reads the lines below one header
         said = {}
         for fact, indexes in self._found.items():
             said[fact] = next((texts[index] for index in indexes if index < len(texts) and texts[index]), "")
-        member, total, notes = None, None, list[Note]()
-        label = next((text for text in texts if TOTAL.fullmatch(text)), None)
+        label = next(filter(TOTAL.fullmatch, texts), None)
         if label and said["npp"] in ("", label):
+            stated = None
             with suppress(Unclear):
                 stated = self._value(row, "workers", [])
-                total = None if stated is None else Total(stated, sums)
-        elif why := self._no_member(row.cells, texts, said):
-            notes = [Note(row.place, why)]
-        else:
-            member = self._member(row, notes)
-        return Line(row.place, tuple(notes), member, total, row.done)
+            return Line(row.place, (), total=() if stated is None else (stated, *sums), done=row.done)
+        if why := self._no_member(row.cells, texts, said):
+            return Line(row.place, (Note(row.place, why),), done=row.done)
+        member, notes = self._member(row)
+        return Line(row.place, tuple(notes), member, done=row.done)
 
     def _no_member(self, cells: tuple[Cell, ...], texts: list[str], said: dict[str, str]) -> str:
         npp = said["npp"]
@@ -236,24 +228,27 @@ class _Table:  # reads the lines below one header
             return "no_npp" if sum(map(bool, said.values())) >= LEAST_FACTS else "footer"
         return "long" if any(texts[self._width :]) else "short" if len(texts) < self._least else ""
 
-    def _member(self, row: Row, notes: list[Note]) -> Member | None:
-        facts: dict[str, Any] = {}
+    def _member(self, row: Row) -> tuple[Member | None, list[Note]]:
+        facts, notes = dict[str, Any](), list[Note]()
         for fact in READERS:
             try:
                 facts[fact] = self._value(row, fact, notes)
             except Unclear as error:
                 words = {"column": self._names[self._found[fact][0]], "given": shown(str(error))}
                 if fact in NEEDED:
-                    notes[:] = [Note(row.place, "bad", words)]
-                    return None
+                    return None, [Note(row.place, "bad", words)]
                 notes.append(Note(row.place, "unclear", words))
                 facts[fact] = None
             if not facts["npp"]:
-                notes[:] = [Note(row.place, "no_npp")]
-                return None
-        member = Member(row.place, self._facts_of, **facts)
-        notes[:] = [Note(row.place, "taken", {"facts": str(member)}), *notes, *member.doubts()]
-        return member
+                return None, [Note(row.place, "no_npp")]
+        stated, left, npwp = facts.pop("stated_active"), facts["inactive_since"], facts["npwp"]
+        programmes = facts["programmes"] and ",".join(word for word in Programme if word in facts["programmes"])
+        member = facts | {"place": row.place, "divisi": facts["divisi"] or "", "programmes": programmes}
+        # A month of leaving that is yet to come has not ended the membership; the status word may have.
+        member["active"] = stated is not False and not (left and left <= self._day)
+        member["taxpayer"] = npwp and taxpayer(npwp)
+        doubts = [Note(row.place, code, words) for code, words in _doubts(member, stated, self._day)]
+        return member, [Note(row.place, "taken", {"facts": described(member)}), *notes, *doubts]
 
     def _value(self, row: Row, fact: str, notes: list[Note]) -> Any:
         """The first of the fact's columns that is filled. Notes what was rewritten, and when two columns differ."""
