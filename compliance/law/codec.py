@@ -42,12 +42,12 @@ def to_json(value: Any) -> Any:
         return sorted(to_json(item) for item in value)
     if isinstance(value, dict):
         return {key: to_json(item) for key, item in value.items()}
-    held = ((name, getattr(value, name), default) for name, default in _defaults(value.__class__))
-    return {
-        name: to_json(item)
-        for name, item, default in held
-        if item != default or item.__class__ is not default.__class__
-    }
+    written, defaults = {}, _defaults(value.__class__)
+    for name, item in vars(value).items():
+        default = defaults[name]
+        if item is not default and (item != default or item.__class__ is not default.__class__):
+            written[name] = item if item.__class__ in PLAIN else to_json(item)
+    return written
 
 
 def _grouped(accounts: list[Any]) -> Any:
@@ -60,9 +60,10 @@ def _grouped(accounts: list[Any]) -> Any:
 
 
 @cache
-def _defaults(kind: type) -> list[tuple[str, Any]]:
-    made = dataclasses.MISSING
-    return [(f.name, f.default if f.default_factory is made else f.default_factory()) for f in dataclasses.fields(kind)]
+def _defaults(kind: type) -> dict[str, Any]:
+    """By field, in their order; MISSING where there is none."""
+    fields = dataclasses.fields(kind)
+    return {field.name: {} if field.default_factory is dict else field.default for field in fields}
 
 
 def from_json(kind: Any, data: Any) -> Any:

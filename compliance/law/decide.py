@@ -1,19 +1,19 @@
 """From facts and law to a decision: pure, and the same for ever; judged again years later or under a draft, and rule by
 rule, with the law of the day."""
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import date, timedelta
 from functools import cache, reduce
 from typing import Any, NamedTuple
 
-from compliance.law import rules
 from compliance.law.codec import from_json, to_json
 from compliance.law.facts import RANK, Action, Cure, Decision, Effect, Facts, Finding, RuleStage, Verdict
 from compliance.law.law import Law
-from compliance.law.loading import SCHEMA
+from compliance.law.loading import SCHEMA, Entry, Key
 from compliance.law.policy import Policy
-from compliance.law.rules import LANGUAGES, Case, Findings
+from compliance.law.rules import LANGUAGES, Case
 
 ASK_AGAIN = timedelta(hours=1)  # when the agency named no time, or was misunderstood and somebody must repair that
 VERDICTS = {Effect.NOTE: Verdict.MET_WITH_NOTE, Effect.OK: Verdict.MET}  # of the others the names are the same
@@ -27,33 +27,33 @@ MOST_STEPS = 40  # of a firm with hundreds of accounts; the next check names the
 
 class Rule(NamedTuple):  # one question of the law; schema.toml lists them in their order
     name: str
-    judge: Callable[[Case], Findings]
+    judge: Callable[[Case], None]
     reads: list[str]  # the facts it looks at
     rests_on: list[str]  # the dated law it applies: a kind, or `value.` and a name
     stops: bool = False  # a finding of it ends the judgement
 
 
-RULES = [Rule(name, getattr(rules, name), **said) for name, said in SCHEMA["rules"].items()]
+RULES = [Rule(name, getattr(Case, name), **said) for name, said in SCHEMA["rules"].items()]
 
 
 def decide(facts: Facts, law: Law) -> Decision:
     """Judge one application. Raises ValueError when the agency must be asked and was not."""
-    case = Case(facts, law)
-    judged = [finding for _, found in judge(case) for finding in found]
-    for weigh in (_scales_checked, _decided, _undertaken, _doubted):
-        judged = weigh(case, judged)
-    findings: list[Finding] = []
-    for finding in sorted(judged, key=_weight):  # of accounts, the worst finding of each code is shown once
+    case, findings = Case(facts, law), list[Finding]()
+    deque(judge(case), 0)
+    for weigh in (_check_scales, _take_decision, _take_undertakings, _take_doubt):
+        weigh(case)
+    for finding in sorted(case.found, key=_weight):  # of accounts, the worst finding of each code is shown once
         if "npp" not in finding.facts or all(finding.code != other.code for other in findings):
             findings.append(finding)
-    verdict = (VERDICTS.get(findings[0].effect) or Verdict(findings[0].effect)) if findings else Verdict.MET
+    worst = findings[0].effect if findings else Effect.OK
+    verdict = VERDICTS.get(worst) or Verdict(worst)
     stage, blocked, action = case.gate.stage, verdict is Verdict.BLOCKED, ACTIONS.get(verdict, Action.PROCEED)
     trial = stage in (RuleStage.SHADOW, RuleStage.ADVISE) and not blocked
-    told = {"permit_type": facts.application.permit_type}
     reasons = findings[0].message if findings else dict.fromkeys(LANGUAGES, "")
-    summary = {name: law.summaries[verdict][name].format(**told, reason=reasons[name]) for name in LANGUAGES}
-    last_day, failure = facts.application.as_at + timedelta(days=law.valid_days), case.evidence.failure
-    promised = [date.fromisoformat(one.facts["deadline"]) for one in findings if one.code == "UNDERTAKING_OPEN"]
+    told = {name: {"permit_type": facts.application.permit_type, "reason": reasons[name]} for name in LANGUAGES}
+    last_days = [date.fromisoformat(one.facts["deadline"]) for one in findings if one.code == "UNDERTAKING_OPEN"]
+    last_days.append(facts.application.as_at + timedelta(days=law.valid_days))
+    failure = case.evidence.failure
     retry_at = failure.retry_at or case.evidence.received_at + ASK_AGAIN if failure else None
     return Decision(
         verdict,
@@ -61,10 +61,10 @@ def decide(facts: Facts, law: Law) -> Decision:
         blocked or stage is RuleStage.ENFORCE,
         stage,
         dict(law.labels[verdict]),
-        summary,
+        {name: law.summaries[verdict][name].format(**told[name]) for name in LANGUAGES},
         tuple(findings),
-        _cure(case, verdict, judged),
-        min([last_day, *promised]) if action is Action.PROCEED else None,
+        _cure(case, verdict),
+        min(last_days) if action is Action.PROCEED else None,
         retry_at if verdict is Verdict.UNDETERMINED else None,
     )
 
@@ -72,55 +72,53 @@ def decide(facts: Facts, law: Law) -> Decision:
 def judge(case: Case) -> Iterator[tuple[Rule, list[Finding]]]:
     """Ask every rule in order until one ends the judgement."""
     for rule in RULES:
-        case.owed = {}
-        found = list(rule.judge(case))
-        yield rule, found
-        if rule.stops and found:
+        case.owed, before = {}, len(case.found)
+        rule.judge(case)
+        yield rule, case.found[before:]
+        if rule.stops and len(case.found) > before:
             return
 
 
-def _scales_checked(case: Case, found: list[Finding]) -> list[Finding]:
+def _check_scales(case: Case) -> None:
     """A rule for some scales alone refuses nobody whose scale is unknown."""
-    refused = any(finding.effect is Effect.NOT_MET for finding in found)
-    if case.gate.scales is None or case.application.scale is not None or not refused:
-        return found
-    return [*map(_softened, found), *case.find("SCALE_UNKNOWN", variant="gate", anywhere=True)]
+    refused = any(finding.effect is Effect.NOT_MET for finding in case.found)
+    if case.gate.scales and case.application.scale is None and refused:
+        case.found = [_softened(finding) for finding in case.found]
+        case.find("SCALE_UNKNOWN", variant="gate", anywhere=True)
 
 
-def _decided(case: Case, found: list[Finding]) -> list[Finding]:
+def _take_decision(case: Case) -> None:
     """An officer's decision replaces the findings it names; a sanction ends with its letter alone."""
-    decision = case.facts.decision
-    if decision is None or decision.effect in BEYOND_OFFICERS or (decision.until or date.max) < case.application.as_at:
-        return found
-    replaced = [finding for finding in found if finding.code in decision.codes and finding.effect is not Effect.BLOCKED]
-    if not replaced:
-        return found
-    codes = sorted({finding.code for finding in replaced})
-    made = case.find("OFFICER_DECISION", decision.effect, codes=codes, until=decision.until)
-    return [finding for finding in found if finding not in replaced] + made
+    decision, as_at = case.facts.decision, case.application.as_at
+    if decision is None or decision.effect in BEYOND_OFFICERS or (decision.until or date.max) < as_at:
+        return
+    replaced = [one for one in case.found if one.code in decision.codes and one.effect is not Effect.BLOCKED]
+    if replaced:
+        case.found = [finding for finding in case.found if finding not in replaced]
+        codes = sorted({finding.code for finding in replaced})
+        case.find("OFFICER_DECISION", decision.effect, codes=codes, until=decision.until)
 
 
-def _undertaken(case: Case, found: list[Finding]) -> list[Finding]:
+def _take_undertakings(case: Case) -> None:
     """An accepted undertaking turns what it names into a note until its due day, inclusive."""
     # A source that may be incomplete refuses nobody.
     refusing = Effect.NOT_MET if case.evidence.complete else Effect.OFFICER_REVIEW
     for undertaking in case.facts.undertakings if case.law.values["undertakings"] else ():
-        named = [finding for finding in found if finding.code in undertaking.codes and finding.effect in CURABLE]
+        named = [one for one in case.found if one.code in undertaking.codes and one.effect in CURABLE]
         facts: dict[str, Any] = {"codes": sorted({finding.code for finding in named}), "deadline": undertaking.due}
         if named and undertaking.due >= case.application.as_at:
-            found = [finding for finding in found if finding not in named] + case.find("UNDERTAKING_OPEN", **facts)
+            case.found = [finding for finding in case.found if finding not in named]
+            case.find("UNDERTAKING_OPEN", **facts)
         elif named:
-            found = [replace(finding, effect=refusing) if finding in named else finding for finding in found]
-            found += case.find("UNDERTAKING_OVERDUE", refusing, **facts)
-    return found
+            case.found = [replace(one, effect=refusing) if one in named else one for one in case.found]
+            case.find("UNDERTAKING_OVERDUE", refusing, **facts)
 
 
-def _doubted(case: Case, found: list[Finding]) -> list[Finding]:
+def _take_doubt(case: Case) -> None:
     """While the agency's answers look doubtful, an officer looks before anybody is refused."""
-    if not case.facts.doubtful:
-        return found
-    why = case.law.says("phrase", "doubtful")["text"]
-    return [finding if finding.code == "OFFICER_DECISION" else _softened(finding, why) for finding in found]
+    if case.facts.doubtful:
+        why = case.law.says("phrase", "doubtful")["text"]
+        case.found = [one if one.code == "OFFICER_DECISION" else _softened(one, why) for one in case.found]
 
 
 def _softened(finding: Finding, why: Mapping[str, str] | None = None) -> Finding:
@@ -134,12 +132,12 @@ def _weight(finding: Finding) -> tuple[int, int]:  # the worst first
     return RANK[finding.effect], -len(finding.facts.get("missing", ())) - finding.facts.get("months", 0)
 
 
-def _cure(case: Case, verdict: Verdict, judged: list[Finding]) -> Cure | None:
+def _cure(case: Case, verdict: Verdict) -> Cure | None:
     """One step for each finding in the way, of every account, the gravest first; None when there is nothing to do. An
     overdue undertaking is no step of its own: it ends with the findings it named. A project that may still be
     registered in time is a step although it stops nothing."""
-    steps = [finding for finding in judged if finding.effect in IN_THE_WAY and finding.code != "UNDERTAKING_OVERDUE"]
-    in_time = [] if steps else [finding for finding in judged if finding.code == "PROJECT_WITHIN_DEADLINE"]
+    steps = [one for one in case.found if one.effect in IN_THE_WAY and one.code != "UNDERTAKING_OVERDUE"]
+    in_time = [] if steps else [finding for finding in case.found if finding.code == "PROJECT_WITHIN_DEADLINE"]
     if not steps and not in_time:
         return None
     ordered = sorted(steps or in_time, key=lambda finding: RANK[finding.effect])
@@ -232,26 +230,19 @@ def flips(bodies: Iterable[Mapping[str, Any]], draft: Policy, region: str) -> It
 def explain(facts: Facts, law: Law) -> dict[str, Any]:
     """Rule by rule: which facts were looked at, what was owed, what was found, and which day of which law applied; as
     JSON values. Raises ValueError when the agency must be asked and was not."""
-    case, stated, application = Case(facts, law), to_json(facts), facts.application
-    about = {"gate": (application.permit_type, application.stage), "service": (application.permit_type,)}
-    about |= {"programmes": (application.scale or "micro",), "legal_form": (application.legal_form or "",)}
-    cited, rules = {}, []
-    for (kind, key), entry in law.entries.items():
-        if kind == "value" or key == about.get(kind, ()):  # what a rule can rest on
-            cited[f"value.{key[0]}" if kind == "value" else kind] = {
-                "what": " ".join((kind, *key)),
-                "says": to_json(entry.data),
-                "since": entry.since.isoformat(),
-                "legal_basis": to_json(entry.basis),
-                "where": entry.where,
-            }
+    case, stated, application, rules = Case(facts, law), to_json(facts), facts.application, list[dict[str, Any]]()
+    about: dict[str, Key] = {"gate": (application.permit_type, application.stage)}
+    about |= {"service": (application.permit_type,), "legal_form": (application.legal_form or "",)}
+    about |= {"programmes": (application.scale or "micro",)}
     for rule, found in judge(case):
         parts = {path: path.split(".") for path in rule.reads}
         looked_at = {path: reduce(lambda part, name: (part or {}).get(name), parts[path], stated) for path in parts}
+        named = [kind.partition(".") for kind in rule.rests_on]
+        rested_on = [law.entries.get((kind, (name,) if name else about.get(kind, ()))) for kind, _, name in named]
         told = {"rule": rule.name, "question": to_json(law.says("rule", rule.name).get("question", {}))}
         told |= {"looked_at": looked_at, "owed": to_json(case.owed), "found": to_json(found)}
-        law_of_rule = [cited[name] for name in rule.rests_on if name in cited]
-        rules.append(told | {"law": law_of_rule, "ended_here": rule.stops and bool(found)})
+        told |= {"law": [_cited(entry) for entry in rested_on if entry]}
+        rules.append(told | {"ended_here": rule.stops and bool(found)})
     return {
         "as_at": application.as_at.isoformat(),
         "policy": {"region": law.region, "version": law.version, "sha256": law.sha256, "since": law.since.isoformat()},
@@ -259,3 +250,8 @@ def explain(facts: Facts, law: Law) -> dict[str, Any]:
         "not_reached": [rule.name for rule in RULES[len(rules) :]],
         "decision": to_json(decide(facts, law)),
     }
+
+
+def _cited(entry: Entry) -> dict[str, Any]:
+    says = {"what": " ".join((entry.kind, *entry.key)), "says": to_json(entry.data), "since": to_json(entry.since)}
+    return says | {"legal_basis": to_json(entry.basis), "where": entry.where}

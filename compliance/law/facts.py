@@ -27,9 +27,6 @@ class Effect(StrEnum):  # what one finding does to the verdict; worst first, in 
     OK = "OK"
 
 
-RANK = {effect: rank for rank, effect in enumerate(Effect)}
-
-
 class Verdict(StrEnum):
     MET = "MET"
     MET_WITH_NOTE = "MET_WITH_NOTE"
@@ -38,6 +35,9 @@ class Verdict(StrEnum):
     BLOCKED = "BLOCKED"
     OFFICER_REVIEW = "OFFICER_REVIEW"
     UNDETERMINED = "UNDETERMINED"
+
+
+RANK = {effect: rank for rank, effect in enumerate(Effect)}
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))

@@ -3,7 +3,7 @@
 import re
 import tomllib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import product
@@ -16,19 +16,10 @@ from compliance.errors import BadPolicy
 from compliance.law.facts import RANK, Basis, Certainty, Effect, Programme, RuleStage, Scale, Verdict
 
 SCHEMA = tomllib.loads(Path(__file__).with_name("schema.toml").read_text(encoding="utf-8"))
-NATIONAL, REGION, VALUES, NAMED = (SCHEMA[part] for part in ("national", "region", "values", "named"))
+NATIONAL, REGION, VALUES, NAMED, PLAIN = (SCHEMA[one] for one in ("national", "region", "values", "named", "plain"))
 UNSAID = {"variant": "", "applied_for": ("new", "renewal")}
 ENUMS = {"scale": Scale, "programme": Programme, "effect": Effect, "stage": RuleStage, "verdict": Verdict}
 ENUMS["certainty"] = Certainty
-REGION_CODE, OSS_CODE = re.compile(r"[0-9]{2}\.[0-9]{2}"), re.compile("[0-9]{12}")
-PLAIN: dict[str, tuple[str, Callable[[Any], Any]]] = {
-    "text": ("a text that is not empty", lambda value: isinstance(value, str) and value.strip()),
-    "flag": ("true or false", lambda value: isinstance(value, bool)),
-    "day": ("a day, like 2026-11-21", lambda value: type(value) is date),
-    "table": ("a table", lambda value: isinstance(value, dict)),
-    "oss_code": ("12 digits, like 055000000021", lambda value: isinstance(value, str) and OSS_CODE.fullmatch(value)),
-    "region": ("NN.NN, like 73.09", lambda value: isinstance(value, str) and REGION_CODE.fullmatch(value)),
-}
 Key = tuple[str, ...]
 
 
@@ -59,40 +50,43 @@ def read(said: Any, value: Any, where: str) -> Any:
             if key not in value and not key.endswith("?"):
                 raise BadPolicy(f"{where}.{key}", "is missing")
         return {key: read(known[key], item, f"{where}.{key}") for key, item in value.items()}
-    match said.split():
-        case ["any"]:
-            return value
-        case [name] if name in NAMED:
-            found = read(NAMED[name], value, where)
-            return Basis(**found) if name == "citation" else found
-        case [name] if name in PLAIN:
-            rule, holds = PLAIN[name][0], PLAIN[name][1](value)
-        case ["whole", least, most]:
-            rule = f"a whole number from {least} to {most}"
-            holds = type(value) is int and int(least) <= value <= int(most)
-        case ["zone"]:
-            try:
-                return ZoneInfo(read("text", value, where))
-            except (ValueError, OSError, KeyError) as error:
-                raise BadPolicy(where, f"{value} is no time zone") from error
-        case ["many", least, *words]:
-            rule, holds = f"a list of at least {least}", isinstance(value, list) and len(value) >= int(least)
-            if holds:
-                items = [read(" ".join(words), item, f"{where}[{number}]") for number, item in enumerate(value, 1)]
-                if any(item in items[:number] for number, item in enumerate(items)):
-                    raise BadPolicy(where, "names something twice")
-                return tuple(items)
-        case ["each", *words]:
-            rows = read("table", value, where)
-            return {name: read(" ".join(words), item, f"{where}.{name}") for name, item in rows.items()}
-        case [name, *words]:
-            words = words or [*(VALUES if name == "value" else ENUMS[name])]
-            rule, holds = f"one of {', '.join(words)}", value in words
-            if holds:
-                return ENUMS.get(name, str)(value)
+    name, *words = said.split()
+    if name == "any":
+        return value
+    if name in NAMED:
+        found = read(NAMED[name], value, where)
+        return Basis(**found) if name == "citation" else found
+    if name in PLAIN:
+        rule, kind, pattern = PLAIN[name]
+        holds = type(value).__name__ == kind and re.fullmatch(pattern, str(value))
+    elif name == "whole":
+        rule = f"a whole number from {words[0]} to {words[1]}"
+        holds = type(value) is int and int(words[0]) <= value <= int(words[1])
+    elif name == "many":
+        rule, holds = f"a list of at least {words[0]}", isinstance(value, list) and len(value) >= int(words[0])
+    else:
+        words = words or [*(VALUES if name == "value" else ENUMS[name])]
+        rule, holds = f"one of {', '.join(words)}", value in words
     if not holds:
         raise BadPolicy(where, f"must be {rule}")
-    return value
+    if name == "many":
+        items = [read(" ".join(words[1:]), item, f"{where}[{number}]") for number, item in enumerate(value, 1)]
+        if any(item in items[:number] for number, item in enumerate(items)):
+            raise BadPolicy(where, "names something twice")
+        return tuple(items)
+    if name == "each":
+        return {key: read(" ".join(words), item, f"{where}.{key}") for key, item in value.items()}
+    if name == "filled":
+        try:
+            filled = {word for _, word, _, _ in Formatter().parse(value) if word is not None}
+        except ValueError as error:
+            raise BadPolicy(where, f"braces: {error}") from error
+        if unknown := filled.difference(SCHEMA["filled_in"]["words"]):
+            raise BadPolicy(where, f"nothing fills in {', '.join(sorted(unknown))}")
+    try:
+        return ZoneInfo(value) if name == "zone" else ENUMS[name](value) if name in ENUMS else value
+    except (ValueError, OSError, KeyError) as error:
+        raise BadPolicy(where, f"{value} is no time zone") from error
 
 
 def parse(source: str, where: str) -> dict[str, Any]:
@@ -156,7 +150,6 @@ def check_national(groups: Groups) -> None:
     for (kind, key), group in groups.items():
         if kind in needed and (kind, key) not in known:
             raise BadPolicy(group[0].where, f"no rule reads the {kind} {' '.join(key)}")
-        _check_texts(group)
 
 
 def check_region(groups: Groups, national: Groups, first_day: date, *, shipped: bool) -> None:
@@ -176,16 +169,3 @@ def check_region(groups: Groups, national: Groups, first_day: date, *, shipped: 
                     raise BadPolicy(where, "is no finding of a ground that a region may judge")
                 if RANK[effect] < RANK[nations := standard[-1].data["effect"]]:
                     raise BadPolicy(where, f"is harder than national law, which says {nations}")
-        _check_texts(group)
-
-
-def _check_texts(group: list[Entry]) -> None:
-    for entry in group:
-        told = ((part, texts) for part, texts in entry.data.items() if part in SCHEMA["texts"]["parts"])
-        for where, language, words in ((f"{entry.where}.{part}", *text) for part, it in told for text in it.items()):
-            try:
-                filled = {name for _, name, _, _ in Formatter().parse(words) if name is not None}
-            except ValueError as error:
-                raise BadPolicy(f"{where}.{language}", f"braces: {error}") from error
-            if unknown := filled.difference(SCHEMA["texts"]["filled_in"]):
-                raise BadPolicy(f"{where}.{language}", f"nothing fills in {', '.join(sorted(unknown))}")

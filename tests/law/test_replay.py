@@ -59,7 +59,7 @@ def test_changing_one_line_of_a_rule_goes_red(monkeypatch: pytest.MonkeyPatch) -
     """A headcount that is one short is no longer noticed: exactly the cases that rest on it differ."""
     body = body_of(case_named("Declared against active: one fewer"))
     assert replay(body, Policies(STORED.get)).same
-    monkeypatch.setattr(rules, "liable", lambda case: (case.application.workforce.declared or 0) - 1)
+    monkeypatch.setattr(rules.Case, "liable", lambda case: (case.application.workforce.declared or 0) - 1)
     again = replay(body, Policies(STORED.get))
     assert not again.same
     assert {difference.path for difference in again.differences} >= {"/verdict", "/action"}
