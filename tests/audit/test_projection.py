@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from sqlalchemy import select, text
 
 from compliance.audit import projection
+from compliance.audit.entry import Entry
 from compliance.audit.log import AuditLog
 from compliance.audit.projection import catch_up, rebuild
-from compliance.audit.table import check_record
+from compliance.audit.table import audit_mark, check_record
 from compliance.audit.verify import verify_checks
+from compliance.database import put
 from compliance.errors import LogBroken
 from compliance.gate import Recorded
 from tests.audit.conftest import QUESTION
@@ -65,6 +68,60 @@ def test_a_failed_projection_does_not_lose_the_answer(
     monkeypatch.undo()
     catch_up(log)
     assert log.check("kept") is not None
+
+
+def mark(name: str, size: int = 1) -> dict[str, object]:
+    return {"name": name, "size": size}
+
+
+def marks(log: AuditLog) -> list[str]:
+    with log.engine.connect() as connection:
+        return sorted(connection.scalars(select(audit_mark.c.name)))
+
+
+def puts(connection: Any, entry: Entry) -> None:
+    put(connection, audit_mark, [mark("a"), mark("b"), mark("a", 2)])
+    put(connection, audit_mark, mark("c"))
+
+
+def looks(connection: Any, entry: Entry) -> None:
+    found = connection.scalars(select(audit_mark.c.name).where(audit_mark.c.name < "d")).all()
+    put(connection, audit_mark, mark(f"seen-{len(found)}"))
+
+
+def breaks(connection: Any, entry: Entry) -> None:
+    put(connection, audit_mark, mark("late"))
+    raise ValueError("a bug in a table")
+
+
+def wrong(connection: Any, entry: Entry) -> None:
+    put(connection, audit_mark, [{"name": None, "size": 1}])
+
+
+@pytest.mark.parametrize(
+    ("projectors", "shown_then"),
+    [
+        ([puts], ["a", "b", "c"]),
+        ([puts, looks], ["a", "b", "c", "seen-3"]),  # what was put before is there for who looks
+        ([looks, puts], ["a", "b", "c", "seen-0"]),
+        ([puts, breaks], []),
+        ([puts, looks, breaks], []),
+        ([puts, wrong], []),
+        ([puts, looks, wrong], []),
+    ],
+)
+def test_what_an_entry_shows_is_shown_whole_or_not_at_all(
+    add: Add, log: AuditLog, monkeypatch: pytest.MonkeyPatch, projectors: list[Any], shown_then: list[str]
+) -> None:
+    monkeypatch.setitem(projection._projectors, "test.shown", projectors)
+    for number in range(8):  # also once the statement is a prepared one
+        assert log.append("test.shown", {"number": number}).position == number
+        assert marks(log) == shown_then
+        with log.engine.begin() as connection:
+            connection.execute(audit_mark.delete())
+    assert log.append("test.hidden", {}).position == 8
+    assert add("next").position == 9
+    assert log.check("next") is not None
 
 
 @pytest.mark.parametrize(
