@@ -14,60 +14,51 @@ class FieldError:  # one wrong field: a JSON pointer (RFC 6901; "" is the whole 
     detail: str
 
 
-class BadInput(GateError):
-    """The question itself is wrong; every wrong field is named."""
-
+class BadInput(GateError):  # the question itself is wrong; every wrong field is named
     def __init__(self, *errors: FieldError) -> None:
         super().__init__("; ".join(f"{e.pointer or '/'}: {e.detail}" for e in errors))
         self.errors = errors
 
 
-class BadIdentifier(GateError):
-    """A number is not of its kind: `rule` says what it must be, `example` shows one."""
-
+class BadIdentifier(GateError):  # a number is not of its kind: `rule` says what it must be, `example` shows one
     def __init__(self, kind: str, rule: str, example: str) -> None:
         super().__init__(f"{kind}: {rule}, e.g. {example}")
         self.rule, self.example = rule, example
 
 
-class BadPolicy(GateError):
-    """Dated law that must not be loaded: where (file and line or path) and which rule it breaks."""
-
+class BadPolicy(GateError):  # dated law that must not be loaded: where (file and line or path), which rule it breaks
     def __init__(self, where: str, rule: str) -> None:
         super().__init__(f"{where}: {rule}")
         self.where, self.rule = where, rule
 
 
-class LawNotInForce(GateError):
-    """A day on which this law had not begun. Never treated as "nothing is owed"."""
-
+class LawNotInForce(GateError):  # a day on which this law had not begun; never treated as "nothing is owed"
     def __init__(self, what: str, day: date, first_day: date) -> None:
         super().__init__(f"{what} begins on {first_day.isoformat()}; nothing can be decided for {day.isoformat()}")
         self.first_day = first_day
 
 
-class NoCalendar(GateError):
-    """A year without a table of holidays. Never treated as a year without holidays."""
-
+class NoCalendar(GateError):  # a year without a table of holidays; never treated as a year without holidays
     def __init__(self, year: int) -> None:
         super().__init__(f"there is no table of holidays for {year}; add one (flask policy holidays {year})")
 
 
-class UnknownRegion(GateError):
-    """A region that this deployment has no policy for."""
-
+class UnknownRegion(GateError):  # a region that this deployment has no policy for
     def __init__(self, region: str, known: tuple[str, ...]) -> None:
         super().__init__(f"region {region} is not served here (served: {', '.join(known)})")
         self.known = known
+
+
+class ForeignRegion(GateError):  # a region that is served here, but not to this caller
+    def __init__(self, region: str, allowed: tuple[str, ...]) -> None:
+        super().__init__(f"region {region} is not among yours ({', '.join(allowed)})")
 
 
 class RegistryError(GateError):
     """The agency gave no usable answer. Never a refusal. What is said is a short phrase without query or secret."""
 
 
-class RegistryUnavailable(RegistryError):
-    """No answer came (429, 5xx, TLS, refused, reset, time-out, cut short). Asking again may help."""
-
+class RegistryUnavailable(RegistryError):  # none came (429, 5xx, TLS, refused, reset, time-out, cut): it may come yet
     def __init__(self, detail: str, retry_at: datetime | None = None) -> None:
         super().__init__(detail)
         self.retry_at = retry_at
@@ -85,9 +76,7 @@ class LogUnavailable(GateError):
     """The entry could not be made durable: there is no verdict."""
 
 
-class LogBroken(GateError):
-    """The log contradicts itself or a head known outside; `position` is the first bad entry, if known."""
-
+class LogBroken(GateError):  # the log contradicts itself or a head known outside; `position`: the first bad entry
     def __init__(self, message: str, position: int | None = None) -> None:
         super().__init__(message)
         self.position = position
@@ -95,13 +84,6 @@ class LogBroken(GateError):
 
 class Misconfigured(GateError):
     """The service must not start like this; the text is the one line the operator reads."""
-
-
-class ForeignRegion(GateError):
-    """A region that is served here, but not to this caller."""
-
-    def __init__(self, region: str, allowed: tuple[str, ...]) -> None:
-        super().__init__(f"region {region} is not among yours ({', '.join(allowed)})")
 
 
 class AskedInProgress(GateError):

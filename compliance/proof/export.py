@@ -2,6 +2,7 @@
 `python -m compliance.proof.export FOLDER PUBLIC-KEY` verifies a folder without a database or the rest of the
 program."""
 
+import io
 import json
 import re
 import sys
@@ -47,13 +48,11 @@ def bundle(bodies: Sequence[bytes]) -> bytes:
 
 def unbundle(data: bytes) -> list[bytes]:
     """The entries of a bundle. Raises LogBroken when it is cut."""
-    bodies, at = [], 0
-    while at < len(data):
-        begin = at + 2
-        at = begin + int.from_bytes(data[at:begin], "big")
-        if at > len(data) or begin > len(data):
+    left, bodies = io.BytesIO(data), []
+    while length := left.read(2):
+        bodies.append(left.read(int.from_bytes(length, "big")))
+        if len(length) < 2 or len(bodies[-1]) < int.from_bytes(length, "big"):
             raise LogBroken("a bundle of entries is cut")
-        bodies.append(data[begin:at])
     return bodies
 
 
@@ -129,8 +128,8 @@ def verify(folder: Path, keys: Keys, known: Mapping[int, bytes], progress: Progr
     the head."""
     try:
         head = open_head((folder / "checkpoint").read_text(encoding="utf-8"), keys)
-    except OSError as error:
-        raise LogBroken(f"{error.filename} cannot be read") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise LogBroken(f"{folder / 'checkpoint'} cannot be read") from error
     tally, leaves = Tally(known), b""
     for body in bodies_in(folder, head.size):
         at = tally.size % WIDTH

@@ -33,13 +33,13 @@ def unb64(text: str) -> bytes:
         raise LogBroken("not base64") from error
 
 
-def _read_key(text: str) -> tuple[str, str, int, bytes]:
-    """Name, stated id, kind and key of name+id+base64(kind ‖ key). Raises LogBroken, without repeating the text."""
-    name, stated, data = [*text.strip().split("+", 2), "", ""][:3]
+def _read_key(text: str) -> tuple[str, int, bytes]:
+    """Name, kind and key of name+id+base64(kind ‖ key). Raises LogBroken, without repeating the text."""
+    name, _, data = [*text.strip().split("+", 2), "", ""][:3]
     raw = unb64(data)
     if not _NAME.fullmatch(name) or len(raw) != 33 or raw[0] not in (LOG_KEY, WITNESS_KEY):
         raise LogBroken("not a key of the form name+id+key")
-    return name, stated, raw[0], raw[1:]
+    return name, raw[0], raw[1:]
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,8 @@ class VerifierKey:
     @classmethod
     def parse(cls, text: str) -> "VerifierKey":
         """Raises LogBroken when the text is not a key, or its key id is not the key's."""
-        name, stated, kind, public = _read_key(text)
-        if stated != (key := cls(name, kind, public)).key_id.hex():
+        key = cls(*_read_key(text))
+        if str(key) != text.strip():
             raise LogBroken("the public key's id does not belong to it")
         return key
 
@@ -82,25 +82,23 @@ def _signed(kind: int, text: str, moment: int) -> bytes:
     return (text if kind == LOG_KEY else f"cosignature/v1\ntime {moment}\n{text}").encode()
 
 
-class Signer:
-    """A private key and the name it signs by."""
-
-    def __init__(self, name: str, seed: bytes, kind: int = LOG_KEY) -> None:
+class Signer:  # a private key and the name it signs by
+    def __init__(self, name: str, kind: int, seed: bytes) -> None:
         private = Ed25519PrivateKey.from_private_bytes(seed)
         self.key = VerifierKey(name, kind, private.public_key().public_bytes_raw())
         self.raw, self._seed = private.sign, seed
 
     @classmethod
     def generate(cls, name: str, kind: int = LOG_KEY) -> "Signer":
-        return cls(name, Ed25519PrivateKey.generate().private_bytes_raw(), kind)
+        return cls(name, kind, Ed25519PrivateKey.generate().private_bytes_raw())
 
     @classmethod
     def parse(cls, line: str) -> "Signer":
         """Read `PRIVATE+KEY+name+keyid+base64(kind ‖ seed)`. Raises LogBroken, without repeating the line."""
         if not line.strip().startswith(_PRIVATE):
             raise LogBroken("not a private key of the form PRIVATE+KEY+name+id+key")
-        name, stated, kind, seed = _read_key(line.strip().removeprefix(_PRIVATE))
-        if stated != (signer := cls(name, seed, kind)).key.key_id.hex():
+        signer = cls(*_read_key(line.strip().removeprefix(_PRIVATE)))
+        if signer.secret_line() != line.strip():
             raise LogBroken("the private key's id does not belong to it")
         return signer
 
