@@ -1,6 +1,8 @@
-"""The pages, rendered here, without script; they decide nothing. Who may see each, headers, errors in words."""
+"""The pages, rendered here, without script; they decide nothing. pages.toml says where each is and who may see it; here
+is what every view goes through: sign-in, role, form token, language, headers, errors in words."""
 
 import hashlib
+import tomllib
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from functools import partial
@@ -16,34 +18,27 @@ from flask_wtf.csrf import CSRFError, CSRFProtect
 from sqlalchemy.exc import OperationalError
 from werkzeug.datastructures import ImmutableMultiDict, MultiDict
 from werkzeug.exceptions import HTTPException
+from werkzeug.local import LocalProxy
 
 from compliance.access.users import Role, User, Users
-from compliance.access.users_sign_in import SignedIn, SignIns
-from compliance.deployment import deployment
-from compliance.errors import LogBroken, LogUnavailable
+from compliance.access.users_sign_in import SignIns
+from compliance.deployment import Deployment, deployment
+from compliance.errors import BadInput, LogBroken, LogUnavailable, NotAllowed
 
-HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; font-src 'self'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
-}
-EVERYBODY, CHECKERS, CHANGERS = frozenset(Role), (Role.CLERK, Role.SUPERVISOR), (Role.SUPERVISOR, Role.ADMINISTRATOR)
-BOTH, POST, LANGUAGES = ("GET", "POST"), ("POST",), ("id", "en")
-CARRIED, SECRETS = "isi.", ("csrf_token", "password", "new_password")  # what travels through the sign-in page; not
-USUAL = 128 * 1024  # bytes of a form; a view that takes files says how many it takes
-FREE = ("web.account", "web.sign_out", "web.sign_out_everywhere")  # open before a given password is replaced
 HERE = Path(__file__).parent
+PAGES: dict[str, Any] = tomllib.loads((HERE / "pages.toml").read_text(encoding="utf-8"))
+HEADERS: dict[str, str] = PAGES.pop("headers")
 DIGESTS = {path.name: hashlib.sha256(path.read_bytes()).hexdigest()[:12] for path in (HERE / "static").iterdir()}
+CARRIED, SECRETS = "isi.", ("csrf_token", "password", "new_password")  # what travels through the sign-in page; not
+LANGUAGES, USUAL = ("id", "en"), 128 * 1024  # bytes of a form
+CODES: dict[type[Exception], int] = {BadInput: 400, LogBroken: 500, LogUnavailable: 503, OperationalError: 503}
 Reply = ResponseReturnValue
-View = Callable[..., Reply]
+Told = Reply | dict[str, Any]  # an answer, or what the page's template shows
 Found = TypeVar("Found")
 _: Callable[..., str] = flask_babel.gettext  # the Indonesian original is a text's name in the catalogue
 web = flask.Blueprint("web", __name__, template_folder="templates", static_folder="static", static_url_path="/static")
+# Where a static file is; another content is another address, so that browsers may keep it for a year.
+web.add_app_template_global(lambda name: url_for("web.static", filename=name, v=DIGESTS[name]), "static")
 
 
 def register(app: flask.Flask) -> None:
@@ -55,45 +50,46 @@ def register(app: flask.Flask) -> None:
     translations = str(HERE / "translations")
     flask_babel.Babel(app, "id", default_translation_directories=translations, locale_selector=_language)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    for name in ("account", "checks", "records", "lists", "audit"):
-        import_module(f"compliance.web.{name}")  # adds their routes
+    modules = {room: import_module(f"compliance.web.{room}") for room in PAGES}
     app.register_blueprint(web)
+    for room, pages in PAGES.items():
+        for name, page in pages.items():
+            shown: Any = partial(_show, getattr(modules[room], page.get("view", name)), page)
+            shown.page, shown.roles = page, frozenset(map(Role, page.get("for", "").split()))
+            methods, rule = page["at"].split()
+            app.add_url_rule(rule, f"web.{name}", shown, methods=methods.split(","))
 
 
-def page(path: str, *roles: Role, name: str = "", most: int = USUAL, **options: Any) -> Callable[[View], View]:
-    """Show a view at a path to these roles; no role at all means everybody, signed in or not. `most` bytes may be sent;
-    `options` are Flask's."""
-
-    def add(view: View) -> View:
-        shown: Any = partial(view)
-        shown.roles, shown.most = frozenset(roles), most
-        web.add_url_rule(path, name or view.__name__, shown, **options)
-        return view
-
-    return add
+def _show(view: Callable[..., Told], page: dict[str, Any], **named: str) -> Reply:
+    """What a view tells, in its page's template; where there are errors the status is 422, if it says no other."""
+    told = view(**page.get("with", {}), **named)
+    if not isinstance(told, dict):
+        return told
+    status = told.get("status", 422 if told.get("errors") else 200)
+    return render_template(page["show"], **told), status, told.get("headers", {})
 
 
-def sign_ins() -> SignIns:
-    """Sessions; `users` of it are the people."""
-    running = deployment()
-    return SignIns(Users(running.log, running.clock), running.clock, running.settings.secret_key.encode())
-
-
-def visitor() -> SignedIn | None:
+def visitor() -> User | None:
     """Who is signed in, asked once per request."""
     if "visitor" not in g:
-        g.visitor = sign_ins().current(session["signed_in"]) if "signed_in" in session else None
-    return cast("SignedIn | None", g.visitor)
+        found = sign_ins.current(session["signed_in"]) if "signed_in" in session else None
+        g.visitor = found and found.user
+    return cast("User | None", g.visitor)
 
 
-def me() -> User:
-    """The signed-in person of a view that is not public."""
-    return cast(SignedIn, visitor()).user
+def secret() -> bytes:
+    return here.settings.secret_key.encode()
+
+
+# The running gate; sessions, and with them the people; the signed-in person of a view that is not public.
+here = cast(Deployment, LocalProxy(deployment))
+sign_ins = cast(SignIns, LocalProxy(lambda: SignIns(Users(here.log, here.clock), here.clock, secret())))
+me = cast(User, LocalProxy(visitor))
 
 
 def ours(regions: Collection[str]) -> bool:
     """Whether these regions, at least one, are all among the signed-in person's."""
-    return bool(regions) and set(regions) <= set(me().regions)
+    return bool(regions) and set(regions) <= set(me.regions)
 
 
 def mine(found: Found | None) -> Found:
@@ -106,29 +102,29 @@ def admit() -> Reply | None:
     """Sign-in, role, then the CSRF token of everything that changes something. A form that comes without them changes
     nothing and loses nothing: it is shown again, after signing in, with what was typed (`g.typed`)."""
     view: Any = current_app.view_functions[request.endpoint or ""]
-    request.max_content_length = request.max_form_memory_size = getattr(view, "most", USUAL)
+    page, roles = getattr(view, "page", {}), getattr(view, "roles", ())
+    request.max_content_length = request.max_form_memory_size = page.get("most", USUAL)
     if "\0" in "".join(map(str, (request.path, *request.values.values(), *(request.view_args or {}).values()))):
         abort(400)  # no database takes it, no keyboard types it
-    if request.endpoint == "web.static":
-        return None
-    if view.roles and not visitor():
-        onward, typed = request.full_path.rstrip("?"), list(request.form.items(multi=True))
-        if request.method == "POST" and request.endpoint not in FREE:
+    sent, given = request.method == "POST", "given" in page
+    if roles and not me:
+        onward, typed = request.full_path.rstrip("?"), request.form.items(multi=True)
+        if sent and not given:
             return sign_in_page("", "ended", [(name, text) for name, text in typed if name not in SECRETS], onward)
-        return redirect(url_for("web.sign_in", next=onward if request.method == "GET" else None))
-    if view.roles and me().role not in view.roles:
+        return redirect(url_for("web.sign_in", next=None if sent else onward))
+    if roles and me.role not in roles:
         abort(403)
-    if session.get("given") and view.roles and request.endpoint not in FREE:
+    if roles and session.get("given") and not given:
         return redirect(url_for("web.account"))
     try:
-        return current_app.extensions["csrf"].protect() if request.method == "POST" else None
+        return current_app.extensions["csrf"].protect() if sent else None
     except CSRFError:
-        if not view.roles or request.endpoint in FREE:
+        if given or not roles:
             raise
-        flask.flash(_("Belum ada yang dikirim. Periksa isian Anda, lalu kirim sekali lagi."))
-        g.typed, request.method = MultiDict(brought()) or request.form, "GET"
-        request.form = ImmutableMultiDict()
-        return None
+    flask.flash(_("Belum ada yang dikirim. Periksa isian Anda, lalu kirim sekali lagi."))
+    g.typed, request.method = MultiDict(brought()) or request.form, "GET"
+    request.form = ImmutableMultiDict()
+    return None
 
 
 def brought() -> list[tuple[str, str]]:
@@ -166,14 +162,10 @@ def language() -> str:
     return str(flask_babel.get_locale())
 
 
-# Where a static file is; another content is another address, so that browsers may keep it for a year.
-web.add_app_template_global(lambda name: url_for("web.static", filename=name, v=DIGESTS[name]), "static")
-
-
 @web.app_context_processor
 def _shared() -> dict[str, Any]:
     with suppress(OperationalError):  # so that a database which fails can be told of
-        return {"language": language(), "user": me() if visitor() else None}
+        return {"language": language(), "user": visitor()}
     return {"language": language(), "user": None}
 
 
@@ -182,7 +174,7 @@ def _complete(response: Response) -> Response:
     """Load nothing from elsewhere, run no script, keep nothing personal."""
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
-    if deployment().settings.public_url.startswith("https://"):
+    if here.settings.public_url.startswith("https://"):
         response.headers.setdefault("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
     if request.endpoint == "web.static" and response.status_code < 400:
         response.headers["Cache-Control"] = "public, max-age=31536000"
@@ -194,7 +186,9 @@ def _complete(response: Response) -> Response:
 
 def failed(error: Exception) -> Reply:
     """What happened, and what to do; the API answers for its own paths before this is asked."""
-    code = error.code or 500 if isinstance(error, HTTPException) else 500 if isinstance(error, LogBroken) else 503
+    if isinstance(error, NotAllowed):  # nothing was changed
+        return render_template("casework/refused.html", why=str(error)), 409
+    code = CODES[type(error)] if type(error) in CODES else getattr(error, "code", None) or 500
     if code < 400:
         return cast(Reply, error)
     if not isinstance(error, HTTPException):
@@ -204,5 +198,5 @@ def failed(error: Exception) -> Reply:
     return render_template("pages/error.html", **told), code
 
 
-for kind in (HTTPException, LogUnavailable, LogBroken, OperationalError):
+for kind in (HTTPException, NotAllowed, *CODES):
     web.app_errorhandler(kind)(failed)

@@ -8,26 +8,18 @@ from contextlib import suppress
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import sqlalchemy as sa
-from flask import g, render_template, request
+from flask import g, request
 from flask_babel import format_date, format_datetime
 
-from compliance.access.users import Role
-from compliance.audit.table import check_record
 from compliance.batches import reading
-from compliance.database import db, rows
-from compliance.deployment import deployment
 from compliance.errors import BadInput, FieldError
-from compliance.law.facts import Application, Programme, Scale
+from compliance.law.facts import Application, Scale
 from compliance.law.law import GateRule, Law
 from compliance.law.loading import Entry
-from compliance.registry import snapshot, sources, watchers
-from compliance.web import CHANGERS, HERE, Reply, _, language, me, page, web
+from compliance.web import HERE, _, here, language, me, ours, web
 
 FORM = tomllib.loads((HERE / "form.toml").read_text(encoding="utf-8"))
 STAND_FOR = {"business": "business.nib", "workforce": "workforce.declared", "project": "project.contract_date"}
-ZONES = {"Asia/Jakarta": "WIB", "Asia/Makassar": "WITA", "Asia/Jayapura": "WIT"}
-YEAR = dt.timedelta(days=365)
 Field = dict[str, Any]  # what form.toml says, with part, id and choices; on a page also value and error
 
 
@@ -40,33 +32,38 @@ FIELDS = {told["name"]: _field(part["name"], told) for part in FORM["part"] for 
 FORMS = {name: [_field(name, told) for told in form] for name, form in FORM["form"].items()}
 
 
+def must(**rules: tuple[object, str]) -> None:
+    """Raise BadInput that names each field whose rule does not hold, with its words."""
+    if wrong := [FieldError(f"/{name}", words) for name, (holds, words) in rules.items() if not holds]:
+        raise BadInput(*wrong)
+
+
 class Form:
-    """A form on a page, `[[form.NAME]]`: `stated` before, `sent` now (nothing by a GET). `with` keeps a BadInput."""
+    """A form on a page, `[[form.NAME]]`: `stated` before, `sent` now (nothing by a GET). `with` keeps a BadInput;
+    after it `page` is what the template shows."""
 
     def __init__(self, name: str, stated: Mapping[str, str] | None = None) -> None:
-        self.fields, self.errors, typed = FORMS[name], tuple[FieldError, ...](), dict[str, str]()
-        if request.method == "POST" or "typed" in g:  # what came without session or token is shown, not sent
-            given = g.get("typed", request.form)
-            typed = {each["name"]: " ".join(given.getlist(each["name"])).strip() for each in self.fields}
-        self.sent, self.typed = typed if request.method == "POST" else {}, dict(typed or stated or {})
+        self.fields, self.page, is_sent = FORMS[name], dict[str, Any](), request.method == "POST"
+        given = g.get("typed", request.form)  # what came without session or token is shown, not sent
+        typed = {each["name"]: " ".join(given.getlist(each["name"])).strip() for each in self.fields}
+        self.sent = typed if is_sent else {}
+        self.typed = typed if is_sent or "typed" in g else stated or {}
 
     def __enter__(self) -> "Form":
         return self
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> bool:
-        self.errors = error.errors if isinstance(error, BadInput) else ()
+        self.page = filled(self.fields, self.typed, error.errors if isinstance(error, BadInput) else ())
         return isinstance(error, BadInput)
 
-    def show(self, template: str, **told: Any) -> Reply:
-        """The page with its `boxes` and what is wrong in none of them, `others`."""
-        boxes, others = filled(self.fields, self.typed, self.errors)
-        return render_template(template, boxes=boxes, others=others, **told), 422 if self.errors else 200
-
-
-def must(**rules: tuple[object, str]) -> None:
-    """Raise BadInput that names each field whose rule does not hold, with its words."""
-    if wrong := [FieldError(f"/{name}", words) for name, (holds, words) in rules.items() if not holds]:
-        raise BadInput(*wrong)
+    def fit(self, **more: tuple[object, str]) -> dict[str, str]:
+        """What was sent, where each field follows its `rule`, regions are one's own, and more rules hold."""
+        for field in self.fields if self.sent else ():
+            text, rule = self.sent[field["name"]], field.get("rule")
+            holds = ours(text.split()) if field["name"] == "regions" else not rule or re.fullmatch(rule, text)
+            more.setdefault(field["name"], (holds and (not rule or text.isprintable()), field.get("wrong", "")))
+        must(**more)
+        return self.sent
 
 
 def days(typed: Mapping[str, str], *names: str) -> dict[str, dt.date]:
@@ -77,13 +74,6 @@ def days(typed: Mapping[str, str], *names: str) -> dict[str, dt.date]:
             found[name] = dt.date.fromisoformat(typed[name])
     must(**{name: (name in found, _("Tulis tanggal seperti 2026-11-20.")) for name in names})
     return found
-
-
-@web.app_template_global()
-def word(about: str, code: str | None) -> str:
-    """A code as people say it; other texts as they are."""
-    choices = FORM["choices"].get(about, {})
-    return _(choices[code]) if code in choices else code or ""
 
 
 def needed(rule: GateRule | None) -> list[Field]:
@@ -111,14 +101,23 @@ def flat(document: Mapping[str, Any]) -> dict[str, str]:
     return typed
 
 
-def filled(asked: Collection[Field], typed: Mapping[str, str], errors: Collection[FieldError]) -> tuple[Any, list[str]]:
-    """Every field with what was typed and the first thing that is wrong with it; and what is wrong in none of them."""
+def filled(asked: Collection[Field], typed: Mapping[str, str], errors: Collection[FieldError]) -> dict[str, Any]:
+    """What a page shows of a form: `boxes`, every field with what was typed and the first thing that is wrong with it;
+    `others`, what is wrong in none of them; and the errors."""
     names = [error.pointer.strip("/").replace("/", ".") for error in errors]
     placed = [(STAND_FOR.get(name, name), error) for name, error in zip(names, errors, strict=True)]
-    first = {name: error.detail for name, error in reversed(placed)}
+    first, known = {name: error.detail for name, error in reversed(placed)}, {field["name"] for field in asked}
     boxes = [field | {"value": typed.get(field["name"], ""), "error": first.get(field["name"], "")} for field in asked]
-    strange = [error for name, error in placed if name not in {field["name"] for field in asked}]
-    return boxes, [f"{error.pointer}: {error.detail}".removeprefix(": ") for error in strange]
+    strange = [error for name, error in placed if name not in known]
+    others = [f"{error.pointer}: {error.detail}".removeprefix(": ") for error in strange]
+    return {"boxes": boxes, "others": others, "errors": errors}
+
+
+@web.app_template_global()
+def word(about: str, code: str | None) -> str:
+    """A code as people say it; other texts as they are."""
+    choices = FORM["choices"].get(about, {})
+    return _(choices[code]) if code in choices else code or ""
 
 
 @web.app_template_filter()
@@ -133,31 +132,31 @@ def moment(value: dt.datetime | str | None, region: str) -> str:
     """20 November 2026 pukul 16.00 WITA: an aware moment in the region's zone, with the zone's name."""
     if not value:
         return ""
-    known = deployment().policy.regions.get(region or deployment().settings.region)
+    known = here.policy.regions.get(region or here.settings.region)
     zone = known.zone if known else ZoneInfo("Asia/Makassar")
     at = (dt.datetime.fromisoformat(value) if isinstance(value, str) else value).astimezone(zone)
     pattern = "d MMMM y 'pukul' HH.mm" if language() == "id" else "d MMMM y 'at' HH:mm"
-    return f"{format_datetime(at, pattern, rebase=False)} {ZONES.get(zone.key, zone.key)}"
+    return f"{format_datetime(at, pattern, rebase=False)} {at.tzname()}"
 
 
 @web.app_template_global()
 def region_name(code: str) -> str:
-    known = deployment().policy.regions.get(code)
+    known = here.policy.regions.get(code)
     return known.name if known else code
 
 
 @web.app_template_global()
 def my_regions() -> dict[str, str]:
-    return {code: region_name(code) for code in me().regions}
+    return {code: region_name(code) for code in me.regions}
 
 
 def today(region: str) -> dt.date:
-    return deployment().policy.today(region, deployment().clock())
+    return here.policy.today(region, here.clock())
 
 
 def law_of(region: str, as_at: dt.date | None = None) -> Law:
     """The law of a region, today if no day is said."""
-    return deployment().policy.on(as_at or today(region), region)
+    return here.policy.on(as_at or today(region), region)
 
 
 def rule(region: str, permit_type: str, as_at: dt.date | None = None, scale: Scale | None = None) -> GateRule | None:
@@ -176,52 +175,9 @@ def offered(region: str) -> dict[str, str]:
 
 def coming(region: str) -> list[tuple[Entry, Entry | None]]:
     """Entries that begin later, by day, each with the one that it takes the place of; new and renewal as one."""
-    policy, now = deployment().policy, today(region)
-    once: dict[Any, tuple[Entry, Entry | None]] = {}
-    for group in (policy.national | policy.region(region).groups).values():
+    now, once = today(region), dict[Any, tuple[Entry, Entry | None]]()
+    for group in (here.policy.national | here.policy.region(region).groups).values():
         for before, entry in zip([None, *group], group, strict=False):
             if entry.since > now:
                 once[entry.where, entry.key[:1]] = (entry, before)
     return sorted(once.values(), key=lambda change: (change[0].since, change[0].kind, change[0].key))
-
-
-@page("/syarat")
-def needs() -> Reply:
-    """What will be asked and what is owed, before anybody applies; nothing of it is kept."""
-    regions, given, told = deployment().policy.regions, request.args, dict[str, Any]()
-    region = given["daerah"] if given.get("daerah") in regions else deployment().settings.region or next(iter(regions))
-    scale = given.get("skala", type=Scale)
-    permit_type = given.get("izin", "").strip().upper()[:200]
-    if permit_type and scale:
-        found, law = rule(region, permit_type, scale=scale), law_of(region)
-        owed = law.entries["programmes", (scale,)]
-        codes = {*owed.data["owed"], *(found.programmes if found else ())}
-        told = {"rule": found, "law": law, "asked": needed(found), "basis": owed.basis}
-        told |= {"today": today(region), "owed": [one for one in Programme if one in codes], "coming": coming(region)}
-    chosen = {"region": region, "permit_type": permit_type, "scale": scale, "regions": regions}
-    return render_template("pages/needs.html", offered=offered(region), told=told, **chosen)
-
-
-@page("/aturan", *CHANGERS)
-def law() -> Reply:
-    """What a region's law says today, and every change of it that is known already."""
-    policy, regions = deployment().policy, me().regions
-    region = request.args["daerah"] if request.args.get("daerah") in regions else regions[0]
-    now = today(region)
-    told = {"today": now, "law": law_of(region), "coming": coming(region), "unlooked": policy.unlooked(now - YEAR)}
-    years = {year: policy.calendar.years.get(year) for year in (now.year, now.year + 1)}
-    return render_template("pages/law.html", region=region, years=years, **told)
-
-
-@page("/bpjs", Role.ADMINISTRATOR)
-def agency() -> Reply:
-    """How the agency answers."""
-    gate, mine, gaps, c = deployment().gate, me().regions, watchers.OUTAGES, check_record.c
-    seen: dict[str, Any] = {
-        "outages": rows(db.engine, sa.select(gaps).order_by(gaps.c.since.desc()).limit(10)),
-        "answered": rows(db.engine, sa.select(sa.func.max(c.received_at)).where(c.region.in_(mine)))[0][0],
-        "brakes": watchers.brake_states(db.engine),
-        "imports": [row for row in snapshot.current_imports(db.engine) if row.region in ("", *mine)],
-    }
-    seen |= {"sentinels": deployment().settings.registry_sentinels, "breaker": sources.breaker_state(gate.source)}
-    return render_template("pages/agency.html", gate=gate, zone=mine[0], **seen)

@@ -42,17 +42,19 @@ def batches() -> Told:
             must(file=(sent and sent.filename, _("Pilih berkas CSV.")))
             raw, once = request.files["file"].read(), request.form.get("once", type=ULID.from_str) or abort(400)
             batch_id = str(ULID(once.bytes[:6] + hashlib.sha256(once.bytes + raw).digest()[:10]))
-            try:
-                if not run.status(here.log.engine, batch_id):
-                    read = reading.read_csv(raw, language())
-                    judged = list(reading.judge(here, read, me.regions, _asker(), language()))
-                    run.start(here, batch_id, judged, _asker())
-                return redirect(url_for("web.batch", batch_id=batch_id), 303)
-            except TooMuch:
-                must(file=(False, _("Paling banyak %(most)s baris.", most=reading.MOST)))
-            except BadInput as error:
-                wrong = error.errors
-                must(file=(False, _("Ada yang salah di dalamnya; tidak ada yang diperiksa.")))
+            waits = _("Beberapa berkas besar sedang dibaca. Tunggu setengah menit, lalu kirim lagi.")
+            with reading.turn(request.content_length, BadInput(FieldError("/file", waits))):
+                try:
+                    if not run.status(here.log.engine, batch_id):
+                        read = reading.read_csv(raw, language())
+                        judged = list(reading.judge(here, read, me.regions, _asker(), language()))
+                        run.start(here, batch_id, judged, _asker())
+                    return redirect(url_for("web.batch", batch_id=batch_id), 303)
+                except TooMuch:
+                    must(file=(False, _("Paling banyak %(most)s baris.", most=reading.MOST)))
+                except BadInput as error:
+                    wrong = error.errors
+                    must(file=(False, _("Ada yang salah di dalamnya; tidak ada yang diperiksa.")))
     told = {"wrong": wrong, "once": str(ULID()), "most": reading.MOST, "columns": reading.TYPES}
     return form.page | told | {"rows": run.recent(here.log.engine, me.regions)}
 
@@ -92,9 +94,9 @@ def oss_status() -> Told:
 
 def _asked(kind: str = "") -> dict[str, Any]:
     """All that was known in a region on a day that has come; an auditor's look, and an export, is an entry first."""
-    code = request.args.get("daerah") or next(iter(me.regions), "")
-    if not me.regions or code not in me.regions:
-        abort(404 if me.regions else 403)
+    regions = me.regions or abort(403)
+    if (code := request.args.get("daerah") or regions[0]) not in regions:
+        abort(404)
     now, errors = today(code), ""
     day = request.args.get("per", dt.date.max if request.args.get("per") else now, type=dt.date.fromisoformat)
     if day > now:
@@ -102,7 +104,7 @@ def _asked(kind: str = "") -> dict[str, Any]:
     if kind == "export" or (kind and me.role == Role.AUDITOR):
         looked("coverage", kind, region=code, as_of=day.isoformat())
     facts = acts.known(here, code, day)
-    told = {"regions": me.regions, "region": code, "day": day, "today": now, "errors": errors, "rows": facts}
+    told = {"regions": regions, "region": code, "day": day, "today": now, "errors": errors, "rows": facts}
     told |= {"those": acts.institutions(facts, day), "room": acts, "may_change": me.role in CHANGERS}
     return told | {"kinds": FORM["choices"]["kind"]}
 

@@ -19,12 +19,11 @@ from compliance.access.users_sign_in import Guard
 from compliance.audit import document
 from compliance.audit.checks import CheckRecord
 from compliance.audit.entry import Entry
-from compliance.deployment import deployment
 from compliance.errors import LawNotInForce, LogBroken, UnknownRegion
 from compliance.law.facts import Fact
 from compliance.proof.note import b64
 from compliance.proof.receipt import read_code
-from compliance.web import CHECKERS, HERE, LANGUAGES, Reply, _, download, fields, language, me, page, web
+from compliance.web import HERE, LANGUAGES, Told, _, download, fields, here, language, me, web
 
 DISCLOSED = {"business.name": "name", "owner.name": "owner_name", "owner.nik": "nik", "business.npwp": "npwp"}
 MARGIN, QR_SIDE, BLACK = 18.0, 34.0, "#000000"
@@ -50,8 +49,8 @@ class Shown(Fact):  # `document`: contract §2 as read; `on_trial`: may proceed 
     @property
     def deadline(self) -> date:
         """Five working days after the check's day, its day not counted (UU 30/2014 Art 53 as amended)."""
-        code = self.document["region"]
-        return fields.law_of(code).working_day_after(deployment().policy.today(code, self.entry.at), 5)[0]
+        region = self.document["region"]
+        return fields.law_of(region).working_day_after(here.policy.today(region, self.entry.at), 5)[0]
 
     @property
     def days_left(self) -> int:
@@ -73,54 +72,51 @@ class Shown(Fact):  # `document`: contract §2 as read; `on_trial`: may proceed 
 
 def show(records: Iterable[CheckRecord]) -> list[Shown]:
     """The checks whose entries are in the log, as those say, in the reader's language."""
-    log, shown = deployment().log, []
+    shown = []
     for record in records:
-        if entry := log.entry(record.id):
+        if entry := here.log.entry(record.id):
             given: dict[str, Any] = json.loads(record.document)
-            broken = b64(sha256(b"\0" + entry.raw).digest()) != given["log"]["leaf_hash"]
-            broken = broken or given["verdict"] != entry.body["decision"]["verdict"]
-            if not broken:
-                given = document.build(entry, given["receipt"], log.origin, language())
+            whole = b64(sha256(b"\0" + entry.raw).digest()) == given["log"]["leaf_hash"]
+            whole = whole and given["verdict"] == entry.body["decision"]["verdict"]
+            if whole:
+                given = document.build(entry, given["receipt"], here.log.origin, language())
             trial = given["action"] == "PROCEED" and given["verdict"] in ("NOT_MET", "OFFICER_REVIEW", "UNDETERMINED")
-            shown.append(Shown(given | {"superseded_by": record.superseded_by}, entry, trial, broken))
+            shown.append(Shown(given | {"superseded_by": record.superseded_by}, entry, trial, not whole))
     return shown
 
 
 def find(check_id: str, regions: tuple[str, ...] = ()) -> Shown:
     """A check of these regions, one's own if none is said; of others there is none. LogBroken: it was tampered with."""
-    record = deployment().log.check(check_id)
-    for shown in show([record] if record and record.region in (regions or me().regions) else []):
+    record = here.log.check(check_id)
+    for shown in show([record] if record and record.region in (regions or me.regions) else []):
         if shown.broken:
             raise LogBroken("an entry is not what was logged", shown.entry.position)
         return shown
     abort(404)
 
 
-@page("/r", name="receipt_form")
-@page("/r/<path:typed>")
-def receipt(typed: str = "") -> Reply:
+def receipt(typed: str = "") -> Told:
     """What was found, whether it still holds; nothing about people. Wrong codes of one address are counted."""
-    if not typed and (given := request.args.get("kode", "").strip()):
-        return redirect(url_for("web.receipt", typed=given[:40]))
     if not typed:
-        return render_template("pages/receipt_form.html")
-    running, address, code = deployment(), request.remote_addr or "", read_code(typed[:40])
-    guard = Guard("receipt", 20, timedelta(minutes=10), running.settings.secret_key.encode(), running.clock)
+        given = request.args.get("kode", "").strip()[:40]
+        return redirect(url_for("web.receipt", typed=given)) if given else {}
+    address, code = request.remote_addr or "", read_code(typed[:40])
+    guard = Guard("receipt", 20, timedelta(minutes=10), here.settings.secret_key.encode(), here.clock)
     if guard.locked_until(address):
         abort(429)
-    if not (record := running.log.check_by_code(code) if code else None):
+    if not (record := here.log.check_by_code(code) if code else None):
         guard.failed(address)
-        unknown = "unknown" if code else "mistyped"
-        return render_template("pages/receipt_form.html", typed=typed[:40], error=unknown), 404
+        told = {"typed": typed[:40], "error": "unknown" if code else "mistyped"}
+        return render_template("pages/receipt_form.html", **told), 404
     shown = find(record.id, (record.region,))
     body, name = shown.entry.body, shown.entry.disclosed.get("name") or ""
     if body["facts"]["application"].get("legal_form") == "17":  # a person's: only how its words begin
         name = " ".join(word[:2] + "…" if len(word) > 2 else word for word in name.split())
     expired = record.valid_until is not None and record.valid_until < fields.today(record.region)
     said = partial(render_template, "pages/receipt_state.html", record=record, expired=expired)
-    told = {"state": {spoken: force_locale(spoken)(said)() for spoken in LANGUAGES}, "label": body["decision"]["label"]}
+    state = {spoken: force_locale(spoken)(said)() for spoken in LANGUAGES}
     faded = shown.on_trial or expired or record.superseded_by
-    return render_template("pages/receipt.html", shown=shown, name=name, faded=faded, **told)
+    return {"shown": shown, "name": name, "state": state, "label": body["decision"]["label"], "faded": faded}
 
 
 @web.app_template_filter()
@@ -130,13 +126,9 @@ def qr(text: str) -> Markup:
     return Markup(drawn.svg_inline(scale=1, border=2, omitsize=True, svgclass="qr", lineclass=None))  # noqa: S704
 
 
-@page("/periksa/<check_id>", *CHECKERS, name="result")
-@page("/periksa/<check_id>/hasil.pdf", *CHECKERS, name="paper", defaults={"on_paper": True})
-def result(check_id: str, on_paper: bool = False) -> Reply:
-    """A page; or one sheet of A4, a PDF with selectable text, with the largest letters that fit."""
+def paper(check_id: str) -> Told:
+    """One sheet of A4, a PDF with selectable text, with the largest letters that fit."""
     shown = find(check_id)
-    if not on_paper:
-        return render_template("pages/result.html", shown=shown)
     for size in (10.5, 9.5, 8.5, 7.5, 6.5):
         sheet = _sheet(shown, size)
         count, drawn = sheet.page_no(), bytes(sheet.output())
