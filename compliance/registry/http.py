@@ -59,7 +59,6 @@ class Refused(RegistryMisunderstood):  # status 401: a fresh token may help
 @dataclass(eq=False)
 class HttpSource:  # asks `url` in the words of `wire`; thread-safe; `clock` is the gate's
     url: str
-    client: Client
     auth: "Auth"
     wire: Wire
     clock: Callable[[], datetime]
@@ -75,7 +74,7 @@ class HttpSource:  # asks `url` in the words of `wire`; thread-safe; `clock` is 
         with aside(), deadline(purpose.ends_at):
             while True:
                 try:
-                    return self.auth.opened(self._call(ask, purpose))
+                    return self._call(ask, purpose)
                 except RegistryUnavailable as error:
                     jitter = FIRST_PAUSE * 2 ** (attempt - 1) * random.uniform(0.5, 1)  # noqa: S311 (no secret)
                     told = (error.retry_at - self.clock()).total_seconds() if error.retry_at else 0.0
@@ -97,37 +96,7 @@ class HttpSource:  # asks `url` in the words of `wire`; thread-safe; `clock` is 
         if method == "POST":
             url, body = f"{self.url}{path}", json.dumps(params).encode()
             sent["Content-Type"] = "application/json"
-        told, used = (body, self.clock, self.wire.statuses), self.auth.headers()
-        try:
-            return fetch(self.client, method, url, sent | used, *told)
-        except Refused:
-            if not self.auth.renew(used):
-                raise
-        return fetch(self.client, method, url, sent | self.auth.headers(), *told)
-
-
-def fetch(
-    client: Client, method: str, url: str, headers: Headers, body: bytes | None, clock: Callable[[], datetime],
-    statuses: frozenset[int] = OK,
-) -> bytes:  # fmt: skip
-    """The body of one answer, at most 1 MiB. Raises TimeoutError when the thread's time is over, RegistryUnavailable or
-    RegistryMisunderstood; their causes are left out, for they name the whole address."""
-    try:
-        with client.call(method, url, headers, body) as response:
-            why = gateway_error(response.read1(4096)) if response.status in {401, 403} - statuses else ""
-            judge(response.status, response.headers.get("Retry-After", ""), statuses, clock(), why)
-            raw = read(response, MAX_BYTES + 1)
-            if len(raw) > MAX_BYTES:
-                raise RegistryMisunderstood("the answer is larger than 1 MiB")
-            if response.length:
-                raise HTTPException("fewer bytes than announced")
-            return decode(response.headers.get("Content-Encoding", ""), raw)
-    except TimeoutError:
-        raise
-    except SSLError:
-        raise RegistryUnavailable("no trusted TLS connection") from None
-    except (OSError, HTTPException):
-        raise RegistryUnavailable("the connection failed or broke off") from None
+        return self.auth.call(method, url, sent, body, self.wire.statuses)
 
 
 def judge(status: int, retry_after: str, statuses: frozenset[int], now: datetime, why: str = "") -> None:
@@ -177,8 +146,8 @@ def gateway_error(body: bytes) -> str:
 
 
 class Auth:
-    """Who the gate says it is, by REGISTRY_AUTH, with REGISTRY_AUTH_x as `x`. Raises Misconfigured naming what is
-    missing. A token of OAuth2 serves many calls; it is renewed before it ends, or once after a 401."""
+    """Calls in the gate's name, by REGISTRY_AUTH, with REGISTRY_AUTH_x as `x`. Thread-safe. Raises Misconfigured naming
+    what is missing."""
 
     def __init__(self, way: str, credentials: Mapping[str, str], client: Client, clock: Callable[[], datetime]) -> None:
         given = UNLESS_GIVEN | {name: value for name, value in credentials.items() if value}
@@ -189,54 +158,77 @@ class Auth:
         for name in needed.split():
             if not given.get(name):
                 raise Misconfigured(f"REGISTRY_AUTH={way} needs REGISTRY_AUTH_{name.upper()} (or _{name.upper()}_FILE)")
-        for name in (*needed.split(), *(["user_key"] if given["user_key"] else [])):
-            if not _VISIBLE.fullmatch(given[name]):
+        for name in ("user_key", *needed.split()):
+            if given[name] and not _VISIBLE.fullmatch(given[name]):
                 raise Misconfigured(f"REGISTRY_AUTH_{name.upper()} holds a character that no header may hold")
         if way == "oauth2":
-            given |= {"token_url": checked_url(given["token_url"], "REGISTRY_AUTH_TOKEN_URL"), "token": ""}
+            given["token_url"] = checked_url(given["token_url"], "REGISTRY_AUTH_TOKEN_URL")
         self._given, self._client, self._clock = given, client, clock
-        self._token_ends, self._fetching = 0.0, threading.Lock()
+        self._kept, self._fetching = ("", 0.0), threading.Lock()  # the token, and when (monotonic) it ends
 
-    def headers(self) -> Headers:
-        """What the next call carries. Raises RegistryUnavailable or RegistryMisunderstood when there is no token."""
-        words = self._given
+    def call(self, method: str, url: str, headers: Headers, body: bytes | None, statuses: frozenset[int]) -> bytes:
+        """The body of the answer to a call in the gate's name. Raises RegistryUnavailable, RegistryMisunderstood, or
+        TimeoutError when the thread's time is over."""
+        token = self._token() if self.way == "oauth2" else ""
+        try:
+            raw = self._fetch(method, url, headers | self._headers(token), body, statuses)
+        except Refused:
+            if not token:
+                raise
+            token = self._token(refused=token)
+            raw = self._fetch(method, url, headers | self._headers(token), body, statuses)
+        return self._opened(raw)
+
+    def _fetch(self, method: str, url: str, headers: Headers, body: bytes | None, statuses: frozenset[int]) -> bytes:
+        """At most 1 MiB. The causes of errors are left out, for they name the whole address."""
+        try:
+            with self._client.call(method, url, headers, body) as response:
+                why = gateway_error(response.read1(4096)) if response.status in {401, 403} - statuses else ""
+                judge(response.status, response.headers.get("Retry-After", ""), statuses, self._clock(), why)
+                raw = read(response, MAX_BYTES + 1)
+                if len(raw) > MAX_BYTES:
+                    raise RegistryMisunderstood("the answer is larger than 1 MiB")
+                if response.length:
+                    raise HTTPException("fewer bytes than announced")
+                return decode(response.headers.get("Content-Encoding", ""), raw)
+        except TimeoutError:
+            raise
+        except SSLError:
+            raise RegistryUnavailable("no trusted TLS connection") from None
+        except (OSError, HTTPException):
+            raise RegistryUnavailable("the connection failed or broke off") from None
+
+    def _headers(self, token: str) -> Headers:
+        words = self._given | ({"token": token} if token else {})
         if self.way == "hmac":  # BPJS style: the consumer's id and the time in UTC seconds, signed anew on every call
-            words = words | {"stamp": str(int(self._clock().timestamp()))}
+            words["stamp"] = str(int(self._clock().timestamp()))
             digest = hmac.digest(words["secret"].encode(), "{cons_id}&{stamp}".format_map(words).encode(), "sha256")
             words["signature"] = base64.b64encode(digest).decode()
-        elif self.way == "oauth2":
-            words = words | {"token": self._token()}
         sent = {name.format_map(words): value.format_map(words) for name, value in self._sent.items()}
         return {name: value for name, value in sent.items() if value}
 
-    def _token(self) -> str:
+    def _token(self, refused: str = "") -> str:
+        """OAuth2's token, for many calls: renewed before it ends, or once when it was refused."""
         if not self._fetching.acquire(timeout=left()):
             raise RegistryUnavailable("no token within the time")
         try:
-            if time.monotonic() >= self._token_ends:
-                given, scope = self._given, {"scope": self._given["scope"]} if self._given["scope"] else {}
-                basic = base64.b64encode("{client_id}:{client_secret}".format_map(given).encode()).decode()
-                sent = {"Authorization": f"Basic {basic}", "Content-Type": "application/x-www-form-urlencoded"}
+            if self._kept[0] == refused or time.monotonic() >= self._kept[1]:
+                scope = {"scope": self._given["scope"]} if self._given["scope"] else {}
                 form = urlencode({"grant_type": "client_credentials"} | scope).encode()
-                document = read_document(fetch(self._client, "POST", given["token_url"], sent, form, self._clock))
+                basic = base64.b64encode("{client_id}:{client_secret}".format_map(self._given).encode()).decode()
+                sent = {"Authorization": f"Basic {basic}", "Content-Type": "application/x-www-form-urlencoded"}
+                document = read_document(self._fetch("POST", self._given["token_url"], sent, form, OK))
                 token, seconds = document.get("access_token"), document.get("expires_in", TOKEN_SECONDS)
                 if not isinstance(token, str) or not _VISIBLE.fullmatch(token):
                     raise RegistryMisunderstood("the token's server gave no access_token")
                 if isinstance(seconds, bool) or not isinstance(seconds, int | float):
                     raise RegistryMisunderstood("the token's server gave an expires_in that is no number")
-                given["token"] = token
-                self._token_ends = time.monotonic() + max(min(seconds, 86_400) - TOKEN_MARGIN, 1)
-            return self._given["token"]
+                self._kept = token, time.monotonic() + max(min(seconds, 86_400) - TOKEN_MARGIN, 1)
+            return self._kept[0]
         finally:
             self._fetching.release()
 
-    def renew(self, used: Headers) -> bool:
-        """Whether other headers may help after a 401. A token that another thread has renewed meanwhile stays."""
-        if used.get("Authorization") == f"Bearer {self._given.get('token')}":
-            self._token_ends = 0.0
-        return self.way == "oauth2"
-
-    def opened(self, body: bytes) -> bytes:
+    def _opened(self, body: bytes) -> bytes:
         """The answer inside SPLP's AES-256-GCM envelope, if there is one."""
         if not self.way.startswith("splp"):
             return body

@@ -53,7 +53,7 @@ def http(settings: Settings, clock: Callable[[], datetime]) -> HttpSource:
     url = reach.checked_url(settings.registry_url, "REGISTRY_URL")
     client = reach.Client(settings.allowed_hosts, *(given.get(name, "") for name in ("ca", "cert", "cert_key")))
     auth, wire = Auth(settings.registry_auth, given, client, clock), Wire(settings.registry_profile)
-    return HttpSource(url, client, auth, wire, clock, "sandbox" if settings.registry == "sandbox" else "http")
+    return HttpSource(url, auth, wire, clock, "sandbox" if settings.registry == "sandbox" else "http")
 
 
 class BreakerState(NamedTuple):  # failures in a row; when the first and the last probe were, seconds since 1970 or 0

@@ -20,7 +20,7 @@ from compliance.law.codec import moment
 from compliance.law.facts import Ask, Evidence, Identity, Subject
 from compliance.registry.port import SPARED, Entry, Log, Purpose, Source, aside
 
-LOOK_AGAIN = 5.0  # seconds that a process may believe what it last read of an outage
+LOOK_AGAIN = 5.0  # seconds that a process may believe that no outage is open
 CALM = timedelta(seconds=10)  # an answer ends an outage only this long after this process's last failure
 SHOWN = 10  # tries that a statement lists
 RECENT = 30  # distinct businesses
@@ -81,28 +81,27 @@ def brake_states(engine: sa.Engine) -> dict[str, sa.Row[Any]]:
 
 
 class Outages:
-    """Since when, which tries, until when; of the one source that a process asks. Thread-safe; processes agree through
-    the log: one begins there but once."""
+    """Since when, which tries, until when. Thread-safe; processes agree through the log: one begins there but once."""
 
     def __init__(self, engine: sa.Engine, log: Log) -> None:
         self._engine, self._log, self._lock = engine, log, threading.Lock()
-        self._name, self._since, self._read_at = "", None, -LOOK_AGAIN  # of the open outage; when it was read
+        self._fine_until = 0.0  # (monotonic) until then no outage is looked for
         self._failed_at: datetime | None = None
 
     def saw(self, evidence: Evidence, now: datetime) -> Evidence:
         """Take note of a question's outcome; a failure comes back with its outage. Raises LogUnavailable.
         A misunderstood answer is neither end nor beginning."""
-        source, failure = evidence.source, evidence.failure
+        source, failure, c = evidence.source, evidence.failure, FAILURES.c
         if not evidence.complete or source == "snapshot" or (failure and failure.kind != "unavailable"):
             return evidence  # an imported report does not answer or fail to answer for the agency
         if failure is None:
-            if (not self._failed_at or now - self._failed_at >= CALM) and self.since(source):
-                with self._lock:
-                    if since := self._read(source):
-                        self._write("ended", now, source, since, until=moment(now))
-                        self._since = None
+            calm = self._failed_at is None or now - self._failed_at >= CALM
+            if calm and time.monotonic() >= self._fine_until:
+                self._fine_until = time.monotonic() + LOOK_AGAIN
+                if outage := self._open(source):
+                    self._write("ended", outage.id, source, outage.since, now, until=moment(now))
             return evidence
-        self._failed_at, c = now, FAILURES.c
+        self._failed_at, self._fine_until = now, 0.0
         since = self.since(source, begin=now, detail=failure.detail) or now
         query = sa.select(c.at).where(c.source == source, c.at >= since).order_by(c.at.desc(), c.pos.desc())
         tries = [row.at for row in rows(self._engine, query.limit(SHOWN))[::-1]]
@@ -112,26 +111,21 @@ class Outages:
     def since(self, source: str, begin: datetime | None = None, detail: str = "") -> datetime | None:
         """Since when a source has not answered; `begin` opens an outage if there is none."""
         with self._lock:
-            fresh = time.monotonic() - self._read_at < LOOK_AGAIN
-            since = self._since if fresh else self._read(source)
-            if begin and not (since or self._read(source)):
-                self._write("began", begin, source, begin, detail=detail)
-                self._read(source)
-            return self._since
+            outage = self._open(source)
+            if begin and not outage:
+                ended = rows(self._engine, sa.select(sa.func.count()).where(OUTAGES.c.source == source))[0][0]
+                self._write("began", f"outage.{source}.{ended + 1}", source, begin, begin, detail=detail)
+                outage = self._open(source)
+            return outage.since if outage else None
 
-    def _read(self, source: str) -> datetime | None:
-        """The oldest open outage; else how the next one is called, so that several processes begin it once."""
+    def _open(self, source: str) -> sa.Row[Any] | None:
         c = OUTAGES.c
         query = sa.select(c.id, c.since).where(c.source == source, c.ended_at.is_(None)).order_by(c.since)
-        number = sa.select(sa.func.count() + 1).where(c.source == source)
-        found = next(iter(rows(self._engine, query.limit(1))), None)
-        self._name = found.id if found else f"outage.{source}.{rows(self._engine, number)[0][0]}"
-        self._since, self._read_at = found and found.since, time.monotonic()
-        return self._since
+        return next(iter(rows(self._engine, query.limit(1))), None)
 
-    def _write(self, what: str, at: datetime, source: str, since: datetime, **more: str) -> None:
-        body = {"outage": self._name, "source": source, "since": moment(since)} | more
-        self._log.append(f"registry.outage_{what}", body, entry_id=f"{self._name}.{what}", at=at)
+    def _write(self, what: str, name: str, source: str, since: datetime, at: datetime, **more: str) -> None:
+        body = {"outage": name, "source": source, "since": moment(since)} | more
+        self._log.append(f"registry.outage_{what}", body, entry_id=f"{name}.{what}", at=at)
 
 
 def at_least(count: int, of: int, share: float) -> float:
