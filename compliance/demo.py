@@ -17,7 +17,7 @@ from typing import Any
 
 import requests
 
-from compliance.cli import told
+from compliance.cli import show
 from config import HERE, INSTANCE
 
 FOLDER = INSTANCE / "demo"
@@ -114,7 +114,7 @@ def _show(shown: dict[str, Any]) -> None:
     document = answer.json()
     document.get("receipt", {}).update(jws="…", proof="…")
     asked, answered = json.dumps(CHECK, ensure_ascii=False), json.dumps(document, ensure_ascii=False, indent=2)
-    print(told("demo", **shown, base=BASE, key=key, asked=asked, answered=answered), flush=True)
+    show("demo", **shown, base=BASE, key=key, asked=asked, answered=answered)
 
 
 if __name__ == "__main__":

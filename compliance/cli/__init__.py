@@ -103,9 +103,10 @@ def register(app: Flask) -> None:
         app.cli.add_command(group)
 
 
-def told(template: str, **values: Any) -> str:
-    """What a command prints, from its template."""
-    return TEMPLATES.get_template(f"{template}.txt").render(values).rstrip("\n")
+def show(template: str, **values: Any) -> None:
+    """Print what a template makes of them, unless it is nothing."""
+    if text := TEMPLATES.get_template(f"{template}.txt").render(values).rstrip("\n"):
+        click.echo(text)
 
 
 def tell(value: Any) -> None:

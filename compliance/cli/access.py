@@ -7,7 +7,7 @@ from datetime import timedelta
 import click
 
 from compliance.access import clients, users
-from compliance.cli import Commands
+from compliance.cli import Commands, show
 from compliance.delivery import outbox
 from compliance.deployment import Deployment
 
@@ -44,21 +44,14 @@ class Client(Access):
             raise click.UsageError(f"{len(found)} clients are called {name}; take an id: flask client list")
         return found[0]
 
-    def tell(self, client: clients.Client) -> None:
-        state = "revoked" if client.revoked_at else "active" if client.alive(self.here.clock()) else "expired"
-        until = f" until {client.expires_at:%Y-%m-%d}" if client.expires_at else ""
-        opens = f"{','.join(client.regions)}  {','.join(sorted(client.scopes))}"
-        click.echo(f"{client.id}  {state}{until}  {opens}  {client.name}")
-
     def create(self, name: str, regions: Texts, scopes: str, days: int | None) -> None:
         ends = self.here.clock() + timedelta(days=days) if days else None
         made, key = self.clients.create(name, self.served(regions), scopes.split(","), by=BY, expires_at=ends)
-        self.tell(made)
+        show("clients", clients=[made], now=self.here.clock())
         click.echo(key)
 
     def list(self) -> None:
-        for each in self.clients.all():
-            self.tell(each)
+        show("clients", clients=self.clients.all(), now=self.here.clock())
 
     def revoke(self, client: str) -> None:
         self.clients.revoke(known := self.named(client), by=BY)
@@ -92,9 +85,7 @@ class User(Access):
         click.echo(f"{made.sign_in}: {made.role}, {', '.join(made.regions)}\n{password}")
 
     def list(self) -> None:
-        for each in self.people.all():
-            state = "active" if each.active else "disabled"
-            click.echo(f"{each.sign_in:<24} {each.role:<14} {','.join(each.regions):<18} {state}")
+        show("users", users=self.people.all())
 
     def disable(self, sign_in: str) -> None:
         self.people.change(self.named(sign_in), BY, active=False)

@@ -13,7 +13,7 @@ import click
 from ulid import ULID
 
 from compliance.batches import reading, run
-from compliance.cli import Commands, told
+from compliance.cli import Commands, show
 from compliance.errors import BadInput, GateError, RegistryError, RegistryUnavailable, TooMuch
 from compliance.gate import Asker
 from compliance.intake import read_question
@@ -52,7 +52,7 @@ class Asking(Commands):
         known: dict[str, Any] = {"regions": self.regions(), "policy": self.here.policy, "now": self.here.clock()}
         recorded = self.here.gate.check(read_question(stated, **known, asker=ASKER, request_id="shell"))
         answer = json.loads(recorded.document)
-        click.echo(recorded.document if raw else told("check", **answer))
+        click.echo(recorded.document) if raw else show("check", **answer)
         return bool(answer["action"] != "PROCEED")
 
     def batch(self, file: Path, results: IO[str]) -> None:
@@ -109,8 +109,8 @@ class Registry(Commands):
                 remarks = snapshot.Remarks(notes)
                 with click.progressbar(length=1000, label=file.name, file=sys.stderr) as bar:
                     step = lambda done: bar.update(int(done * 1000) - bar.pos)  # noqa: E731
-                    told_of = (region, here.clock(), older, dated)
-                    import_id, body = snapshot.import_report(self.log.engine, file, remarks, step, *told_of)
+                    stated = (region, here.clock(), older, dated)
+                    import_id, body = snapshot.import_report(self.log.engine, file, remarks, step, *stated)
                 for note in remarks:
                     if not (brief and note.kind is Kind.TAKEN):
                         click.echo(str(note))
@@ -128,5 +128,5 @@ class Registry(Commands):
         if region and not (brake and brake.close(here.policy.region(region).code, here.clock())):
             click.echo(f"{region} · sudah tertutup / is closed already")
         states = watchers.brake_states(self.log.engine)
-        click.echo(told("brake", regions=sorted(here.policy.regions), states=states))
+        show("brake", regions=sorted(here.policy.regions), states=states)
         return any(state.opened for state in states.values())

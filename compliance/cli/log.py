@@ -9,7 +9,7 @@ import click
 
 from compliance.audit import erasure, keys, projection, verify, witnesses
 from compliance.audit.log import AuditLog
-from compliance.cli import Commands, progress, tell
+from compliance.cli import Commands, progress, show, tell
 from compliance.errors import LogBroken
 from compliance.proof import export, receipt
 from compliance.proof.note import Head, VerifierKey, open_head
@@ -89,9 +89,7 @@ class Log(Commands):
         since = min(datetime.combine(first, time(), zone) for zone in zones)
         until = max(datetime.combine(last, time(), zone) for zone in zones) + timedelta(days=1)
         checks, differing, entry_id = verify.replay_checks(self.log, since, until, by=by, progress=progress)
-        for found in differing:
-            click.echo("\n  ".join((f"{found.position} {found.id}", *found.why)))
-        click.echo(f"{checks} checks decided again, {len(differing)} differ; entry {entry_id}")
+        show("replay", checks=checks, differing=differing, entry_id=entry_id)
         return bool(differing)
 
     def erase(self, positions: tuple[int, ...], fields: tuple[str, ...], ground: str, outlived: bool, by: str) -> None:

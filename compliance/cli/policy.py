@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from compliance.cli import Commands, progress, told
+from compliance.cli import Commands, progress, show
 from compliance.law import policy as law
 from compliance.law.codec import to_json
 from compliance.law.decide import flips
@@ -43,18 +43,18 @@ class Policy(Commands):
         loaded, today = law.Policy.load(folder or self.here.settings.policy_dir), self.here.clock().date()
         old = loaded.unlooked(today - timedelta(days=365))
         missing = [year for year in (today.year, today.year + 1) if year not in loaded.calendar.years]
-        click.echo(told("policy_check", loaded=loaded, old=old, missing=missing))
+        show("policy_check", loaded=loaded, old=old, missing=missing)
         return bool(old or missing)
 
     def show(self, on: date | None, region: str) -> None:
         on = on or self.here.policy.today(region, self.here.clock())
         in_force = self.here.policy.on(on, region)
-        click.echo(told("policy_show", law=in_force, day=on, sections=SECTIONS, says=_says, cites=_cites))
+        show("policy_show", law=in_force, day=on, sections=SECTIONS, says=_says, cites=_cites)
 
     def diff(self, old: Path, new: Path) -> bool:
         before, after = _dated(old), _dated(new)
         changed = sorted({about for about, _ in before.items() ^ after.items()})
-        click.echo(told("policy_diff", changed=changed, before=before, after=after))
+        show("policy_diff", changed=changed, before=before, after=after)
         return bool(changed)
 
     def holidays(self, year: int) -> None:
@@ -64,15 +64,15 @@ class Policy(Commands):
         for kind, category in (("cuti_bersama", GOVERNMENT), ("national", PUBLIC)):
             named = country_holidays("ID", years=year, language="id", categories=(category,))
             found |= {day: (kind, name.replace("\\", "").replace('"', "")) for day, name in named.items()}
-        click.echo(told("policy_holidays", year=year, days=found))
+        show("policy_holidays", year=year, days=found)
 
     def flips(self, file: Path, region: str | None, first: date, last: date) -> bool:
         draft, judged = law.Policy.load(file), Counter(checks=0, changed=0, stopped=0, unknown=0)
         running = {code: known.sha256 for code, known in self.here.policy.regions.items()}
         changed = [region] if region else [c for c, known in draft.regions.items() if known.sha256 != running.get(c)]
         if len(changed) != 1 or changed[0] not in draft.regions:
-            told_apart = f"{', '.join(changed)}; name one with --region"
-            raise click.UsageError(f"{file} has no policy of just one region: {told_apart}")
+            named = f"{', '.join(changed)}; name one with --region"
+            raise click.UsageError(f"{file} has no policy of just one region: {named}")
         known = draft.regions[changed[0]]
 
         def bodies() -> Iterator[Mapping[str, Any]]:
@@ -86,6 +86,6 @@ class Policy(Commands):
 
         for flip in flips(bodies(), draft, known.code):
             judged.update(changed=1, stopped=flip.stopped, unknown=flip.now is None)
-            click.echo(told("policy_flip", flip=flip))
-        click.echo(told("policy_flips", **judged))
+            show("policy_flip", flip=flip)
+        show("policy_flips", **judged)
         return bool(judged["changed"])
