@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import logging
 from collections.abc import Callable
+from datetime import date
+from functools import cache
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Table, select
+from sqlalchemy.exc import SQLAlchemyError
 
 from compliance.audit.entry import Entry
 from compliance.audit.table import audit_mark, check_record
@@ -43,6 +48,69 @@ def project(connection: Connection, kind: str, entry: Entry) -> None:
     """Write one entry into every table that shows it."""
     for function in _projectors.get(kind, ()):
         function(connection, entry)
+
+
+class Gathered:
+    """A connection on which rows that are put wait for each other; `together`: PostgreSQL gets them in one message.
+    Whoever wants more of it begins a transaction, in which the rows that waited come first."""
+
+    def __init__(self, connection: Connection, begin: str, together: bool) -> None:
+        self._connection, self._begin, self._together, self.begun = connection, begin, together, False
+        self.waiting: list[tuple[Table, list[dict[str, Any]]]] = []
+
+    def __getattr__(self, name: str) -> Any:  # execute, scalar, scalars
+        self._start()
+        self.write()
+        return getattr(self._connection, name)
+
+    def _start(self) -> None:
+        if not self.begun:
+            self._connection.exec_driver_sql(self._begin)
+            self.begun = True
+
+    def write(self) -> None:
+        """Write what waits."""
+        waiting, self.waiting = self.waiting, []
+        if waiting and self._together:
+            statement = _inserts(tuple((table, tuple(new[0])) for table, new in waiting))
+            lists = (json.dumps(new, ensure_ascii=False, default=_day_or_moment) for _, new in waiting)
+            self._connection.exec_driver_sql(statement, tuple(lists))
+        elif waiting:
+            self._start()
+            for table, new in waiting:
+                put(self._connection, table, new)
+
+
+def _day_or_moment(value: Any) -> str:
+    if not isinstance(value, date):
+        raise TypeError(f"a {type(value).__name__} is not for a table that is shown")
+    return value.isoformat()
+
+
+@cache
+def _inserts(into: tuple[tuple[Table, tuple[str, ...]], ...]) -> str:
+    """One statement of PostgreSQL that inserts rows, for each table and its columns given as a JSON list."""
+    parts = []
+    for number, (table, columns) in enumerate(into):
+        names, key = ", ".join(columns), ", ".join(column.name for column in table.primary_key)
+        rows = f"SELECT {names} FROM json_populate_recordset(NULL::{table.name}, %s)"  # noqa: S608 (names of tables)
+        parts.append(f"put_{number} AS (INSERT INTO {table.name} ({names}) {rows} ON CONFLICT ({key}) DO NOTHING)")
+    return f"WITH {', '.join(parts)} SELECT"
+
+
+def show(connection: Connection, entry: Entry, begin: str, end: str, undo: str, *, together: bool = False) -> None:
+    """Project. What fails here does not touch the entry; it is logged, and made good when the tables are caught up."""
+    if is_projected(entry.kind):
+        gathered: Any = Gathered(connection, begin, together)
+        try:
+            project(gathered, entry.kind, entry)
+            gathered.write()
+            if gathered.begun:
+                connection.exec_driver_sql(end)
+        except (SQLAlchemyError, KeyError, TypeError, ValueError):
+            logging.getLogger(__name__).exception("the entry is in the log, but not yet in the tables that show it")
+            if gathered.begun and not connection.invalidated:
+                connection.exec_driver_sql(undo)
 
 
 def clear(connection: Connection) -> None:

@@ -1,8 +1,6 @@
 """The append and whose turn it is: the only file that knows which database it is, and what each needs to be safe."""
 
 import fcntl
-import json
-import logging
 import os
 import re
 import threading
@@ -11,21 +9,18 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
-from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import IntegrityError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from compliance.audit.entry import Draft, Entry
-from compliance.audit.projection import is_projected, project
+from compliance.audit.projection import show
 from compliance.audit.table import audit_entry
-from compliance.database import put
 from compliance.errors import LogUnavailable, Misconfigured
 from compliance.proof.merkle import grow, leaf_hash, root_of, split
 
-Rows = list[dict[str, Any]]
 Finish = Callable[[Entry], Entry]
 Waiting = tuple[Draft, Finish, Future[tuple[Entry, bool]]]
 PATIENCE, MOST_TOGETHER = 2.0, 32  # seconds that an append waits for its turn; appends of one transaction
@@ -151,7 +146,7 @@ class Turns:
                 given = {"id": draft.id, "body": draft.raw, "fields": fields, "strings": strings}
                 pos, *hashes = connection.exec_driver_sql(_NEXT, given).one()
                 entry, fresh = finish(Entry(pos, draft.id, draft.raw, *hashes)), True
-                _show(connection, entry, "BEGIN", "COMMIT", "ROLLBACK")
+                show(connection, entry, "BEGIN", "COMMIT", "ROLLBACK", together=True)
             except IntegrityError:
                 if (found := _find(connection, draft)) is None:
                     raise
@@ -227,7 +222,7 @@ class Turns:
                         said = [(draft.id, name, text) for name, text in draft.disclosures.items()]
                         connection.exec_driver_sql(_DISCLOSE, said)
                     made.append((finish(Entry(*row.values())), True))
-                    _show(connection, made[-1][0], "SAVEPOINT shown", "RELEASE shown", "ROLLBACK TO shown")
+                    show(connection, made[-1][0], "SAVEPOINT shown", "RELEASE shown", "ROLLBACK TO shown")
                     last = SimpleNamespace(**row)
                 connection.exec_driver_sql("COMMIT")
             finally:
@@ -238,60 +233,3 @@ class Turns:
 def _find(connection: sa.Connection, draft: Draft) -> Entry | None:
     row = connection.execute(audit_entry.select().where(audit_entry.c.entry_id == draft.id)).one_or_none()
     return Entry(*row) if row else None
-
-
-class Gathered:
-    """A connection on which rows that are put wait for each other: PostgreSQL gets all rows of an entry in one message.
-    Whoever wants more of it begins a transaction, in which the rows that waited come first."""
-
-    def __init__(self, connection: sa.Connection, begin: str) -> None:
-        self._connection, self._begin, self.begun = connection, begin, False
-        self.waiting: list[tuple[sa.Table, Rows]] = []
-
-    def __getattr__(self, name: str) -> Any:  # execute, scalar, scalars
-        self._start()
-        self.write()
-        return getattr(self._connection, name)
-
-    def _start(self) -> None:
-        if not self.begun:
-            self._connection.exec_driver_sql(self._begin)
-            self.begun = True
-
-    def write(self) -> None:
-        """Write what waits."""
-        waiting, self.waiting = self.waiting, []
-        if waiting and is_sqlite(self._connection):
-            self._start()
-            for table, new in waiting:
-                put(self._connection, table, new)
-        elif waiting:
-            statement = _inserts(tuple((table, tuple(new[0])) for table, new in waiting))
-            lists = (json.dumps(new, ensure_ascii=False, default=str) for _, new in waiting)
-            self._connection.exec_driver_sql(statement, tuple(lists))
-
-
-@cache
-def _inserts(into: tuple[tuple[sa.Table, tuple[str, ...]], ...]) -> str:
-    """One statement of PostgreSQL that inserts rows, for each table and its columns given as a JSON list."""
-    parts = []
-    for number, (table, columns) in enumerate(into):
-        names, key = ", ".join(columns), ", ".join(column.name for column in table.primary_key)
-        rows = f"SELECT {names} FROM json_populate_recordset(NULL::{table.name}, %s)"  # noqa: S608 (names of tables)
-        parts.append(f"put_{number} AS (INSERT INTO {table.name} ({names}) {rows} ON CONFLICT ({key}) DO NOTHING)")
-    return f"WITH {', '.join(parts)} SELECT"
-
-
-def _show(connection: sa.Connection, entry: Entry, begin: str, end: str, undo: str) -> None:
-    """Project. What fails here does not touch the entry; it is logged, and made good when the tables are caught up."""
-    if is_projected(entry.kind):
-        gathered: Any = Gathered(connection, begin)
-        try:
-            project(gathered, entry.kind, entry)
-            gathered.write()
-            if gathered.begun:
-                connection.exec_driver_sql(end)
-        except (SQLAlchemyError, KeyError, TypeError, ValueError):
-            logging.getLogger(__name__).exception("the entry is in the log, but not yet in the tables that show it")
-            if gathered.begun and not connection.invalidated:
-                connection.exec_driver_sql(undo)

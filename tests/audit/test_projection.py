@@ -37,7 +37,7 @@ def test_a_kill_between_entry_and_projection_is_made_good(
 ) -> None:
     add("before")
     with monkeypatch.context() as patched:
-        patched.setattr("compliance.audit.turn.project", lambda *_: None)
+        patched.setattr("compliance.audit.projection.project", lambda *_: None)
         lost = add("killed")
     assert log.check("killed") is None
     assert catch_up(log) == 2
