@@ -49,35 +49,30 @@ def prove(here: Deployment, cosigners: Keys, *, by: str, most: int = 20_000) -> 
         "remedy": (c.pos, c.action == "STOP", remedied),
         "replay": (c.pos, c.at >= now - timedelta(days=1), lambda entry: replay(entry.body, past).same),
     }
-    with log.engine.connect() as connection:
-        wanted = {
-            name: list(connection.scalars(sa.select(pos).where(which).order_by(pos.desc()).limit(most)))
-            for name, (pos, which, _) in looks.items()
-        }
-        lost = sa.select(_once.c.check_id).where(_once.c.lease_until.is_(None)).order_by(_once.c.expires_at.desc())
-        again = list(connection.scalars(lost.limit(most)))
-        heads = connection.execute(sa.select(_heads).order_by(_heads.c.size.desc()).limit(24)).all()
-    broken = {name: _broken(here, positions, looks[name][2]) for name, positions in wanted.items()}
-    broken["entry"] += [one for one in again if not (log.entry(one) or log.entry(f"batch.{one}.started"))]
-    looked_at = {name: len(positions) for name, positions in wanted.items()} | {"witness": len(heads)}
-    broken["witness"], witnesses = _unwitnessed(here, heads, keys, cosigners)
-    told = {name: {"looked_at": looked_at[name], "kept": not bad, "broken": bad[:20]} for name, bad in broken.items()}
+    told = dict[str, tuple[int, list[str]]]()  # by promise, how many were looked at, and what is broken of them
+    for name, (pos, which, kept) in looks.items():
+        positions = [row[0] for row in log.rows(sa.select(pos).where(which).order_by(pos.desc()).limit(most))]
+        batches = (positions[at : at + BATCH] for at in range(0, len(positions), BATCH))
+        good = {entry.position for batch in batches for entry in log.entries_at(batch) if _holds(kept, entry)}
+        told[name] = len(positions), [f"#{position}" for position in positions if position not in good]
+    lost = sa.select(_once.c.check_id).where(_once.c.lease_until.is_(None)).order_by(_once.c.expires_at.desc())
+    again = [row.check_id for row in log.rows(lost.limit(most))]
+    told["entry"][1].extend(one for one in again if not (log.entry(one) or log.entry(f"batch.{one}.started")))
+    heads = log.rows(sa.select(_heads).order_by(_heads.c.size.desc()).limit(24))
+    unwitnessed, witnesses = _unwitnessed(here, heads, keys, cosigners)
+    told["witness"] = len(heads), unwitnessed
+    promises = {name: {"looked_at": n, "kept": not bad, "broken": bad[:20]} for name, (n, bad) in told.items()}
     size, root = log.durable_head()
-    body = {"promises": told, "witnesses": witnesses, "by": by, "head": {"size": size, "root": b64(root)}}
+    body = {"promises": promises, "witnesses": witnesses, "by": by, "head": {"size": size, "root": b64(root)}}
     log.append("log.promises", body, at=now)
     return body
 
 
-def _broken(here: Deployment, positions: Sequence[int], kept: Callable[[Entry], bool]) -> list[str]:
-    """Those of which the entry is missing, or does not say what was promised."""
-    good = set[int]()
-    for at in range(0, len(positions), BATCH):
-        for entry in here.log.entries_at(positions[at : at + BATCH]):
-            try:
-                good |= {entry.position} if kept(entry) else set()
-            except (GateError, KeyError, TypeError, ValueError):
-                continue  # it stays among the broken
-    return [f"#{position}" for position in positions if position not in good]
+def _holds(kept: Callable[[Entry], bool], entry: Entry) -> bool:
+    try:
+        return kept(entry)
+    except (GateError, KeyError, TypeError, ValueError):
+        return False  # it does not even say what was promised
 
 
 def _unwitnessed(here: Deployment, heads: Sequence[Any], keys: Keys, cosigners: Keys) -> tuple[list[str], list[str]]:
@@ -86,12 +81,13 @@ def _unwitnessed(here: Deployment, heads: Sequence[Any], keys: Keys, cosigners: 
     wrong, by = [] if cosigners else ["NO_WITNESS"], list[str]()
     wrong += [] if heads else ["NO_HEAD"]
     wrong += [f"LATE #{first.position}"] if first and here.clock() - first.at > PUBLISHED else []
-    for number, row in enumerate(heads):
+    for row in heads:
         try:
             head = open_head(row.note, keys)
             if head.root != here.log.root_at(head.size):
                 raise LogBroken("another history than this log's")
-            by = sorted(key.name for key in open_note(row.note, cosigners)[1]) if cosigners and not number else by
+            if cosigners and row is heads[0]:
+                by = sorted(key.name for key in open_note(row.note, cosigners)[1])
         except LogBroken as error:
             wrong.append(f"HEAD {row.size} ({error})")
     return wrong, by
