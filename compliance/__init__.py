@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from compliance.registry.port import Source
     from config import Settings
 
-
 NOW = partial(datetime.now, UTC)
 
 
@@ -24,21 +23,19 @@ def create_app(settings: Settings, *, source: Source | None = None, clock: Calla
     from werkzeug.middleware.proxy_fix import ProxyFix
 
     from compliance import api, cli, projections, telemetry, web  # noqa: F401 (what is projected registers itself)
+    from compliance.audit import turn
     from compliance.audit.log import AuditLog
-    from compliance.audit.turn import engine_options
     from compliance.casework.acts import CaseOffice
     from compliance.database import db
     from compliance.deployment import Deployment
     from compliance.gate import Gate
     from compliance.law.policy import Policy
-    from compliance.registry.port import Turns
-    from compliance.registry.sources import build
-    from compliance.registry.watchers import Brake, Outages
+    from compliance.registry import port, sources, watchers
 
     app = Flask(__name__, static_folder=None, template_folder=None)
     app.config.update({"SECRET_KEY": settings.secret_key, "SQLALCHEMY_DATABASE_URI": settings.database_url})
-    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = engine_options(settings.database_url)
-    app.wsgi_app = Turns(app.wsgi_app)  # type: ignore[method-assign]
+    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = turn.engine_options(settings.database_url)
+    app.wsgi_app = port.Turns(app.wsgi_app)  # type: ignore[method-assign]
     if hops := settings.trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
     db.init_app(app)
@@ -46,7 +43,7 @@ def create_app(settings: Settings, *, source: Source | None = None, clock: Calla
     with app.app_context():
         policy = Policy.load(settings.policy_dir)
         log = AuditLog(db.engine, settings, clock, telemetry.appended)
-        asked, standby = (source, None) if source else build(settings, db.engine, clock)
+        asked, standby = (source, None) if source else sources.build(settings, db.engine, clock)
         timed = telemetry.Timed(asked)
         gate = Gate(
             *(policy, timed, log, CaseOffice(log.turns.reading)),
@@ -55,8 +52,8 @@ def create_app(settings: Settings, *, source: Source | None = None, clock: Calla
             timeout=settings.registry_timeout,
             cache_ttl=settings.registry_cache_ttl,
             standby=standby,
-            outages=Outages(db.engine, log),
-            brake=Brake(db.engine, log, timed, settings.registry_sentinels),
+            outages=watchers.Outages(db.engine, log),
+            brake=watchers.Brake(db.engine, log, timed, settings.registry_sentinels),
         )
         app.extensions["compliance"] = here = Deployment(settings, policy, log, gate, clock)
     api.register(app)
