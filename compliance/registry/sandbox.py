@@ -15,6 +15,7 @@ import time
 import tomllib
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
@@ -33,6 +34,7 @@ WORLD: Json = tomllib.loads(HERE.with_name("sandbox_world.toml").read_text(encod
 HANG = 60.0  # seconds; a caller that leaves ends it
 _TOKEN = re.compile(r"\{(month|day)([+-][0-9]+)\}")
 _PLAIN_SHARE = 192  # of 256: how many NIB of no scenario are in order
+JSON = {"Content-Type": "application/json"}
 
 
 class Reply(NamedTuple):  # what goes over the wire; `manner`: answer, hang, drip, cut, reset or slow
@@ -61,7 +63,20 @@ def reply(path: str, query: Mapping[str, str], now: datetime) -> Reply:
             return Reply(b'{"error": "tidak dikenal"}', 404)
     head = {"per_tanggal": now.isoformat(timespec="seconds"), "no_ref": f"SANDBOX-{now:%Y%m%d}-{number[-4:]}"}
     document = {"ditemukan": found is not None} | head | (found or {}) | failure.get("answer", {})
-    return _spoil(failure, document, now.date())
+    document.pop(failure.get("without", ""), None)
+    text = _TOKEN.sub(partial(_when, now.date()), json.dumps(document))
+    text = Template(failure["body"]).render(text=text) if "body" in failure else text
+    body, headers = text.encode(failure.get("charset", "utf-8")), JSON | failure.get("headers", {})
+    body = gzip.compress(body, 1) if "Content-Encoding" in headers else body
+    return Reply(body, failure.get("status", 200), headers, failure.get("manner", "answer"))
+
+
+def _when(today: date, token: re.Match[str]) -> str:
+    """A day or month counted from `today`."""
+    if token[1] == "day":
+        return (today + timedelta(days=int(token[2]))).isoformat()
+    months = today.year * 12 + today.month - 1 + int(token[2])
+    return f"{months // 12:04d}-{months % 12 + 1:02d}"
 
 
 def _number(key: str, value: str) -> str:
@@ -97,25 +112,6 @@ def _employer(key: str, value: str, number: str, failure: Json) -> Json | None:
 
 def _nulled(changes: Json) -> Json:  # TOML has no null: `null` lists the fields that are
     return {key: value for key, value in changes.items() if key != "null"} | dict.fromkeys(changes.get("null", ()))
-
-
-def _spoil(failure: Json, document: Json, today: date) -> Reply:
-    """The document as bytes, its days and months counted from `today`, with what the failure does to it."""
-
-    def when(match: re.Match[str]) -> str:
-        if match[1] == "day":
-            return (today + timedelta(days=int(match[2]))).isoformat()
-        months = today.year * 12 + today.month - 1 + int(match[2])
-        return f"{months // 12:04d}-{months % 12 + 1:02d}"
-
-    document.pop(failure.get("without", ""), None)
-    text = failure.get("body", _TOKEN.sub(when, json.dumps(document))).replace(*failure.get("replace", ("", "")))
-    if levels := failure.get("deep"):
-        text = f'{text[:-1]}, "lain": {"[" * levels}{"]" * levels}}}'
-    body = text.encode(failure.get("charset", "utf-8"))[: failure.get("cut")] + b" " * failure.get("pad", 0)
-    headers = {"Content-Type": "application/json"} | failure.get("headers", {})
-    body = gzip.compress(body, 1) if headers.get("Content-Encoding") == "gzip" else body
-    return Reply(body, failure.get("status", 200), headers, failure.get("manner", "answer"))
 
 
 class InProcess:
