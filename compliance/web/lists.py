@@ -4,6 +4,7 @@ what is in force: a region's law, what it asks of a permit type, how the agency 
 import datetime as dt
 import hashlib
 import tempfile
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -34,16 +35,22 @@ def _asker() -> Asker:
     return Asker("user", me.id)
 
 
+def _turn() -> AbstractContextManager[None]:
+    """While a large file is held. Raises BadInput when as many are as may be."""
+    waits = _("Beberapa berkas besar sedang dibaca. Tunggu setengah menit, lalu kirim lagi.")
+    return reading.turn(request.content_length, BadInput(FieldError("/file", waits)))
+
+
 def batches() -> Told:
     """The form's `once` and the file make the batch's id: a second click is the same batch, another file is not."""
     sent, wrong = request.files.get("file"), tuple[FieldError, ...]()
     with Form("batch") as form:
         if form.sent:
             must(file=(sent and sent.filename, _("Pilih berkas CSV.")))
-            raw, once = request.files["file"].read(), request.form.get("once", type=ULID.from_str) or abort(400)
-            batch_id = str(ULID(once.bytes[:6] + hashlib.sha256(once.bytes + raw).digest()[:10]))
-            waits = _("Beberapa berkas besar sedang dibaca. Tunggu setengah menit, lalu kirim lagi.")
-            with reading.turn(request.content_length, BadInput(FieldError("/file", waits))):
+            once = request.form.get("once", type=ULID.from_str) or abort(400)
+            with _turn():
+                raw = request.files["file"].read()
+                batch_id = str(ULID(once.bytes[:6] + hashlib.sha256(once.bytes + raw).digest()[:10]))
                 try:
                     if not run.status(here.log.engine, batch_id):
                         read = reading.read_csv(raw, language())
@@ -157,16 +164,15 @@ def coverage_import() -> Told:
     with Form("institutions") as form:
         if form.sent:
             must(file=(sent and sent.filename, _("Pilih berkas daftar, CSV atau XLSX.")))
-            with tempfile.TemporaryDirectory() as folder:
+            with _turn(), tempfile.TemporaryDirectory() as folder:
                 request.files["file"].save(path := Path(folder) / "daftar")
                 try:
                     opened = sheets(path, lambda cells: len(lines.columns(cells)))
                     read = [(row.place, row.cells) for _name, each in opened for row in each]
                 except ImportRefused as error:
                     raise BadInput(FieldError("/file", _("Tidak terbaca: %(why)s", why=str(error)))) from error
-                digest = hashlib.sha256(path.read_bytes()).hexdigest()
-            complete = form.sent["complete"] == "yes"
-            taken = acts.take_list(here, told["region"], read, digest, _asker(), language(), complete)
+                digest, complete = hashlib.sha256(path.read_bytes()).hexdigest(), form.sent["complete"] == "yes"
+                taken = acts.take_list(here, told["region"], read, digest, _asker(), language(), complete)
             counts = ", ".join(f"{count} {word('kind', kind)}" for kind, count in taken.items())
             return done(_("Daftar diterima: %(counts)s.", counts=counts), "coverage", daerah=told["region"])
     return told | form.page

@@ -12,6 +12,7 @@ from flask import Flask
 from playwright.sync_api import Browser, Page, expect
 
 from compliance.access.users import Role
+from compliance.batches import reading
 from compliance.coverage import acts
 from compliance.deployment import Deployment
 from compliance.gate import Asker
@@ -49,6 +50,14 @@ def send(visit: Visit, file: bytes, **typed: str) -> tuple[int, str]:
     data = typed | {"csrf_token": visit.token("/cakupan/impor"), "file": (io.BytesIO(file), "daftar.csv")}
     answer = visit.client.post("/cakupan/impor", data=data, follow_redirects=True)
     return answer.status_code, answer.get_data(as_text=True)
+
+
+def test_a_large_list_waits_while_others_are_read(supervisor: Visit, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "LARGE", 10)
+    with reading.turn(None, AssertionError()), reading.turn(None, AssertionError()):
+        status, page = send(supervisor, b"jenis;nama\ndesa;Desa 1\n")
+        assert (status, "Tunggu setengah menit, lalu kirim lagi." in page) == (422, True)
+    assert send(supervisor, b"jenis;nama\ndesa;Desa 1\n")[0] == 200
 
 
 @pytest.mark.browser
