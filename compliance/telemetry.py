@@ -23,9 +23,7 @@ from compliance.audit.table import audit_head
 from compliance.deployment import Deployment
 from compliance.errors import RegistryError, RegistryUnavailable
 from compliance.law.facts import Answer, Ask
-from compliance.registry.port import Purpose, Source
-from compliance.registry.sources import breaker_state
-from compliance.registry.watchers import brake_states
+from compliance.registry import port, sources, watchers
 
 TRACE = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}", re.ASCII)
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}  # others are anybody's words, without end
@@ -56,10 +54,10 @@ def configure_logging(level: str) -> None:
 class Timed:
     """A source whose calls are counted and timed; all else is the source's own."""
 
-    def __init__(self, inner: Source) -> None:
+    def __init__(self, inner: port.Source) -> None:
         self.inner, self.name = inner, inner.name
 
-    def ask(self, ask: Ask, purpose: Purpose) -> Answer:
+    def ask(self, ask: Ask, purpose: port.Purpose) -> Answer:
         began, outcome = time.monotonic(), "understood"
         try:
             return self.inner.ask(ask, purpose)
@@ -83,10 +81,10 @@ def appended(kind: str, body: Mapping[str, Any]) -> None:
 def state(here: Deployment) -> Iterator[GaugeMetricFamily]:
     """What is true of the whole deployment, read from the database at each scrape: the same from every worker. A gauge
     without a sample says that there is none: absent() alerts on it."""
-    now, breaker, c = here.clock(), breaker_state(here.gate.source), audit_head.c
+    now, breaker, c = here.clock(), sources.breaker_state(here.gate.source), audit_head.c
     queued = GaugeMetricFamily("gate_queue", "Rows of work that are waiting, by kind", labels=["kind"])
     brakes = GaugeMetricFamily("gate_brake_open", "1 while refusals are held for an officer", labels=["region"])
-    for brake in brake_states(here.log.engine).values():
+    for brake in watchers.brake_states(here.log.engine).values():
         brakes.add_metric([brake.region], int(brake.opened))
     with here.log.engine.connect() as connection:
         for kind, count in work.waiting(connection).items():

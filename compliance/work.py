@@ -10,13 +10,10 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.exc import SQLAlchemyError
 from ulid import ULID
 
-from compliance.audit import erasure, witnesses
+from compliance.audit import erasure, projection, verify, witnesses
 from compliance.audit.entry import Entry
-from compliance.audit.projection import catch_up, projects
-from compliance.audit.verify import replay_checks
 from compliance.coverage import acts as coverage
 from compliance.database import put, table
 from compliance.deployment import Deployment
@@ -31,7 +28,6 @@ LEASE = timedelta(minutes=2)
 BATCH = 20
 RETRY, LONGEST = timedelta(minutes=5), timedelta(hours=1)
 SPREAD = 120  # seconds over which what waited for the agency is asked again
-REASKED_FOR = timedelta(hours=24)
 PAUSE = 5.0  # seconds between two looks at what is due
 FEW = 5  # institutions asked about in one turn
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -40,7 +36,7 @@ EVERY = {"tables": timedelta(minutes=1), "sentinel": timedelta(minutes=10), "hea
 EVERY |= {"replay": DAY, "promises": DAY, "retention": DAY}
 FOR_EVER = ("batch", *EVERY)
 PLAIN: dict[str, Callable[[Deployment], object]] = {
-    "tables": lambda here: catch_up(here.log),  # an entry whose projection failed, or was killed, waits for no restart
+    "tables": lambda here: projection.catch_up(here.log),  # what a failure or a kill kept out waits for no restart
     "heads": lambda here: witnesses.submit(here.log),  # cosigned, and kept for those who ask
     "retention": lambda here: erasure.retire(here.log, here.policy, by="retention"),
 }
@@ -119,7 +115,7 @@ def run(here: Deployment, stop: threading.Event, *, loop: bool) -> int:
             standing(here)
             while (batch := do_due(here)) and not stop.is_set():
                 done += batch
-        except (GateError, SQLAlchemyError) as error:
+        except (GateError, sa.exc.SQLAlchemyError) as error:
             if not loop:
                 raise
             log.error("the database is away (%s); what is due waits", type(error).__name__)
@@ -161,7 +157,7 @@ def ask_sentinels(here: Deployment, row: Row) -> None:
 def replay_yesterday(here: Deployment, row: Row) -> datetime:
     """Every night at one the last 24 hours are judged again from the log alone; the result is an entry of its own."""
     now = here.clock()
-    checks, differing, _ = replay_checks(here.log, now - DAY, now, by="nightly")
+    checks, differing, _ = verify.replay_checks(here.log, now - DAY, now, by="nightly")
     if differing:
         told = "nightly replay: %s of %s checks come out otherwise, first at %s"
         log.error(told, len(differing), checks, differing[0])
@@ -195,7 +191,7 @@ def ask_about_institutions(here: Deployment, row: Row) -> datetime | None:
     return here.clock() + timedelta(minutes=1) if len(waiting) > FEW else None
 
 
-@projects("check")
+@projection.projects("check")
 def queue(connection: sa.Connection, entry: Entry) -> None:
     """A check that got no answer is due when it said; one that replaces it takes its place. A batch asks its own."""
     body = entry.body
@@ -211,10 +207,10 @@ def queue(connection: sa.Connection, entry: Entry) -> None:
 
 @handles("reask")
 def reask(here: Deployment, row: Row) -> datetime | None:
-    """Ask again for a check that is UNDETERMINED; the new check replaces it. While the agency is out, only probe. The
-    probe is one call of the question itself; what of it was not understood, the check will say."""
+    """Ask again, for a day, for a check that is UNDETERMINED; the new one replaces it. While the agency is out, only
+    probe: by one call of the question itself; what of it was not understood, the check will say."""
     known, entry, now = here.log.check(row.key), here.log.entry(row.key), here.clock()
-    if not known or not entry or known.superseded_by or now - entry.at > REASKED_FOR or not (question := again(entry)):
+    if not known or not entry or known.superseded_by or now - entry.at > DAY or not (question := again(entry)):
         return None
     source, by = here.gate.source, question.application.given[0]
     purpose = Purpose(question.request_id, question.reference)

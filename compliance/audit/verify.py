@@ -14,9 +14,7 @@ from compliance.audit.table import audit_entry, check_record
 from compliance.errors import BadPolicy, LogBroken
 from compliance.law.codec import moment
 from compliance.law.decide import Policies, replay
-from compliance.proof.export import Tally
-from compliance.proof.merkle import root_of
-from compliance.proof.receipt import disclosed_by
+from compliance.proof import export, merkle, receipt
 
 Progress = Callable[[int], None]
 BATCH, NAMED = 2_000, 200  # rows read at once, and progress is told as often; so many checks are named
@@ -26,7 +24,7 @@ _e, _c = audit_entry.c, check_record.c
 def verify(log: AuditLog, known: Mapping[int, bytes], progress: Progress) -> tuple[int, bytes]:
     """Recompute the whole log; `known` are roots held outside, by size. Returns size and root. Raises LogBroken with
     the first bad position. Says nothing about the tables that show the log: see `verify_checks`."""
-    tally, query = Tally(known), audit_entry.select().order_by(_e.pos).limit(BATCH)
+    tally, query = export.Tally(known), audit_entry.select().order_by(_e.pos).limit(BATCH)
     while rows := log.rows(query.where(_e.pos >= tally.size)):
         for pos, entry_id, body, leaf_hash, root, frontier in rows:
             if pos != tally.size:
@@ -34,7 +32,7 @@ def verify(log: AuditLog, known: Mapping[int, bytes], progress: Progress) -> tup
             before = b"".join(tally.frontier)
             if tally.add(body) != leaf_hash:
                 raise LogBroken("the body is not the one that was hashed", pos)
-            if before != frontier or root_of(tally.frontier) != root:
+            if before != frontier or merkle.root_of(tally.frontier) != root:
                 raise LogBroken("the row does not continue the tree", pos)
             if f',"id":"{entry_id}","kind":"'.encode() not in body and json.loads(body).get("id") != entry_id:
                 raise LogBroken("the row's id is not the entry's", pos)
@@ -51,7 +49,7 @@ def verify_checks(log: AuditLog, progress: Progress) -> int:
         if not (found := log.rows(check_record.select().where(_c.pos == entry.position))):
             raise LogBroken("the check is not in the tables yet (flask log project)", entry.position)
         for string in log.disclosures([entry.id]).get(entry.id, []):
-            disclosed_by(entry.body.get("sd", {}), string)
+            receipt.disclosed_by(entry.body.get("sd", {}), string)
         shown = found[0]._mapping
         given = json.loads(shown["document"])
         wanted = document.build(entry, given["receipt"], given["log"]["origin"])
