@@ -8,7 +8,7 @@ from contextlib import suppress
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import flask
 import flask_babel
@@ -31,10 +31,10 @@ HEADERS: dict[str, str] = PAGES.pop("headers")
 DIGESTS = {path.name: hashlib.sha256(path.read_bytes()).hexdigest()[:12] for path in (HERE / "static").iterdir()}
 CARRIED, SECRETS = "isi.", ("csrf_token", "password", "new_password")  # what travels through the sign-in page; not
 LANGUAGES, USUAL = ("id", "en"), 128 * 1024  # bytes of a form
-CODES: dict[type[Exception], int] = {BadInput: 400, LogBroken: 500, LogUnavailable: 503, OperationalError: 503}
+FAILURES: dict[type[Exception], tuple[str, int]] = {CSRFError: ("form", 400), OperationalError: ("storage", 503)}
+FAILURES |= {LogBroken: ("tampered", 500), LogUnavailable: ("", 503), BadInput: ("", 400)}
 Reply = ResponseReturnValue
 Told = Reply | dict[str, Any]  # an answer, or what the page's template shows
-Found = TypeVar("Found")
 _: Callable[..., str] = flask_babel.gettext  # the Indonesian original is a text's name in the catalogue
 web = flask.Blueprint("web", __name__, template_folder="templates", static_folder="static", static_url_path="/static")
 # Where a static file is; another content is another address, so that browsers may keep it for a year.
@@ -48,7 +48,7 @@ def register(app: flask.Flask) -> None:
     app.config |= {"SESSION_COOKIE_SAMESITE": "Lax", "WTF_CSRF_CHECK_DEFAULT": False, "WTF_CSRF_TIME_LIMIT": None}
     CSRFProtect(app)
     translations = str(HERE / "translations")
-    flask_babel.Babel(app, "id", default_translation_directories=translations, locale_selector=_language)
+    flask_babel.Babel(app, "id", default_translation_directories=translations, locale_selector=language)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     modules = {room: import_module(f"compliance.web.{room}") for room in PAGES}
     app.register_blueprint(web)
@@ -92,9 +92,9 @@ def ours(regions: Collection[str]) -> bool:
     return bool(regions) and set(regions) <= set(me.regions)
 
 
-def mine(found: Found | None) -> Found:
+def mine(found: Any) -> Any:
     """What was found, if all its regions are ours; else there is none."""
-    return found if found and ours(cast(Any, found).regions) else abort(404)
+    return found if found and ours(found.regions) else abort(404)
 
 
 @web.before_request
@@ -150,16 +150,11 @@ def download(content: Any, name: str, mimetype: str) -> Response:
     return Response(content, mimetype=mimetype, headers={"Content-Disposition": f'attachment; filename="{name}"'})
 
 
-def _language() -> str:
+def language() -> str:
     """The language of this request: `?bahasa=` (kept for the session), else the session's, else Indonesian."""
     if (asked := request.args.get("bahasa")) in LANGUAGES:
         session["language"] = asked
     return session["language"] if session.get("language") in LANGUAGES else "id"
-
-
-def language() -> str:
-    """The language in which this request is answered."""
-    return str(flask_babel.get_locale())
 
 
 @web.app_context_processor
@@ -188,15 +183,14 @@ def failed(error: Exception) -> Reply:
     """What happened, and what to do; the API answers for its own paths before this is asked."""
     if isinstance(error, NotAllowed):  # nothing was changed
         return render_template("casework/refused.html", why=str(error)), 409
-    code = CODES[type(error)] if type(error) in CODES else getattr(error, "code", None) or 500
+    why, code = FAILURES.get(type(error), ("", getattr(error, "code", None) or 500))
     if code < 400:
         return cast(Reply, error)
     if not isinstance(error, HTTPException):
         current_app.logger.error("%s on %s: %s", type(error).__name__, request.path, str(error).splitlines()[0])
-    whys = {CSRFError: "form", LogBroken: "tampered", OperationalError: "storage"}
-    told = {"why": whys.get(type(error), code), "code": code, "position": getattr(error, "position", None)}
+    told = {"why": why or code, "code": code, "position": getattr(error, "position", None)}
     return render_template("pages/error.html", **told), code
 
 
-for kind in (HTTPException, NotAllowed, *CODES):
+for kind in (HTTPException, NotAllowed, *FAILURES):
     web.app_errorhandler(kind)(failed)

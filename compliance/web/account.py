@@ -104,18 +104,13 @@ def account() -> Told:
     return {}
 
 
-def _about(typed: dict[str, str]) -> dict[str, Any]:
-    """What is said of a person."""
-    about = {"name": typed["name"], "role": Role(typed["role"]), "regions": tuple(typed["regions"].split())}
-    return about | {"office": typed["office"]}
-
-
 def users() -> Told:
     """Those who work for no other region than the administrator does."""
     password = secrets.token_urlsafe(12)
     with fields.Form("user", {"regions": me.regions[0], "office": me.office}) as form:
         if typed := form.fit():
-            made = people.create(typed["sign_in"], password=password, by=me.id, given=True, **_about(typed))
+            about: dict[str, Any] = {"role": Role(typed["role"]), "regions": typed["regions"].split()}
+            made = people.create(**typed | about, password=password, by=me.id, given=True)
             return render_template("pages/secret.html", secret=password, person=made)
     return form.page | {"people": [person for person in people.all() if ours(person.regions)]}
 
@@ -135,7 +130,8 @@ def user(user_id: str) -> Told:
             people.forget_second_factor(person, me.id)
             return done(_("Telepon dilepas: kode kedua dipasang lagi saat masuk."), "user", user_id=person.id)
         if typed := form.fit():
-            people.change(person, me.id, **_about(typed), active=typed["active"] == "yes")
+            about: dict[str, Any] = {"role": Role(typed["role"]), "regions": tuple(typed["regions"].split())}
+            people.change(person, me.id, **typed | about | {"active": typed["active"] == "yes"})
             return done(_("Perubahan disimpan dan langsung berlaku."), "user", user_id=person.id)
     return form.page | {"person": person, "telephone": sign_ins.has_second_factor(person)}
 

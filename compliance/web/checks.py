@@ -34,33 +34,25 @@ officer = cast(Person, me)
 
 
 def check_form() -> Reply:
-    typed, step = _typed(), request.form.get("step", "check")
-    if request.method == "GET":
-        again = request.args.get("ulang")
-        return form_page(typed or (records.find(again).stated if again else {"stage": "new"}))
+    step, again = request.form.get("step", "check"), request.args.get("ulang")
+    if request.method == "GET" and "typed" not in g:
+        return form_page(records.find(again).stated if again else {"stage": "new", "region": me.regions[0]})
+    known, sent = {*fields.FIELDS, *MAIN}, g.get("typed", request.form).items()
+    typed = {name: text[:1000] for name, text in sent if name in known and text.strip()} or {"stage": "new"}
+    typed["region"] = typed["region"] if typed.get("region") in me.regions else me.regions[0]
     if step in web.LANGUAGES:
         session["language"] = step
         refresh()
     if step == "type":
         typed.pop("permit_type", None)
-    if "permit_type" not in typed:
-        return form_page(typed, BadInput() if step == "fields" else None)
-    return form_page(typed) if step in ("fields", *web.LANGUAGES) else run(typed)
-
-
-def _typed() -> dict[str, str]:
-    """What was typed into fields that exist, and no more than a field takes."""
-    sent, known = g.get("typed", request.form), {*fields.FIELDS, *MAIN}
-    return {name: text[:1000] for name, text in sent.items() if name in known and text.strip()}
-
-
-def _region(typed: dict[str, str]) -> str:
-    return typed["region"] if typed.get("region") in me.regions else me.regions[0]
+    if request.method == "POST" and "permit_type" in typed and step not in ("fields", *web.LANGUAGES):
+        return run(typed)
+    return form_page(typed, BadInput() if step == "fields" and "permit_type" not in typed else None)
 
 
 def form_page(typed: dict[str, str], failure: Exception | None = None) -> Reply:
     """The form with what was typed; its `once` keeps a repeated click one check. No permit type: the first page."""
-    told: dict[str, Any] = {"region": _region(typed), "failure": type(failure).__name__ if failure else ""}
+    told: dict[str, Any] = {"region": typed["region"], "failure": type(failure).__name__ if failure else ""}
     template, shown, status = "pages/check_type.html", {"region"}, STATUS.get(type(failure), 200)
     if "permit_type" not in typed:
         told["permits"] = fields.offered(told["region"])
@@ -79,9 +71,9 @@ def form_page(typed: dict[str, str], failure: Exception | None = None) -> Reply:
 def run(typed: dict[str, str]) -> Reply:
     """Make the check, one however often the form is sent; a failure leaves all that was typed on the form. A refused
     one leaves an entry: where it was wrong, never what it said (contract §3)."""
-    about: dict[str, Any] = {"permit_type": typed["permit_type"].strip(), "region": _region(typed)}
-    stated = fields.read(typed, fields.needed(fields.rule(about["region"], about["permit_type"]))) | about
-    stated, asker = stated | {"officer": {"name": me.name}}, Asker("user", me.id, me.office)
+    permit_type, region, asker = typed["permit_type"].strip(), typed["region"], Asker("user", me.id, me.office)
+    stated = fields.read(typed, fields.needed(fields.rule(region, permit_type)))
+    stated |= {"permit_type": permit_type, "region": region, "officer": {"name": me.name}}
     told: dict[str, Any] = {"request_id": g.request_id, "language": language(), "policy": here.policy}
     try:
         try:

@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import date, datetime, timedelta
 from functools import partial
 from hashlib import sha256
@@ -23,7 +24,7 @@ from compliance.errors import LawNotInForce, LogBroken, UnknownRegion
 from compliance.law.facts import Fact
 from compliance.proof.note import b64
 from compliance.proof.receipt import read_code
-from compliance.web import HERE, LANGUAGES, Told, _, download, fields, here, language, me, web
+from compliance.web import HERE, LANGUAGES, Told, _, download, fields, here, language, me, secret, web
 
 DISCLOSED = {"business.name": "name", "owner.name": "owner_name", "owner.nik": "nik", "business.npwp": "npwp"}
 MARGIN, QR_SIDE, BLACK = 18.0, 34.0, "#000000"
@@ -40,11 +41,10 @@ class Shown(Fact):  # `document`: contract §2 as read; `on_trial`: may proceed 
         """Whether the rule was shipped as an example, without a regulation behind it."""
         d = self.document
         cited = {basis["certainty"] for finding in d["findings"] for basis in finding["legal_basis"]}
-        try:
-            rule = fields.rule(d["region"], d["permit_type"], date.fromisoformat(d["as_at"]))
-        except (LawNotInForce, UnknownRegion):  # the policy of then is not loaded any more
-            rule = None
-        return "example" in cited | {basis.certainty for basis in (rule.basis if rule else ())}
+        with suppress(LawNotInForce, UnknownRegion):  # the policy of then is not loaded any more
+            if rule := fields.rule(d["region"], d["permit_type"], date.fromisoformat(d["as_at"])):
+                cited |= {basis.certainty for basis in rule.basis}
+        return "example" in cited
 
     @property
     def deadline(self) -> date:
@@ -101,7 +101,7 @@ def receipt(typed: str = "") -> Told:
         given = request.args.get("kode", "").strip()[:40]
         return redirect(url_for("web.receipt", typed=given)) if given else {}
     address, code = request.remote_addr or "", read_code(typed[:40])
-    guard = Guard("receipt", 20, timedelta(minutes=10), here.settings.secret_key.encode(), here.clock)
+    guard = Guard("receipt", 20, timedelta(minutes=10), secret(), here.clock)
     if guard.locked_until(address):
         abort(429)
     if not (record := here.log.check_by_code(code) if code else None):
