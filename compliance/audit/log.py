@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import threading
@@ -211,7 +212,14 @@ class AuditLog(CheckReads):
 
     def inclusion(self, index: int, size: int) -> list[bytes]:
         """The proof that entry `index` is in the tree of `size`. Raises LogBroken when it is not."""
-        return self._hashes(merkle.inclusion_spans(index, size))
+        return self.inclusions([index], size)[0]
+
+    def inclusions(self, indexes: Iterable[int], size: int) -> list[list[bytes]]:
+        """The proofs of some entries, few enough for one query: what they share is looked up once. Raises LogBroken."""
+        spans = [merkle.inclusion_spans(index, size) for index in indexes]
+        needed = list(dict.fromkeys(itertools.chain(*spans)))
+        hashes = dict(zip(needed, self._hashes(needed), strict=True))
+        return [[hashes[span] for span in each] for each in spans]
 
     def consistency(self, old: int, new: int) -> list[bytes]:
         """The proof that the tree of `new` entries begins with that of `old`. Raises LogBroken."""

@@ -39,9 +39,10 @@ def _proved(here: Deployment, wanted: Wanted, checkpoint: str) -> Iterator[tuple
     for batch in stream(here.log.engine, wanted):
         entries = here.log.entries_at(row.pos for row in batch)
         strings = here.log.disclosures(entry.id for entry in entries)
-        for entry in reversed(entries):
+        proofs = here.log.inclusions((entry.position for entry in entries), wanted.below or 0)
+        for entry, steps in zip(reversed(entries), reversed(proofs), strict=True):
             told = {"index": entry.position, "leaf_hash": b64(entry.leaf_hash)}
-            proof = [b64(step) for step in here.log.inclusion(entry.position, wanted.below or 0)]
+            proof = [b64(step) for step in steps]
             shown = [text for text in strings.get(entry.id, []) if disclosed(text)[0] == "name"]
             package = told | {"body": b64(entry.raw), "proof": proof, "checkpoint": checkpoint, "disclosures": shown}
             whole = told | entry.body | {"name": entry.disclosed.get("name", "")}

@@ -16,7 +16,7 @@ from sqlalchemy import create_engine
 from compliance.audit.log import AuditLog
 from compliance.audit.turn import engine_options
 from compliance.audit.verify import verify, verify_checks
-from compliance.errors import LogUnavailable
+from compliance.errors import LogBroken, LogUnavailable
 from compliance.gate import Recorded
 from compliance.proof.merkle import leaf_hash
 from compliance.proof.note import unb64
@@ -155,3 +155,15 @@ def test_several_processes_leave_no_gap_and_no_double(log: AuditLog) -> None:
     assert sorted(positions) == list(range(80))
     assert verify(log, {}, lambda size: None)[0] == 80
     assert verify_checks(log, lambda size: None) == 80
+
+
+def test_proofs_of_several_entries_are_those_of_each(log: AuditLog, add: Add) -> None:
+    for _ in range(13):
+        add()
+    for size in (1, 2, 7, 8, 13):
+        assert log.inclusions(range(size), size) == [log.inclusion(index, size) for index in range(size)]
+    assert log.inclusions([9, 2], 11) == [log.inclusion(9, 11), log.inclusion(2, 11)]
+    assert log.inclusions([], 13) == []
+    for index, size in ((13, 13), (3, 14)):
+        with pytest.raises(LogBroken):
+            log.inclusions([0, index], size)
