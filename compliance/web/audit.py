@@ -37,7 +37,7 @@ MONTH, LONGEST = dt.timedelta(days=30), dt.timedelta(days=400)
 _verifying = threading.Lock()  # one at a time: it reads everything
 
 
-def said(kind: str, body: Mapping[str, Any], private: Mapping[str, Any] | None = None) -> None:
+def said(kind: str, body: Mapping[str, Any], **private: str) -> None:
     """An entry of its own about what an auditor does. Raises LogUnavailable."""
     db.session.remove()  # the log writes over a connection of its own
     here.log.append(kind, body, private=private)
@@ -46,9 +46,9 @@ def said(kind: str, body: Mapping[str, Any], private: Mapping[str, Any] | None =
 def looked(what: str, kind: str = "looked", asked: Mapping[str, str] | None = None, **facts: Any) -> None:
     """The entry of a look. What was typed may be a name, so it goes in salted."""
     body = {"by": me.id, "what": what, "regions": list(me.regions), "request_id": g.request_id, **facts}
-    typed = dict(asked or {})
-    private = {"query": typed.pop("q")} if "q" in typed else {}
-    said(f"access.{kind}", body if asked is None else body | {"asked": typed}, private)
+    if asked is not None:
+        body["asked"] = {name: text for name, text in asked.items() if name != "q"}
+    said(f"access.{kind}", body, **{"query": asked["q"]} if asked and "q" in asked else {})
 
 
 def asked() -> dict[str, str]:

@@ -141,8 +141,7 @@ def moment(value: dt.datetime | str | None, region: str) -> str:
 
 @web.app_template_global()
 def region_name(code: str) -> str:
-    known = here.policy.regions.get(code)
-    return known.name if known else code
+    return getattr(here.policy.regions.get(code), "name", code)
 
 
 @web.app_template_global()

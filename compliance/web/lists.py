@@ -206,13 +206,8 @@ def agency() -> Told:
     """How the agency answers."""
     gaps, c = watchers.OUTAGES, check_record.c
     answered = sa.select(sa.func.max(c.received_at)).where(c.region.in_(me.regions))
-    return {
-        "gate": here.gate,
-        "zone": me.regions[0],
-        "outages": rows(db.engine, sa.select(gaps).order_by(gaps.c.since.desc()).limit(10)),
-        "answered": rows(db.engine, answered)[0][0],
-        "brakes": watchers.brake_states(db.engine),
-        "breaker": sources.breaker_state(here.gate.source),
-        "sentinels": here.settings.registry_sentinels,
-        "imports": [row for row in snapshot.current_imports(db.engine) if row.region in ("", *me.regions)],
-    }
+    told = {"gate": here.gate, "zone": me.regions[0], "sentinels": here.settings.registry_sentinels}
+    told |= {"brakes": watchers.brake_states(db.engine), "breaker": sources.breaker_state(here.gate.source)}
+    told["outages"] = rows(db.engine, sa.select(gaps).order_by(gaps.c.since.desc()).limit(10))
+    told["imports"] = [row for row in snapshot.current_imports(db.engine) if row.region in ("", *me.regions)]
+    return told | {"answered": rows(db.engine, answered)[0][0]}
