@@ -18,6 +18,7 @@ from typing import Any
 import requests
 
 from compliance.cli import show
+from compliance.proof.note import write_whole
 from config import HERE, INSTANCE
 
 FOLDER = INSTANCE / "demo"
@@ -58,8 +59,7 @@ def main() -> int:
     command = [str(BIN / "honcho"), "start", "-f", str(HERE / "Procfile")]
     servers = subprocess.Popen(command, start_new_session=True, **how)
     try:
-        _wait_until_ready(servers)
-        _show(shown)
+        _show_when_ready(servers, **shown)
         return servers.wait()
     except KeyboardInterrupt:
         return 0
@@ -90,31 +90,27 @@ def _kept(name: str, make: Callable[[], str]) -> str:
     """The text of a file under instance/demo that only its owner can read; made at the first start."""
     path = FOLDER / name
     if not path.exists():
-        text = make()
-        path.touch(mode=0o600)
-        path.write_text(text, encoding="utf-8")
+        write_whole(path, make(), 0o600)
     return path.read_text(encoding="utf-8")
 
 
-def _wait_until_ready(servers: subprocess.Popen[Any]) -> None:
+def _show_when_ready(servers: subprocess.Popen[Any], keys: dict[str, str], accounts: list[dict[str, str]]) -> None:
+    """Print keys, accounts and one real check with its answer."""
     for _ in range(300):
         if servers.poll() is not None:
             raise SystemExit("The servers ended while starting; the lines above say why.")
         with contextlib.suppress(requests.RequestException):
             if requests.get(f"{BASE}/readyz", timeout=2).status_code == 200:
-                return
+                break
         time.sleep(0.1)
-    raise SystemExit("The gate did not become ready within 30 seconds; the lines above say why.")
-
-
-def _show(shown: dict[str, Any]) -> None:
-    """Print keys, accounts and one real check with its answer."""
-    key = shown["keys"]["73.09"]
+    else:
+        raise SystemExit("The gate did not become ready within 30 seconds; the lines above say why.")
+    key = keys["73.09"]
     answer = requests.post(f"{BASE}/api/v1/checks", json=CHECK, headers={"Authorization": f"Bearer {key}"}, timeout=30)
     document = answer.json()
     document.get("receipt", {}).update(jws="…", proof="…")
     asked, answered = json.dumps(CHECK, ensure_ascii=False), json.dumps(document, ensure_ascii=False, indent=2)
-    show("demo", **shown, base=BASE, key=key, asked=asked, answered=answered)
+    show("demo", keys=keys, accounts=accounts, base=BASE, key=key, asked=asked, answered=answered)
 
 
 if __name__ == "__main__":

@@ -116,9 +116,7 @@ def verify_answer(answer: Mapping[str, Any], keys: Sequence[VerifierKey]) -> dic
     return claims
 
 
-class Proved(NamedTuple):
-    """What a proof shows: this body stands at this position of the log with that head. `disclosed`: personal values."""
-
+class Proved(NamedTuple):  # this body stands at this position of the log with that head; `disclosed`: personal values
     position: int
     head: Head
     body: dict[str, Any]

@@ -18,9 +18,7 @@ LARGEST = 64 * 1024
 _OLD = re.compile(r"old (0|[1-9][0-9]{0,18})")
 
 
-class Refused(Exception):
-    """A submission that is not cosigned: HTTP status, and the size the witness stands at, where that is the reason."""
-
+class Refused(Exception):  # by HTTP status, and the size where the witness stands, if that is the reason
     def __init__(self, status: int, reason: str, size: int | None = None) -> None:
         super().__init__(reason)
         self.status, self.size = status, size
