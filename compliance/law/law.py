@@ -2,9 +2,10 @@
 
 from calendar import monthrange
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import field
 from datetime import date, timedelta
+from functools import cache
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -95,35 +96,30 @@ class Law:
     def __init__(
         self, region: Region, since: date, entries: Mapping[About, Entry], due: list[Entry], calendar: Calendar
     ) -> None:
-        kinds: dict[str, dict[Key, Entry]] = defaultdict(dict)
-        words: dict[str, dict[str, tuple[Words, Words]]] = defaultdict(dict)
-        for (kind, key), entry in entries.items():
-            kinds[kind][key] = entry
-            if kind == "text":
-                words[key[0]][key[1]] = (entry.data["message"], entry.data["remedy"])
-        self.values: dict[str, Any] = {name: entry.data["value"] for (name,), entry in kinds["value"].items()}
+        def said(kind: str) -> Iterator[tuple[Key, Entry]]:
+            return ((key, entry) for (one, key), entry in entries.items() if one == kind)
+
         self.region, self.region_name, self.since = region.code, region.name, since
         self.sha256, self.texts, self.version = region.sha256, region.texts, f"{since.isoformat()}.{region.sha256[:8]}"
         self.entries, self._calendar, self._due_rules = entries, calendar, due
-        self._due: dict[date, tuple[date, bool]] = {}
+        self.due_day = cache(self._due_day)
+        self.values: dict[str, Any] = {name: entry.data["value"] for (name,), entry in said("value")}
         self.gates = {
             about: GateRule(basis=entry.basis, **{name: entry.data[name] for name in GATE if name in entry.data})
-            for about, entry in kinds["gate"].items()
+            for about, entry in said("gate")
         }
-        promised = kinds["value"]["undertakings",].basis
-        self.findings = {}
-        for (code,), entry in kinds["finding"].items():
-            basis = (promised if code.startswith("UNDERTAKING_") else ()) + entry.basis
+        words: dict[str, dict[str, tuple[Words, Words]]] = defaultdict(dict)
+        for (code, variant), entry in said("text"):
+            words[code][variant] = entry.data["message"], entry.data["remedy"]
+        promised, self.findings = entries["value", ("undertakings",)].basis, dict[str, FindingRule]()
+        for (code,), entry in said("finding"):
+            basis = dict.fromkeys((promised if code.startswith("UNDERTAKING_") else ()) + entry.basis)
             told = entry.data["effect"], entry.data.get("ground")
-            self.findings[code] = FindingRule(*told, tuple(dict.fromkeys(basis)), words[code])
-        verdicts = {Verdict(name): entry.data for (name,), entry in kinds["verdict"].items()}
-        self.labels: dict[Verdict, Words] = {verdict: data["label"] for verdict, data in verdicts.items()}
-        self.summaries: dict[Verdict, Words] = {verdict: data["summary"] for verdict, data in verdicts.items()}
-        self.pension_age: int | None = self.says("pension_age").get("age")
+            self.findings[code] = FindingRule(*told, tuple(basis), words[code])
+        self.labels: dict[Verdict, Words] = {Verdict(name): entry.data["label"] for (name,), entry in said("verdict")}
         self.snapshot_age = timedelta(days=self.values["snapshot_days"])
         self.stored_answer_age = timedelta(hours=self.values["stored_answer_hours"])
         self.valid_days: int = self.values["valid_days"]
-        self.key_order: tuple[str, ...] = self.values["key_order"]
 
     def says(self, kind: str, *key: str) -> Mapping[str, Any]:
         """What the entry in force says about something; empty when there is none."""
@@ -150,14 +146,12 @@ class Law:
             return None
         return contract if contract.contract_date <= application.as_at else None
 
-    def due_day(self, month: date) -> tuple[date, bool]:
+    def _due_day(self, month: date) -> tuple[date, bool]:
         """When the contributions of a month (its first day) fall due, and whether its holidays are confirmed."""
-        if month not in self._due:
-            rule = ([entry for entry in self._due_rules if entry.since <= month] or self._due_rules[:1])[-1]
-            after = add_months(month, 1)
-            day = min(rule.data["day"], monthrange(after.year, after.month)[1])
-            self._due[month] = self.working_day_after(after.replace(day=day) - ONE_DAY, 1)
-        return self._due[month]
+        rule = ([entry for entry in self._due_rules if entry.since <= month] or self._due_rules[:1])[-1]
+        after = add_months(month, 1)
+        day = min(rule.data["day"], monthrange(after.year, after.month)[1])
+        return self.working_day_after(after.replace(day=day) - ONE_DAY, 1)
 
     def working_day_after(self, day: date, number: int) -> tuple[date, bool]:
         """The `number`-th working day after a day, and whether the holidays it rests on are confirmed. Where no table
