@@ -194,16 +194,14 @@ def _settle_duplicates(engine: sa.Engine, own: Any, remarks: Remarks) -> None:
         in_order = connection.execution_options(yield_per=BATCH).execute(query)
         for _, group in itertools.groupby(in_order, key=lambda row: (row.npp, row.divisi)):
             first, *others = rows = list(group)
-            if len({(*row[2:4], row.name and identifiers.normal(row.name), *row[5:-1]) for row in rows}) == 1:
-                gone += [row.id for row in others]
-                for row in others:
-                    remarks.overruled[row.place] = Note(row.place, "same_again", {"other": first.place})
-            else:
-                gone += [row.id for row in rows]
-                for row in rows:
-                    places = ", ".join(other.place for other in rows if other is not row)[:80]
-                    words = {"given": shown(row.npp), "other": places}
-                    remarks.overruled[row.place] = Note(row.place, "conflict", words)
+            facts = {(row.name and identifiers.normal(row.name), *row[5:-1]) for row in rows}
+            for row in others if len(facts) == 1 else rows:
+                gone.append(row.id)
+                note = Note(row.place, "same_again", {"other": first.place})
+                if len(facts) > 1:
+                    some = itertools.islice((other.place for other in rows if other is not row), 40)  # fill 80 letters
+                    note = Note(row.place, "conflict", {"given": shown(row.npp), "other": ", ".join(some)[:80]})
+                remarks.overruled[row.place] = note
     for start in range(0, len(gone), BATCH):
         _drop(engine, _account.id.in_(gone[start : start + BATCH]))
 

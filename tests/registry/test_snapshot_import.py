@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -207,6 +208,13 @@ def test_the_same_number_twice_counts_once_or_not_at_all(
     assert first
     assert len(first.accounts) == 1
     assert ask(source, "npp", "A2") is None
+
+
+def test_a_number_on_thousands_of_lines_is_refused_in_seconds(runner: FlaskCliRunner, tmp_path: Path) -> None:
+    begun = time.monotonic()
+    printed = take(runner, tmp_path, "".join(f"A1;;;;;;3P;{n};\n" for n in range(8_000)) + "B2;;;;;;;;\n", "19-11-2026")
+    assert "muncul lagi dengan isi berbeda: baris 4, 5, 6" in printed
+    assert time.monotonic() - begun < 20  # a comparison of each line with all others took 35 s and more
 
 
 def test_an_older_report_is_refused_unless_told(

@@ -237,8 +237,9 @@ def test_several_sheets_of_one_period_are_one_report(tmp_path: Path) -> None:
 
 def test_sheets_of_different_periods_are_refused(tmp_path: Path) -> None:
     other: list[list[object]] = [["PERIODE", None, "SEPTEMBER 2026"], TOP[1]]
-    with pytest.raises(ImportRefused, match="different periods"):
-        read(workbook(tmp_path, Satu=[*TOP, row()], Dua=[*other, row("A2")]))
+    for workers in (12, None):
+        with pytest.raises(ImportRefused, match="different periods"):
+            read(workbook(tmp_path, Satu=[*TOP, row(workers=workers)], Dua=[*other, row("A2")]))
 
 
 def test_a_formula_without_its_result_is_no_blank(tmp_path: Path) -> None:

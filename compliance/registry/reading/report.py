@@ -141,7 +141,8 @@ class Report:
     """Reads one file once. `heading` is complete when the first member comes."""
 
     def __init__(self, path: Path, today: date, dated: date | None = None) -> None:
-        self.heading, self._path, self._today, self._sums = Heading(dated=dated), path, today, (0, 0)
+        self.heading, self._path, self._today = Heading(dated=dated), path, today
+        self._members, self._sums = 0, (0, 0)  # read so far; their workers, in all and since the last total line
 
     def lines(self) -> Iterator[Line]:
         """Every line that is not blank. Raises ImportRefused when the file holds no report."""
@@ -171,6 +172,7 @@ class Report:
         for row in rows:
             if line := table.line(row, self._sums):
                 workers = line.member["workers"] or 0 if line.member else 0
+                self._members += line.member is not None
                 self._sums = self._sums[0] + workers, 0 if line.total else self._sums[1] + workers
                 yield line
 
@@ -178,7 +180,7 @@ class Report:
         """Take a sheet's heading; two sheets must not contradict each other. Returns the day of the facts."""
         known = self.heading
         for ours, theirs in ((known.period, new.period), (known.dated, new.dated)):
-            if ours and theirs and ours != theirs and self._sums[0]:
+            if ours and theirs and ours != theirs and self._members:
                 raise ImportRefused("the sheets of this workbook are of different periods; hand them over one by one")
         known.period, known.dated = known.period or new.period, known.dated or new.dated
         return known.dated or self._today
