@@ -225,32 +225,29 @@ class CaseOffice:
 
     def standing(self, application: Application, reference: str, identity: Identity) -> Standing:
         """All that stands about an application and its employer, in one statement where nothing was lifted."""
-        about = {"region": application.region, "reference": reference, "permit_type": application.permit_type}
-        numbers = {"nib": identity.nib, "npp": identity.npp}
-        numbers["taxpayer"] = identity.npwp and identity.npwp[:13]  # of 16 digits; branches share 13
-        lifted, seen = dict[str, date](), set[str]()
+        region, day, promised, seen = application.region, date.fromisoformat, list[Undertaking](), set[str]()
+        about = {"region": region, "reference": reference, "permit_type": application.permit_type}
+        employer = {"nib": identity.nib, "npp": identity.npp, "taxpayer": identity.npwp and identity.npwp[:13]}
         with self._engine.connect() as connection:
-            rows = connection.execute(_STANDING, about | numbers).all()
-            letters = [row for row in rows if row.act == Act.IMPOSE]
-            known = {"region": application.region, "letters": [letter.id for letter in letters]}
-            for row in connection.execute(_LIFTED, known) if letters else ():
-                day = date.fromisoformat(row.said["dated"])
-                lifted[row.about] = min(day, lifted.get(row.about, day))  # of several liftings the first day counts
-        sanctions, undertakings, decision = [], list[Undertaking](), None
-        for row in rows:
-            said = row.said
-            if row.act == Act.IMPOSE:
-                dated = date.fromisoformat(said["dated"])
-                sanctions.append(Sanction(application.region, said["letter"], dated, lifted.get(row.id)))
-            elif row.act == Act.UNDERTAKE:  # a later promise about a finding takes the place of an earlier one
-                if codes := tuple(code for code in said["codes"] if code not in seen):
-                    undertakings.append(Undertaking(codes, date.fromisoformat(said["until"])))
-                seen |= set(codes)
-            elif row.act in (Act.VERIFY, Act.OVERRIDE) and not decision:
-                ground = f"{row.act} {row.id}"  # its words stay in its entry (they may be personal)
-                until = date.fromisoformat(said["until"])
-                decision = OfficerDecision(Effect(said["effect"]), tuple(said["codes"]), ground, until)
-        return Standing(tuple(sanctions[::-1]), tuple(undertakings), decision)
+            rows = connection.execute(_STANDING, about | employer).all()
+            letters = [row for row in reversed(rows) if row.act == Act.IMPOSE]
+            known = {"region": region, "letters": [letter.id for letter in letters]}
+            liftings = connection.execute(_LIFTED, known).all() if letters else []
+        liftings = sorted(liftings, key=lambda row: row.said["dated"], reverse=True)
+        lifted = {row.about: day(row.said["dated"]) for row in liftings}  # of several liftings the first day counts
+        sanctions = [
+            Sanction(region, row.said["letter"], day(row.said["dated"]), lifted.get(row.id)) for row in letters
+        ]
+        for said in (row.said for row in rows if row.act == Act.UNDERTAKE):
+            if codes := tuple(code for code in said["codes"] if code not in seen):  # a later promise came before
+                promised.append(Undertaking(codes, day(said["until"])))
+            seen |= set(codes)
+        for row in (row for row in rows if row.act in (Act.VERIFY, Act.OVERRIDE)):
+            effect, codes = Effect(row.said["effect"]), tuple(row.said["codes"])
+            ground = f"{row.act} {row.id}"  # its words stay in its entry (they may be personal)
+            decision = OfficerDecision(effect, codes, ground, day(row.said["until"]))
+            return Standing(tuple(sanctions), tuple(promised), decision)
+        return Standing(tuple(sanctions), tuple(promised))
 
 
 def decision_shown(here: Deployment, region: str, reference: str, permit_type: str) -> dict[str, Any] | None:

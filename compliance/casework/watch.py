@@ -137,25 +137,24 @@ def look(here: Deployment, row: work.Row) -> datetime | None:
 def _tell(here: Deployment, act: sa.Row[Any], made: Entry, following: date, *, erased: bool) -> None:
     """Put what is new onto the work list, unless the same waits there: a sanction, a lapse, a promise not kept, what
     ends before the next look, or that the question's data are gone."""
-    decision, kind, day = made.body["decision"], "", None
+    decision, promise = made.body["decision"], act.act == Act.UNDERTAKE
     facts = {finding["code"]: finding.get("facts", {}) for finding in decision["findings"]}
     ends = [facts.get(code, {}).get("until") for code in ("OWNER_BPU_ACTIVE", "OFFICER_DECISION")]
     soonest = min(filter(None, [decision["valid_until"], act.said.get("until"), *ends]), default="9999")
-    if erased:
-        kind = "erased"
-    elif act.act == Act.UNDERTAKE:
-        kind = "overdue" if "UNDERTAKING_OVERDUE" in facts else ""
-    elif SANCTIONS & facts.keys():
-        kind = "sanction"
-    elif decision["verdict"] in ("NOT_MET", "BLOCKED", "OFFICER_REVIEW"):
-        kind = "lapsed"
-    elif soonest < following.isoformat():
-        kind, day = "expiring", soonest
+    news: dict[str, object] = {  # the first that holds; of a promise nothing else is told
+        "erased": erased,
+        "overdue": promise and "UNDERTAKING_OVERDUE" in facts,
+        "": promise,
+        "sanction": SANCTIONS & facts.keys(),
+        "lapsed": decision["verdict"] in ("NOT_MET", "BLOCKED", "OFFICER_REVIEW"),
+        "expiring": soonest < following.isoformat(),
+    }
+    kind = next((kind for kind, holds in news.items() if holds), "")
     waiting = sa.select(ITEM.c.id).where(ITEM.c.act_id == act.id, ITEM.c.kind == kind, ITEM.c.handled_by.is_(None))
     if not kind or here.log.rows(waiting):
         return
     body = {"act": act.id, "news": kind, "region": act.region, "checks": [made.id], "asker": made.body["asker"]}
-    body |= {"until": day} if day else {}
+    body |= {"until": soonest} if kind == "expiring" else {}
     here.log.append("officer.news", body, entry_id=f"{made.id}.{kind}")
 
 

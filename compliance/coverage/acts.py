@@ -20,6 +20,7 @@ from compliance.law import facts as law
 from compliance.law.codec import to_json
 
 ABOUT = ("kind", "district", "payer", "state", "source")  # a source: day and `agency`, `hand` or a list's hash
+PROVED = {"active": "registered", "first_payment": "unknown", "inactive": "not_yet", "not_found": "not_yet"}
 PART = 25  # lines of one entry: of the longest that may be, 48 kB
 # One row for each line of a list, change by hand and question to the agency (`agency`: its word); it holds from the day
 # `since`. `closes`: it is of the last entry of its list.
@@ -107,10 +108,10 @@ def ending(those: Iterable[Institution], day: dt.date) -> list[Institution]:
 
 def trend(rows: Sequence[sa.Row[Any]], day: dt.date) -> list[tuple[dt.date, dict[str, Counter[str]]]]:
     """The same by kind on the last day of each of eleven months, and on the day itself; oldest first."""
-    days = list(
-        itertools.accumulate(range(11), lambda last, _: last.replace(day=1) - dt.timedelta(days=1), initial=day)
-    )
-    return [(each, tally(institutions(rows, each), "kind")) for each in reversed(days)]
+    days = [day]
+    while len(days) < 12:
+        days.insert(0, days[0].replace(day=1) - dt.timedelta(days=1))
+    return [(each, tally(institutions(rows, each), "kind")) for each in days]
 
 
 def sentence(kind: str, called: str, count: Counter[str], language: str) -> str:
@@ -157,10 +158,10 @@ def due(here: Deployment, region: str) -> list[Institution]:
     """Whom the agency was not asked about for a week (for a day, if it was out), longest first."""
     day, found = here.policy.today(region, here.clock()), []
     for one in now_known(here, region):
-        pause = dt.timedelta(days=1 if one.tried and one.tried.data["why"] == "unavailable" else 7)
-        last = one.tried.since + pause if one.tried else dt.date.min
-        if last <= day and any(one.facts.get(number) for number in lines.NUMBERS):
-            found.append((last, one))
+        pause = 1 if one.tried and one.tried.data["why"] == "unavailable" else 7
+        again = one.tried.since + dt.timedelta(days=pause) if one.tried else dt.date.min
+        if again <= day and any(one.facts.get(number) for number in lines.NUMBERS):
+            found.append((again, one))
     return [one for _, one in sorted(found, key=lambda pair: pair[0])]
 
 
@@ -177,23 +178,22 @@ def ask(here: Deployment, region: str, one: Institution, asker: Asker) -> str:
     rules = here.policy.on(today, region)
     evidence = gate.evidence(question, rules, gate.key(question, rules), now)
     active = [account for account in evidence.accounts if account.active]
-    state, why = "", "identity"
     if evidence.failure:
         why = evidence.failure.kind
-    elif evidence.match is law.Match.AGREES and not evidence.found_by:
-        state, why = ("not_yet", "not_found") if evidence.complete else ("", "incomplete")
-        asked = law.Facts(application, today, evidence=evidence)
-        if evidence.complete and gate.doubtful(question, asked, started, now):
-            state, why = "", "doubtful"
-    elif evidence.match is law.Match.AGREES:
+    elif evidence.match is not law.Match.AGREES:
+        why = "identity"
+    elif evidence.found_by:
         paying = any(account.first_payment is not False for account in active)
-        state, why = ("registered", "active") if paying else ("unknown", "first_payment")
-        state, why = (state, why) if active else ("not_yet", "inactive")
+        why = "active" if paying else "first_payment" if active else "inactive"
+    elif not evidence.complete:
+        why = "incomplete"
+    else:
+        asked = law.Facts(application, today, evidence=evidence)
+        why = "doubtful" if gate.doubtful(question, asked, started, now) else "not_found"
     workers = [account.active_workers for account in active if account.active_workers is not None]
-    paid = min((account.paid_through for account in active if account.paid_through), default=None)
-    said = {"state": state, "why": why, "workers": sum(workers) if workers else None, "paid_through": to_json(paid)}
-    said |= {"source": evidence.source, "as_of": to_json(evidence.as_of), "reference": evidence.reference}
-    about = {"business": numbers, "evidence": to_json(evidence), "request_id": key}
-    line = {"id": one.id, "since": today.isoformat(), "facts": said}
-    _record(here, "asked", region, asker, question.id, lines=[line], **about)
+    said: dict[str, Any] = {"state": PROVED.get(why, ""), "why": why, "workers": sum(workers) if workers else None}
+    said |= {name: to_json(getattr(evidence, name)) for name in ("source", "as_of", "reference")}
+    said["paid_through"] = to_json(min((one.paid_through for one in active if one.paid_through), default=None))
+    about = {"lines": [{"id": one.id, "since": today.isoformat(), "facts": said}], "business": numbers}
+    _record(here, "asked", region, asker, question.id, evidence=to_json(evidence), request_id=key, **about)
     return why
