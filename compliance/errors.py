@@ -1,15 +1,14 @@
 """The one tree of errors, in the domain's words; no HTTP status, no library type."""
 
-from dataclasses import dataclass
 from datetime import date, datetime
+from typing import NamedTuple
 
 
 class GateError(Exception):
     """Anything the gate foresaw. `str()` of it is fit to be shown: it never holds a secret or a whole NIK."""
 
 
-@dataclass(frozen=True, slots=True)
-class FieldError:  # one wrong field: a JSON pointer (RFC 6901; "" is the whole document) and what to do about it
+class FieldError(NamedTuple):  # one wrong field: a JSON pointer (RFC 6901; "" is the whole document) and what to do about it
     pointer: str
     detail: str
 
@@ -38,9 +37,8 @@ class LawNotInForce(GateError):  # a day on which this law had not begun; never 
         self.first_day = first_day
 
 
-class NoCalendar(GateError):  # a year without a table of holidays; never treated as a year without holidays
-    def __init__(self, year: int) -> None:
-        super().__init__(f"there is no table of holidays for {year}; add one (flask policy holidays {year})")
+class NoCalendar(GateError):
+    """A year without a table of holidays. Never treated as a year without holidays."""
 
 
 class UnknownRegion(GateError):  # a region that this deployment has no policy for
@@ -49,9 +47,8 @@ class UnknownRegion(GateError):  # a region that this deployment has no policy f
         self.known = known
 
 
-class ForeignRegion(GateError):  # a region that is served here, but not to this caller
-    def __init__(self, region: str, allowed: tuple[str, ...]) -> None:
-        super().__init__(f"region {region} is not among yours ({', '.join(allowed)})")
+class ForeignRegion(GateError):
+    """A region that is served here, but not to this caller."""
 
 
 class RegistryError(GateError):

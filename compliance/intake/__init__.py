@@ -63,7 +63,7 @@ def _check(
         broken.append(("/region", say("not_served", ", ".join(error.known))))
         return
     if region not in regions:
-        raise ForeignRegion(region, regions)
+        raise ForeignRegion(f"region {region} is not among yours ({', '.join(regions)})")
     if stated.get("as_at") is None:
         data["as_at"] = today
     try:

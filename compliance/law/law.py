@@ -45,7 +45,7 @@ class Calendar:
 
     def of(self, year: int) -> HolidayYear:
         if year not in self.years:
-            raise NoCalendar(year)
+            raise NoCalendar(f"there is no table of holidays for {year}; add one (flask policy holidays {year})")
         return self.years[year]
 
     def is_working_day(self, day: date) -> bool:
