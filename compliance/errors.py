@@ -8,7 +8,7 @@ class GateError(Exception):
     """Anything the gate foresaw. `str()` of it is fit to be shown: it never holds a secret or a whole NIK."""
 
 
-class FieldError(NamedTuple):  # one wrong field: a JSON pointer (RFC 6901; "" is the whole document) and what to do about it
+class FieldError(NamedTuple):  # one wrong field: its JSON pointer (RFC 6901; "" is the whole document) and what to do
     pointer: str
     detail: str
 
