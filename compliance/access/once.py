@@ -15,15 +15,15 @@ from sqlalchemy.dialects.postgresql import insert
 from ulid import ULID
 
 from compliance.audit.entry import canonical
-from compliance.database import db, table
+from compliance.database import db, rows, table
 from compliance.deployment import deployment
 from compliance.errors import AskedInProgress, AskedOtherwise
 from compliance.gate import Question, Recorded
 
 KEPT, BEYOND_TIMEOUT = timedelta(days=30), timedelta(seconds=10)
-Ask = Callable[[str, str | None], Recorded]
-Find = Callable[[str], Any]  # the answer of this id, with its id and document, if there is one
+Ask = Callable[[str, str | None], Any]
 # `replaces` answers again if the new asking fails; `lease_until` None: done, `check_id` is the answer.
+# `ask_again_at` is of earlier versions.
 _columns = "owner:64! path:100! key:128! body_mac:64 check_id:26 replaces:26? lease_until:moment? ask_again_at:moment?"
 ONCE = table("once", _columns, "expires_at:moment+")
 
@@ -33,25 +33,27 @@ class OnceKey(NamedTuple):  # a caller's key: `owner` is the client or user, `pa
     path: str
     key: str
 
-    def row(self, **more: Any) -> sa.ColumnElement[bool]:
-        return sa.and_(*(ONCE.c[name] == value for name, value in (self._asdict() | more).items()))
-
 
 def check_once(key: OnceKey | None, body: Any, question: Question, **waiting: Any) -> tuple[Any, bool]:
-    """Check a question once under this key, as `run` says."""
+    """Check a question once under this key, as `run` says. An UNDETERMINED answer holds until its `retry_after`."""
     here = deployment()
 
     def ask(check_id: str, replaces: str | None) -> Recorded:
         return here.gate.check(replace(question, id=check_id, replaces=replaces))
 
-    return run(key, body, ask, here.log.check, timeout=here.settings.registry_timeout, **waiting)
+    def due(answer: Any) -> datetime | None:
+        moment = json.loads(answer.document)["retry_after"]
+        return moment and datetime.fromisoformat(moment)
+
+    return run(key, body, ask, here.log.check, due, timeout=here.settings.registry_timeout, **waiting)
 
 
 def run(
     key: OnceKey | None,
     body: Any,
     ask: Ask,
-    find: Find,
+    find: Callable[[str], Any],
+    due: Callable[[Any], datetime | None] = lambda answer: None,
     *,
     timeout: float,
     wait: float = 0.0,
@@ -60,71 +62,62 @@ def run(
 ) -> tuple[Any, bool]:
     """Ask under this key (None: just ask), or give the answer that it already has (then True).
     `ask` gets the id that the check must carry, at most `timeout` seconds, and the id of the check that it replaces;
-    `find` looks a check up in the log. An UNDETERMINED answer holds until its `retry_after`; with `patient` False it is
-    asked again at once. While another request works on the key, this one waits up to `wait` seconds, by `pause`s.
-    Raises AskedInProgress, AskedOtherwise, and what `ask` raises; then the key is free again."""
+    `find` looks up what was made under an id. An answer holds until it is `due` (None: it stays); with `patient` False
+    one that will be due is asked again at once. While another request works on the key, this one waits up to `wait`
+    seconds, by `pause`s. Raises AskedInProgress, AskedOtherwise, and what `ask` raises; then the key is free again."""
     if key is None:
         return ask(str(ULID()), None), False
     mac = hmac.digest(deployment().settings.secret_key.encode(), canonical(body), "sha256").hex()
     ends, lease = time.monotonic() + wait, timedelta(seconds=timeout) + BEYOND_TIMEOUT
     while True:
-        row, answer = _claim(key, mac, lease, find, patient)
-        if answer:
-            return answer, True
-        if row:
-            return _ask(key, row, ask), False
+        now = deployment().clock()
+        found = rows(db.engine, sa.select(ONCE).where(*_is(key), ONCE.c.expires_at > now))
+        row: Any = found[0] if found else None
+        if row is None or row.lease_until is None or row.lease_until <= now:  # nobody is at it
+            answer = row and find(row.check_id)
+            bound = row and (answer or row.replaces or row.lease_until is None)  # what died unanswered binds nobody
+            if bound and not hmac.compare_digest(row.body_mac, mac):
+                raise AskedOtherwise("this key was used before with another body; use a new key")
+            again_at = due(answer) if answer else None
+            if answer and (again_at is None or (patient and again_at > now)):
+                return answer, True
+            new = {"check_id": str(ULID()), "body_mac": mac, "lease_until": now + lease, "expires_at": now + KEPT}
+            new["replaces"] = row and (row.check_id if answer else row.replaces)
+            if _take(key, row, new, now):
+                return _ask(key, new, ask), False
         if time.monotonic() >= ends:
             raise AskedInProgress("the same key is being worked on; ask again in a few seconds")
         pause(0.05)
 
 
-def _claim(key: OnceKey, mac: str, lease: timedelta, find: Find, patient: bool) -> tuple[dict[str, Any] | None, Any]:
-    """The row that is now ours, or the answer that is there; neither: somebody else is at it."""
-    now = deployment().clock()
-    new = {"check_id": str(ULID()), "replaces": None, "body_mac": mac, "lease_until": now + lease}
-    new |= {"ask_again_at": None, "expires_at": now + KEPT}
-    with db.engine.connect() as connection:
-        row = connection.execute(sa.select(ONCE).where(key.row())).one_or_none()
-    if row is None or row.expires_at <= now:
-        _run(sa.delete(ONCE).where(ONCE.c.expires_at <= now))
+def _is(key: OnceKey, **more: Any) -> list[sa.ColumnElement[bool]]:
+    return [ONCE.c[name] == value for name, value in (key._asdict() | more).items()]
+
+
+def _take(key: OnceKey, row: Any, new: dict[str, Any], now: datetime) -> bool:
+    """Write the new row, over this one if there is one. Of those who race for the key one does."""
+    if row:
+        put: Any = sa.update(ONCE).where(*_is(key, check_id=row.check_id, lease_until=row.lease_until)).values(**new)
+    else:
         put = insert(ONCE).values(**key._asdict(), **new).on_conflict_do_nothing()
-        with db.engine.begin() as connection:  # of those who race for a new key one gets a row back
-            return (new if connection.execute(put.returning(ONCE.c.key)).first() else None), None
-    died = row.lease_until is not None
-    if died and row.lease_until > now:
-        return None, None
-    answer = find(row.check_id)
-    if (answer or row.replaces or not died) and not hmac.compare_digest(row.body_mac, mac):
-        raise AskedOtherwise("this key was used before with another body; use a new key")
-    again_at = _again_at(answer) if died and answer else row.ask_again_at
-    if answer and (again_at is None or (patient and again_at > now)):
-        return None, answer
-    if died and not answer:  # before its entry was written
-        new |= {"replaces": row.replaces, "ask_again_at": row.ask_again_at}
-    elif again_at:  # UNDETERMINED, and due
-        new |= {"replaces": row.check_id, "ask_again_at": again_at}
-    same = key.row(check_id=row.check_id) & ONCE.c.lease_until.is_not_distinct_from(row.lease_until)
-    return (new if _run(sa.update(ONCE).where(same).values(**new)) else None), None
+    return _run(sa.delete(ONCE).where(ONCE.c.expires_at <= now), put)
 
 
-def _ask(key: OnceKey, row: dict[str, Any], ask: Ask) -> Recorded:
-    mine = key.row(check_id=row["check_id"])
+def _ask(key: OnceKey, row: dict[str, Any], ask: Ask) -> Any:
+    mine, before = _is(key, check_id=row["check_id"]), row["replaces"]
     try:
-        recorded = ask(row["check_id"], row["replaces"])
+        made = ask(row["check_id"], before)
     except BaseException:
-        back = sa.update(ONCE).values(check_id=ONCE.c.replaces, replaces=None, lease_until=None)
-        _run((back if row["replaces"] else sa.delete(ONCE)).where(mine))
+        back = sa.update(ONCE).values(check_id=before, replaces=None, lease_until=None) if before else sa.delete(ONCE)
+        _run(back.where(*mine))
         raise
-    _run(sa.update(ONCE).where(mine).values(lease_until=None, ask_again_at=_again_at(recorded)))
-    return recorded
+    _run(sa.update(ONCE).where(*mine).values(lease_until=None))
+    return made
 
 
-def _again_at(answer: Any) -> datetime | None:
-    moment = json.loads(answer.document)["retry_after"]
-    return moment and datetime.fromisoformat(moment)
-
-
-def _run(statement: Any) -> int:
-    """One statement, one transaction, never the request's session: returns how many rows it met."""
+def _run(*statements: Any) -> bool:
+    """In one transaction, never the request's session; whether the last one met a row."""
     with db.engine.begin() as connection:
-        return connection.execute(statement).rowcount
+        for statement in statements:
+            met = connection.execute(statement.returning(ONCE.c.key)).first()
+    return met is not None

@@ -20,12 +20,11 @@ from compliance.database import db
 from compliance.delivery import outbox
 from compliance.deployment import deployment
 from compliance.errors import BadInput
-from compliance.gate import Question, Recorded
+from compliance.gate import Question
 from compliance.intake import oss, read_question
 from compliance.law import codec, decide
 from compliance.registry.port import aside
 
-NEVER = '{"retry_after": null}'  # a batch stands as it was asked
 _policies = functools.lru_cache(maxsize=2)(verify.past_policies)  # read once by each process
 Told = tuple[Any, int, dict[str, str]]
 
@@ -162,12 +161,9 @@ def start_batch() -> Told:
     here, asker, key = deployment(), g.client.asker, caller.once_key()
     busy = caller.Problem(429, "other large lists are being read; send this one again", **{"Retry-After": "20"})
 
-    def find(batch_id: str) -> Recorded | None:
-        return Recorded(batch_id, 0, NEVER) if run.status(here.log.engine, batch_id) else None
-
-    def begin(batch_id: str, replaces: str | None) -> Recorded:
+    def begin(batch_id: str, replaces: str | None) -> run.Status:
         run.start(here, batch_id, lines, asker)
-        return Recorded(batch_id, 0, NEVER)
+        return _batch(batch_id)
 
     with reading.turn(request.content_length, busy):
         stated: Any = caller.read()
@@ -177,8 +173,10 @@ def start_batch() -> Told:
             rows = reading.read_document(stated)
         lines = list(reading.judge(here, rows, g.client.regions, asker))
         db.session.remove()
-        recorded, replayed = once.run(key, stated, begin, find, timeout=60.0)
-    return _batch(recorded.id).document(), *made(recorded.id, 202, replayed)
+        batch, replayed = once.run(
+            key, stated, begin, lambda batch_id: run.status(here.log.engine, batch_id), timeout=60.0
+        )
+    return batch.document(), *made(batch.id, 202, replayed)
 
 
 def read_batch(batch_id: str) -> dict[str, Any]:
