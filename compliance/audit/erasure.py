@@ -19,9 +19,7 @@ _numbers = select(_d.entry_id, _d.field, _d.disclosure).where(_d.field.in_(("nik
 _numbers = _numbers.order_by(_d.entry_id, _d.field).limit(_READ)
 
 
-def erase(
-    audit: AuditLog, entries: Iterable[Entry], *, ground: str, by: str, fields: Sequence[str] | None = None
-) -> int:
+def erase(audit: AuditLog, entries: Iterable[Entry], *, ground: str, by: str, fields: Sequence[str] = ()) -> int:
     """Erase the personal values (all, or those in `fields`) of entries, for a stated ground. Returns how many entries.
     `by` is the id of who ordered it. The erasure is itself an entry, which names positions and fields, never values."""
     named = ((entry, sorted(entry.disclosed.keys() & fields if fields else entry.disclosed)) for entry in entries)
@@ -62,8 +60,8 @@ def about(audit: AuditLog, nik: str, *, by: str) -> list[dict[str, Any]]:
         if entry.kind == "check":
             told = {"position": entry.position, **{name: entry.body[name] for name in ("at", "asker", "reference")}}
             told |= {name: entry.body["facts"]["application"][name] for name in ("region", "permit_type")}
-            told |= {"verdict": entry.body["decision"]["verdict"]}
-            found.append(told | {"recorded": sorted(entry.disclosed.keys() - {"question"})})
+            recorded = sorted(entry.disclosed.keys() - {"question"})
+            found.append(told | {"verdict": entry.body["decision"]["verdict"], "recorded": recorded})
     found.sort(key=lambda row: int(row["position"]))
     body = {"by": by, "positions": [row["position"] for row in found][:5000]}
     audit.append("access.person_report", body, private={"nik": nik})

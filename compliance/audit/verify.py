@@ -1,7 +1,7 @@
 """Verify the database's log, naming the first bad position: bodies to roots, what is shown of checks, decisions."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import NamedTuple
 
@@ -16,12 +16,11 @@ from compliance.law.codec import moment
 from compliance.law.decide import Policies, replay
 from compliance.proof import export, merkle, receipt
 
-Progress = Callable[[int], None]
 BATCH, NAMED = 2_000, 200  # rows read at once, and progress is told as often; so many checks are named
 _e, _c = audit_entry.c, check_record.c
 
 
-def verify(log: AuditLog, known: Mapping[int, bytes], progress: Progress) -> tuple[int, bytes]:
+def verify(log: AuditLog, known: Mapping[int, bytes], progress: export.Progress) -> tuple[int, bytes]:
     """Recompute the whole log; `known` are roots held outside, by size. Returns size and root. Raises LogBroken with
     the first bad position. Says nothing about the tables that show the log: see `verify_checks`."""
     tally, query = export.Tally(known), audit_entry.select().order_by(_e.pos).limit(BATCH)
@@ -41,7 +40,7 @@ def verify(log: AuditLog, known: Mapping[int, bytes], progress: Progress) -> tup
     return tally.size, tally.root
 
 
-def verify_checks(log: AuditLog, progress: Progress) -> int:
+def verify_checks(log: AuditLog, progress: export.Progress) -> int:
     """Compare what pages and lists show of each check, and what is disclosed of it, with its entry. Returns their
     number; raises LogBroken."""
     seen = 0
@@ -76,7 +75,7 @@ def past_policies(log: AuditLog) -> Policies:
 
 
 def replay_checks(
-    log: AuditLog, since: datetime, until: datetime, *, by: str, progress: Progress = lambda done: None
+    log: AuditLog, since: datetime, until: datetime, *, by: str, progress: export.Progress = lambda done: None
 ) -> tuple[int, list[Differing], str]:
     """Decide all checks of [since, until), aware moments, again, from the log alone: their number, those that differ,
     the id of the entry that tells so."""

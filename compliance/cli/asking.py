@@ -41,18 +41,21 @@ class Asking(Commands):
             raise click.UsageError(f"the file is not JSON: {error}") from error
         if not isinstance(stated, dict):
             raise click.UsageError("the file does not hold a question (a JSON object)")
-        for name, value in ((name, value) for name, value in given.items() if value is not None):
+        for name in [name for name, value in given.items() if value is not None]:
             part, _, last = name.rpartition("__")
             holder = stated.setdefault(part, {}) if part else stated
             if not isinstance(holder, dict):
                 raise click.UsageError(f"{part} in the file is not a JSON object")
-            holder[last] = value
+            holder[last] = given[name]
         if not self.here.settings.region and "region" not in stated:
             raise click.UsageError("say which region: --region 73.09 (or set REGION)")
         known: dict[str, Any] = {"regions": self.regions(), "policy": self.here.policy, "now": self.here.clock()}
         recorded = self.here.gate.check(read_question(stated, **known, asker=ASKER, request_id="shell"))
         answer = json.loads(recorded.document)
-        click.echo(recorded.document) if raw else show("check", **answer)
+        if raw:
+            click.echo(recorded.document)
+        else:
+            show("check", **answer)
         return bool(answer["action"] != "PROCEED")
 
     def batch(self, file: Path, results: IO[str]) -> None:

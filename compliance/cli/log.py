@@ -102,7 +102,7 @@ class Log(Commands):
         wanted = self.log.entries_at(positions)
         if len(wanted) < len(set(positions)):
             raise click.UsageError("the log has no such position")
-        click.echo(f"{erasure.erase(self.log, wanted, ground=ground, by=by, fields=fields or None)} entries erased")
+        click.echo(f"{erasure.erase(self.log, wanted, ground=ground, by=by, fields=fields)} entries erased")
 
     def person(self, nik: str, by: str) -> None:
         tell(erasure.about(self.log, nik, by=by))

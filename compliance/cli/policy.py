@@ -24,7 +24,7 @@ def _says(value: Any) -> str:
 
 
 def _cites(basis: Any) -> str:
-    return "; ".join(f"{row['cite']} [{row['certainty']}]" for row in to_json(basis))
+    return "; ".join(f"{row.cite} [{row.certainty}]" for row in basis)
 
 
 def _dated(path: Path) -> dict[tuple[str, ...], str]:
