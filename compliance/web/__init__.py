@@ -167,8 +167,8 @@ def _shared() -> dict[str, Any]:
 @web.after_app_request
 def _complete(response: Response) -> Response:
     """Load nothing from elsewhere, run no script, keep nothing personal."""
-    for name, value in HEADERS.items():
-        response.headers.setdefault(name, value)
+    stated = {name.lower() for name, _ in response.headers}
+    response.headers.extend({name: value for name, value in HEADERS.items() if name.lower() not in stated})
     if here.settings.public_url.startswith("https://"):
         response.headers.setdefault("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
     if request.endpoint == "web.static" and response.status_code < 400:

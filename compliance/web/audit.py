@@ -24,9 +24,8 @@ from compliance.errors import BadInput, LogBroken
 from compliance.law.decide import Policies, explain, replay
 from compliance.proof.note import b64
 from compliance.proof.receipt import read_code
-from compliance.reports import promises, sample
-from compliance.reports.export import FORMS, export
-from compliance.reports.search import NAMED, Wanted, named, search, stream, summary
+from compliance.reports import export, promises, sample, search
+from compliance.reports.search import Wanted
 from compliance.web import Told, _, download, fields, here, language, me, ours, records
 from compliance.web.account import people, software
 from compliance.web.fields import Form, days, must
@@ -69,7 +68,7 @@ def wanted(typed: dict[str, str]) -> Wanted:
         return replace(found, among=[record.pos] if record else [])
     if len(nib) == 13 and nib.isdigit():
         return replace(found, nib=nib)
-    if search(here.log.engine, Wanted(regions, reference=q), 1):
+    if search.search(here.log.engine, Wanted(regions, reference=q), 1):
         return replace(found, reference=q)
     among = [row.pos for row in here.log.rows(checks.named(q).limit(NAMES + 1))]
     must(q=(len(among) <= NAMES, _("Lebih dari 5.000 nama cocok. Tulis nama usaha lebih lengkap.")))
@@ -97,7 +96,7 @@ def audit() -> Told:
     looked("search", asked=typed)
     try:
         before = (dt.date.fromisoformat(day), int(pos[:15])) if day else None
-        rows = search(here.log.engine, replace(wanted(typed), before=before), PER_PAGE + 1)
+        rows = search.search(here.log.engine, replace(wanted(typed), before=before), PER_PAGE + 1)
     except BadInput as error:
         errors = {wrong.pointer[1:]: wrong.detail for wrong in error.errors}
     except ValueError:
@@ -105,16 +104,16 @@ def audit() -> Told:
     last = rows[PER_PAGE - 1] if rows[PER_PAGE:] else None
     given: dict[str, Any] = typed | {"sebelum": f"{last.day}.{last.pos}"} if last else {}
     entries = here.log.entries_at(row.pos for row in rows[:PER_PAGE])[::-1]
-    told = {"typed": typed, "errors": errors, "choices": choices(), "forms": FORMS}
+    told = {"typed": typed, "errors": errors, "choices": choices(), "forms": export.FORMS}
     return told | {"entries": entries, "onward": url_for("web.audit", **given) if given else ""}
 
 
 def audit_export(form: str) -> Told:
-    if form not in FORMS:
+    if form not in export.FORMS:
         abort(404)
     rows = wanted(typed := asked())
     looked("checks", "export", asked=typed, form=form)
-    made = export(deployment(), rows, form, {**typed, "by": me.id, "regions": list(me.regions)})
+    made = export.export(deployment(), rows, form, {**typed, "by": me.id, "regions": list(me.regions)})
     return download(made, f"ekspor-{here.clock():%Y%m%d-%H%M}.zip", "application/zip")
 
 
@@ -130,7 +129,7 @@ def audit_report() -> Told:
     except BadInput as wrong:
         errors, typed, span = {"since": wrong.errors[0].detail}, month, wanted(month)
     with here.log.engine.connect() as connection:
-        found = summary(connection, span)
+        found = search.summary(connection, span)
     return {"typed": typed, "errors": errors, "choices": choices(), "found": found}
 
 
@@ -145,7 +144,7 @@ def audit_check(check_id: str) -> Told:
         said("log.replayed", {"check": check_id, "same": again.same, "asker": {"kind": "user", "id": me.id}})
     facts, law = policies.judged(body)
     region, permit_type, reference = facts.application.region, facts.application.permit_type, body["reference"]
-    rows = search(log.engine, Wanted((region,), reference=reference, permit_type=permit_type), HISTORY)
+    rows = search.search(log.engine, Wanted((region,), reference=reference, permit_type=permit_type), HISTORY)
     told = {"shown": shown, "body": body, "again": again, "size": log.head()[0], "people": choices()["asker"]}
     told |= {"law": law, "explained": explain(facts, law), "files": json.loads(law.texts[law.sha256])["files"]}
     told["acts"] = acts(here, (region,), ACT.c.reference == reference, ACT.c.permit_type == permit_type)
@@ -210,7 +209,7 @@ def _sample(sample_id: str) -> dict[str, Any] | None:
     """All that was said about a sample of one's own regions, the latest last."""
     told: dict[str, Any] = {}
     for kind in ("committed", "drawn", "judged"):
-        if entry := named(here.log, f"access.sample_{kind}:{sample_id}"):
+        if entry := search.named(here.log, f"access.sample_{kind}:{sample_id}"):
             told |= entry.body | {f"{kind}_at": entry.body["at"], f"{kind}_pos": entry.position}
     return told if told and ours(told["regions"]) else None
 
@@ -231,8 +230,8 @@ def audit_samples() -> Told:
             digest = typed["seed_sha256"].lower() or sha256(seed.encode()).hexdigest()
             said("access.sample_committed", plan | {"seed_sha256": digest})
             return render_template("audit/seed.html", seed=seed, told=_sample(sample_id), sample_id=sample_id)
-    prefix = "access.sample_committed:"
-    query = sa.select(NAMED.c.name).where(NAMED.c.name.startswith(prefix)).order_by(NAMED.c.position.desc())
+    prefix, c = "access.sample_committed:", search.NAMED.c
+    query = sa.select(c.name).where(c.name.startswith(prefix)).order_by(c.position.desc())
     ids = [row.name.removeprefix(prefix) for row in here.log.rows(query.limit(100))]
     return form.page | {"samples": filter(None, map(_sample, ids))}
 
@@ -256,7 +255,7 @@ def audit_sample(sample_id: str) -> Told:
             must(seed=(fits, _("Bukan benih yang sidiknya dicatat.")))
             over = min(map(fields.today, told["regions"])) > until
             must(seed=(over, _("Masa sampel belum berakhir; simpan dahulu benihnya.")))
-            rows = stream(here.log.engine, Wanted(tuple(told["regions"]), since, until))
+            rows = search.stream(here.log.engine, Wanted(tuple(told["regions"]), since, until))
             offices = ((sample.office_of(row.region, row.office, row.asker), row.id) for batch in rows for row in batch)
             said("access.sample_drawn", by | {"seed": seed, "drawn": sample.draw(offices, seed, told["per_office"])})
         if form.sent:
@@ -267,6 +266,6 @@ def audit_sample(sample_id: str) -> Told:
 
 def promised() -> Told:
     """Public: what a gate promises and how it was kept is everybody's business, and names nobody."""
-    entry, now = named(here.log, "log.promises:"), here.clock()
+    entry, now = search.named(here.log, "log.promises:"), here.clock()
     stale = entry is None or now - entry.at > promises.STALE
     return {"entry": entry, "stale": stale, "region": here.settings.region}

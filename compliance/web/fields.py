@@ -4,7 +4,7 @@ import datetime as dt
 import re
 import tomllib
 from collections.abc import Collection, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -38,7 +38,7 @@ def must(**rules: tuple[object, str]) -> None:
         raise BadInput(*wrong)
 
 
-class Form:
+class Form(AbstractContextManager["Form"]):
     """A form on a page, `[[form.NAME]]`: `stated` before, `sent` now (nothing by a GET). `with` keeps a BadInput;
     after it `page` is what the template shows."""
 
@@ -48,9 +48,6 @@ class Form:
         typed = {each["name"]: " ".join(given.getlist(each["name"])).strip() for each in self.fields}
         self.sent = typed if is_sent else {}
         self.typed = typed if is_sent or "typed" in g else stated or {}
-
-    def __enter__(self) -> "Form":
-        return self
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> bool:
         self.page = filled(self.fields, self.typed, error.errors if isinstance(error, BadInput) else ())

@@ -28,7 +28,6 @@ from compliance.web.audit import looked
 from compliance.web.fields import FORM, Form, must, today, word
 
 PER_PAGE, YEAR = 25, dt.timedelta(days=365)
-CHANGERS = (Role.SUPERVISOR, Role.ADMINISTRATOR)  # of a region's lists
 
 
 def _asker() -> Asker:
@@ -111,9 +110,8 @@ def _asked(kind: str = "") -> dict[str, Any]:
     if kind == "export" or (kind and me.role == Role.AUDITOR):
         looked("coverage", kind, region=code, as_of=day.isoformat())
     facts = acts.known(here, code, day)
-    told = {"regions": regions, "region": code, "day": day, "today": now, "errors": errors, "rows": facts}
-    told |= {"those": acts.institutions(facts, day), "room": acts, "may_change": me.role in CHANGERS}
-    return told | {"kinds": FORM["choices"]["kind"]}
+    told = {"region": code, "day": day, "today": now, "errors": errors, "rows": facts, "room": acts}
+    return told | {"those": acts.institutions(facts, day), "kinds": FORM["choices"]["kind"]}
 
 
 def coverage() -> Told:
