@@ -4,6 +4,7 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,7 +32,6 @@ def say(rule: str, example: str = "", **values: object) -> Say:
 Broken = list[tuple[str, Say]]  # pointers and what is wrong there
 REQUIRED, EMPTY, PRINTABLE, UNKNOWN, HALF = map(say, ("required", "empty", "printable", "unknown", "control"))
 NO_TEXT, NO_OBJECT, NO_LIST = say("text"), say("object", '{"nib": "8120001234567"}'), say("list", "[]")
-MISSING: Any = {"required": [REQUIRED], "null": [REQUIRED], "invalid": [NO_LIST]}  # in marshmallow's words
 NO_COUNT, NO_YES = say("count", "12", most=MOST_WORKERS), say("yes_no")
 
 
@@ -46,23 +46,20 @@ def escaped(name: str) -> str:
     return name.replace("~", "~0").replace("/", "~1")
 
 
-class Kind(NamedTuple):
-    """One kind of value: how OpenAPI shows it; `read` gives its canonical form, or a Say: what is wrong with it."""
-
+class Kind(NamedTuple):  # of value: how OpenAPI shows it; what gives its canonical form, or raises ValidationError
     shown: dict[str, Any]
-    read: Callable[[Any], Any] = lambda value: value
+    take: Callable[[Any], Any]
 
-    def take(self, value: Any) -> Any:  # raises ValidationError
-        if type(found := self.read(value)) is Say:
+
+def _kind(read: Callable[[Any], Any], of: type = str, **shown: Any) -> Kind:
+    """`read` gives the canonical form of such a value, or a Say: what is wrong with it."""
+
+    def take(value: Any) -> Any:
+        if type(found := read(value) if isinstance(value, of) else NO_TEXT) is Say:
             raise ma.ValidationError([found])
         return found
 
-    def field(self, required: bool) -> ma.fields.Field[Any]:
-        return ma.fields.Function(deserialize=self.take, required=required, error_messages=MISSING)
-
-
-def _text(read: Callable[[str], Any], **shown: Any) -> Kind:
-    return Kind({"type": "string", **shown}, lambda value: read(value) if isinstance(value, str) else NO_TEXT)
+    return Kind(({"type": "string"} if of is str else {}) | shown, take)
 
 
 def _words(most: int = 200, printable: bool = False, upper: bool = False, **shown: Any) -> Kind:
@@ -76,7 +73,7 @@ def _words(most: int = 200, printable: bool = False, upper: bool = False, **show
             return HALF if CONTROL.search(value) else PRINTABLE
         return (found if len(found) <= most else too_long) if found else EMPTY
 
-    return _text(read, minLength=1, maxLength=most, **shown)
+    return _kind(read, minLength=1, maxLength=most, **shown)
 
 
 def _number(read: Callable[[str], Any], pattern: str, rule: str, example: str, **shown: Any) -> Kind:
@@ -89,12 +86,12 @@ def _number(read: Callable[[str], Any], pattern: str, rule: str, example: str, *
         except ValueError:  # a day that no calendar has
             return wrong
 
-    return _text(match, **{"pattern": f"^(?:{pattern})$", "example": example, **shown})
+    return _kind(match, **{"pattern": f"^(?:{pattern})$", "example": example} | shown)
 
 
 def _one_of(words: Mapping[str, Any]) -> Kind:
     wrong = say("one_of", words=", ".join(words))
-    return _text(lambda value: words.get(value, wrong), enum=list(words))
+    return _kind(lambda value: words.get(value, wrong), enum=list(words))
 
 
 def _day(text: str) -> date:
@@ -110,23 +107,23 @@ def _count(value: Any) -> Any:
     return found if type(found) is int and 0 <= found <= MOST_WORKERS else NO_COUNT
 
 
-class Stated(ma.Schema):
-    """An object as somebody stated it: null means left out; where `open`, so do empty texts and what is not known."""
+class Given(ma.fields.Field[Any]):
+    """What `take` reads (it raises ValidationError). Null means left out; where `open`, so does an empty text."""
 
-    error_messages: Any = {"unknown": UNKNOWN, "type": NO_OBJECT}  # noqa: RUF012 (so marshmallow wants it)
-    open = False
+    def __init__(self, take: Callable[[Any], Any], required: bool, open: bool) -> None:
+        super().__init__(required=required)
+        self._take, self._open = take, open
 
-    @ma.pre_load
-    def _leave_out(self, stated: Any, **more: Any) -> Any:
-        if not isinstance(stated, Mapping):
-            return stated
-        blank = {name for name, value in stated.items() if self.open and isinstance(value, str) and not value.strip()}
-        empty = {name for name in self.fields if stated.get(name) is None} | blank
-        return {name: value for name, value in stated.items() if name not in empty}
+    def deserialize(self, value: Any, *where: Any, **how: Any) -> Any:
+        if value is None or value is ma.missing or (self._open and isinstance(value, str) and not value.strip()):
+            if self.required:
+                raise ma.ValidationError([REQUIRED])
+            return ma.missing
+        return self._take(value)
 
 
 class Document:
-    """A JSON object with named fields. `open`: see Stated."""
+    """A JSON object with named fields. `open`: empty texts are left out, and so is what is not known."""
 
     def __init__(self, name: str, text: str, known: Mapping[str, Any], *, open: bool = False) -> None:
         self.fields, members, properties, required = dict[str, Any](), dict[str, Any](), dict[str, Any](), list[str]()
@@ -134,25 +131,26 @@ class Document:
             marked, _, kind = part.partition(":")
             field, optional, nullable = marked.rstrip("?*~"), marked[-1] in "*~", marked[-1] in "?~"
             self.fields[field] = one = known[kind.strip("[]") or "text"]
-            shown, members[field] = one.shown, one.field(not optional)
-            if kind.startswith("["):
-                members[field] = ma.fields.List(one.field(True), required=not optional, error_messages=MISSING)
-                shown = {"type": "array", "items": shown}
+            many = kind.startswith("[")
+            members[field] = Given(partial(one.take, many=True) if many else one.take, not optional, open)
+            shown = {"type": "array", "items": one.shown} if many else one.shown
             properties[field] = _or_null(shown) if nullable else shown
             required += [] if optional else [field]
         self.described = {"type": "object", "properties": properties, "additionalProperties": open}
         self.described |= {"required": required} if required else {}
         self.shown = {"$ref": f"#/components/schemas/{name}"}
-        schema = type(name, (Stated,), {**members, "open": open})
-        self._schema = schema(unknown=ma.EXCLUDE if open else ma.RAISE)
+        members["error_messages"] = {"unknown": UNKNOWN, "type": NO_OBJECT}
+        self._schema = ma.Schema.from_dict(members, name=name)(unknown=ma.EXCLUDE if open else ma.RAISE)
 
-    def field(self, required: bool) -> ma.fields.Field[Any]:
-        return ma.fields.Nested(self._schema, required=required, error_messages=MISSING)
+    def take(self, stated: Any, many: bool = False) -> Any:  # raises ValidationError
+        if many and not isinstance(stated, list):
+            raise ma.ValidationError([NO_LIST])
+        return self._schema.load(stated, many=many)
 
     def load(self, stated: Any, broken: Broken, at: str = "") -> dict[str, Any]:
         """What can be read of a document that stands at `at`, without nulls; what cannot is added to `broken`."""
         try:
-            return dict(self._schema.load(stated))
+            return dict(self.take(stated))
         except ma.ValidationError as error:
             broken += _places(error.messages, at)
             return dict(error.valid_data or {})
@@ -192,8 +190,8 @@ READ["cursor"] = lambda text: int(text[1:], 16)
 CODES = (facts.Action, facts.Certainty, facts.Effect, facts.RuleStage, facts.Scale, facts.Verdict)
 PLAIN = {"int": {"type": "integer"}, "object": {"type": "object"}, "any": {}, "text": {"type": "string"}}
 PLAIN |= {name: {"type": "string", "format": form} for name, form in (("moment", "date-time"), ("uri", "uri"))}
-KINDS: dict[str, Any] = {name: Kind(shown) for name, shown in PLAIN.items()}
+KINDS: dict[str, Any] = {name: _kind(lambda value: value, object, **shown) for name, shown in PLAIN.items()}
 KINDS |= {kind.__name__: _one_of({str(one): one for one in kind}) for kind in CODES}
-KINDS["bool"] = Kind({"type": "boolean"}, lambda value: value if isinstance(value, bool) else NO_YES)
-KINDS["count"] = Kind({"type": "integer", "minimum": 0, "maximum": MOST_WORKERS, "example": 12}, _count)
+KINDS["bool"] = _kind(lambda value: value if isinstance(value, bool) else NO_YES, object, type="boolean")
+KINDS["count"] = _kind(_count, object, type="integer", minimum=0, maximum=MOST_WORKERS, example=12)
 DOCUMENTS = read_documents(HERE / "documents.toml", KINDS)

@@ -12,7 +12,7 @@ from enum import StrEnum
 from functools import cache
 from typing import Any
 
-from compliance.law.facts import Account
+from compliance.law.facts import Account, Fact
 
 PLAIN = {str, int, bool, float, type(None)}
 MANY = 20  # accounts; more are written in groups that differ in EACH only: an entry of the log holds 65,535 bytes
@@ -29,8 +29,15 @@ def to_json(value: Any) -> Any:
     """Turn a fact into JSON values (dict, list, str, int, bool, None)."""
     if value.__class__ in PLAIN:
         return value
+    if isinstance(value, Fact):
+        written, defaults = {}, _defaults(value.__class__)
+        for name, item in vars(value).items():
+            default = defaults[name]
+            if item is not default and (item != default or item.__class__ is not default.__class__):
+                written[name] = item if item.__class__ in PLAIN else to_json(item)
+        return written
     if isinstance(value, StrEnum):
-        return value.value
+        return str(value)
     if isinstance(value, datetime):
         return moment(value)
     if isinstance(value, date):
@@ -40,14 +47,7 @@ def to_json(value: Any) -> Any:
         return _grouped(items) if len(items) > MANY and isinstance(value[0], Account) else items
     if isinstance(value, (frozenset, set)):
         return sorted(to_json(item) for item in value)
-    if isinstance(value, dict):
-        return {key: to_json(item) for key, item in value.items()}
-    written, defaults = {}, _defaults(value.__class__)
-    for name, item in vars(value).items():
-        default = defaults[name]
-        if item is not default and (item != default or item.__class__ is not default.__class__):
-            written[name] = item if item.__class__ in PLAIN else to_json(item)
-    return written
+    return {key: to_json(item) for key, item in value.items()}
 
 
 def _grouped(accounts: list[Any]) -> Any:

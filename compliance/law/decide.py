@@ -51,9 +51,9 @@ def decide(facts: Facts, law: Law) -> Decision:
     trial = stage in (RuleStage.SHADOW, RuleStage.ADVISE) and not blocked
     reasons = findings[0].message if findings else dict.fromkeys(LANGUAGES, "")
     told = {name: {"permit_type": facts.application.permit_type, "reason": reasons[name]} for name in LANGUAGES}
+    summary, failure = law.says("verdict", verdict)["summary"], case.evidence.failure
     last_days = [date.fromisoformat(one.facts["deadline"]) for one in findings if one.code == "UNDERTAKING_OPEN"]
     last_days.append(facts.application.as_at + timedelta(days=law.valid_days))
-    failure = case.evidence.failure
     retry_at = failure.retry_at or case.evidence.received_at + ASK_AGAIN if failure else None
     return Decision(
         verdict,
@@ -61,7 +61,7 @@ def decide(facts: Facts, law: Law) -> Decision:
         blocked or stage is RuleStage.ENFORCE,
         stage,
         dict(law.labels[verdict]),
-        {name: law.summaries[verdict][name].format(**told[name]) for name in LANGUAGES},
+        {name: summary[name].format(**told[name]) for name in LANGUAGES},
         tuple(findings),
         _cure(case, verdict),
         min(last_days) if action is Action.PROCEED else None,

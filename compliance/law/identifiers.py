@@ -9,6 +9,7 @@ from collections.abc import Callable
 from compliance.errors import BadIdentifier
 
 INDIVIDUAL = "17"  # OSS legal form of a natural person
+_NO_WORD = re.compile(r"[\W_]+")
 _LEGAL_FORM = re.compile(r"(?<!\S)(?:P T|C V|U D|PT|CV|UD|FA|FIRMA|TBK|PERSERO)(?!\S)")
 
 
@@ -63,8 +64,7 @@ def npwp_is_personal(npwp16: str, legal_form: str | None = None) -> bool:
 def normal(name: str) -> str:
     """The form in which names are compared: upper case, no punctuation, no words of the legal form."""
     text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).upper())
-    words = " ".join("".join(letter if letter.isalnum() else " " for letter in text).split())
-    return " ".join(_LEGAL_FORM.sub("", words).split())
+    return " ".join(_LEGAL_FORM.sub("", _NO_WORD.sub(" ", text)).split())
 
 
 def same_name(a: str | None, b: str | None) -> bool | None:

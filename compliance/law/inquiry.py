@@ -28,7 +28,7 @@ def inquire(
         return answer.record
 
     try:
-        for key in (*law.key_order, "nik"):  # the owner's own number: first as one who employs
+        for key in (*law.values["key_order"], "nik"):  # the owner's own number: first as one who employs
             if (value := getattr(identity, key)) and known["found_by"] is None:
                 record = ask(Subject.EMPLOYER, key, value)
                 known |= _compared(key, record, application, identity) if record else {}
@@ -83,10 +83,9 @@ def registers(project: facts.Project, contract: Contract, application: Applicati
 
 def question_text(application: Application, identity: Identity, law: Law) -> str:
     """All that shapes the asking and the comparing: with the same text, a stored answer answers this question too."""
-    parts: list[str] = [f"{key}={getattr(identity, key) or ''}" for key in ("nib", "npwp", "npp", "nik")]
-    parts += [f"name={normal(identity.name or '')}", f"owner={normal(identity.owner_name or '')}"]
-    parts += [f"form={application.legal_form or ''}", f"order={','.join(law.key_order)}"]
-    contract = law.contract_in_force(application)
-    if contract:
-        parts.append(f"project={contract.number or ''},{contract.region},{contract.contract_date}")
-    return "\n".join(parts)
+    said = {key: getattr(identity, key) for key in ("nib", "npwp", "npp", "nik")}
+    said |= {"name": normal(identity.name or ""), "owner": normal(identity.owner_name or "")}
+    said |= {"form": application.legal_form, "order": ",".join(law.values["key_order"])}
+    if contract := law.contract_in_force(application):
+        said["project"] = f"{contract.number or ''},{contract.region},{contract.contract_date}"
+    return "\n".join(f"{name}={value or ''}" for name, value in said.items())

@@ -13,7 +13,7 @@ from compliance.law.inquiry import registers
 from compliance.law.law import FROZEN_NIB, GateRule, Law, add_months, says_no_workers
 from compliance.law.loading import SCHEMA
 
-LANGUAGES, MONTHS = ("id", "en"), SCHEMA["months"]
+LANGUAGES, MONTHS, PROGRAMMES = ("id", "en"), SCHEMA["months"], tuple(Programme)
 NOT_ASKED = Evidence("", datetime.min.replace(tzinfo=UTC))
 NOT_GATED = GateRule(RuleStage.OFF, ())
 # What fills a text only, and is not told as a fact.
@@ -165,7 +165,7 @@ class Case:
         owes = {*self.law.says("programmes", scale or Scale.MICRO)["owed"], *self.gate.programmes}
         if 0 < (self.liable() or 0) <= self.application.workforce.over_pension_age:
             owes -= {Programme.JP}
-        return [programme for programme in Programme if programme in owes]
+        return [programme for programme in PROGRAMMES if programme in owes]
 
     def liable(self) -> int | None:
         """How many workers the applicant himself must register; None when he did not state their number."""
@@ -192,7 +192,7 @@ class Case:
         """A person who employs somebody owes what a micro business does; everyone else must state a scale."""
         scale, due = self.application.scale, self._owed(self.application.scale)
         known = scale is not None or self.application.legal_form == INDIVIDUAL or self.evidence.found_by == "nik"
-        self.owed = {"programmes": due, "scale_known": known, "pension_age": self.law.pension_age}
+        self.owed = {"programmes": due, "scale_known": known, "pension_age": self.law.says("pension_age").get("age")}
         for account in self.judged:
             joined = frozenset(Programme) if account.programmes is None else account.programmes  # unknown: no finding
             facts: dict[str, Any] = {

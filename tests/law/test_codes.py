@@ -77,7 +77,7 @@ def test_a_verdict_has_its_label(verdict: Verdict) -> None:
     for law in LAWS:
         assert law.labels[verdict]["id"] == labels[verdict]
         assert law.labels[verdict]["en"].strip()
-        assert set(law.summaries[verdict]) == {"id", "en"}
+        assert set(law.says("verdict", verdict)["summary"]) == {"id", "en"}
 
 
 def cites(case_name: str) -> list[tuple[str, str]]:
@@ -151,7 +151,7 @@ def test_no_citation_is_an_example_but_those_of_the_shipped_example_gates() -> N
 )
 def test_the_pension_age_rises_by_one_every_three_years_up_to_65(day: str, age: int) -> None:
     law: Law = policy().on(date.fromisoformat(day), "73.04")
-    assert law.pension_age == age
+    assert law.says("pension_age")["age"] == age
 
 
 def test_the_advice_and_the_question_stand_in_the_remedies() -> None:
