@@ -32,7 +32,6 @@ TRIES = 3
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 20.0  # seconds; the first doubles, with jitter
 LONGEST_WAIT = timedelta(days=30)
 TOKEN_SECONDS, TOKEN_MARGIN = 300, 30  # when the token's server does not say; how long before its end it is renewed
-_REQUEST_ID = re.compile(r"[0-9A-Za-z._-]{1,128}")
 _VISIBLE = re.compile(r"[\x21-\x7e]+")
 _GATEWAY_CODE = re.compile(rb"code\W{1,4}90090([12])\b")
 Headers = dict[str, str]
@@ -88,7 +87,8 @@ class HttpSource:  # asks `url` in the words of `wire`; thread-safe; `clock` is 
 
     def _call(self, ask: Ask, purpose: Purpose) -> bytes:
         method, path, params = self.wire.call(ask, purpose.reference)
-        request_id = purpose.request_id if _REQUEST_ID.fullmatch(purpose.request_id) else secrets.token_hex(16)
+        fit = re.fullmatch(r"[0-9A-Za-z._-]{1,128}", purpose.request_id)
+        request_id = purpose.request_id if fit else secrets.token_hex(16)
         sent = {"Accept": "application/json", "User-Agent": "compliance-gate", "X-Request-ID": request_id}
         if trace := structlog.contextvars.get_contextvars().get("trace_id"):  # W3C trace context, a span of our own
             sent["traceparent"] = f"00-{trace}-{secrets.token_hex(8)}-01"

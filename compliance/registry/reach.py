@@ -57,9 +57,7 @@ class _Socket(_Timed, socket.socket):
 
 
 class _TLSSocket(_Timed, ssl.SSLSocket):
-    def do_handshake(self, block: bool = False) -> None:
-        self.settimeout(left())
-        super().do_handshake(block)
+    pass
 
 
 class Client:
@@ -115,6 +113,7 @@ class Client:
         connection = HTTPConnection(host, port)
         connection.auto_open, connection.default_port = 0, PORTS[scheme]
         sock = self.connect(host, port)
+        sock.settimeout(left())  # for the whole handshake
         connection.sock = self._context.wrap_socket(sock, server_hostname=host) if scheme == "https" else sock
         return connection
 
