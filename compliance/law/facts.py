@@ -186,9 +186,7 @@ class Evidence(Fact):
     cached: bool = False
 
 
-class Undertaking(
-    Fact
-):  # an accepted *surat pernyataan* on the findings with these codes, until its due day, inclusive
+class Undertaking(Fact):  # an accepted *surat pernyataan* on findings of these codes, until its due day, inclusive
     codes: tuple[str, ...]
     due: date
 
