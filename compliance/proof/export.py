@@ -13,10 +13,9 @@ from pathlib import Path
 
 from compliance.errors import LogBroken
 from compliance.proof.merkle import grow, leaf_hash, root_of
-from compliance.proof.note import Head, VerifierKey, open_head
+from compliance.proof.note import Head, Keys, VerifierKey, open_head
 
 Progress = Callable[[int], None]
-Keys = Sequence[VerifierKey]
 WIDTH = 256  # hashes of a tile, entries of a bundle
 BACKWARDS = timedelta(seconds=120)  # how far an entry's time may lie before an earlier entry's
 _AT = b'"at":"'

@@ -78,6 +78,9 @@ class VerifierKey:
         return True
 
 
+Keys = Sequence[VerifierKey]
+
+
 def _signed(kind: int, text: str, moment: int) -> bytes:
     return (text if kind == LOG_KEY else f"cosignature/v1\ntime {moment}\n{text}").encode()
 
@@ -130,7 +133,7 @@ def signature_lines(note: str) -> tuple[str, list[tuple[str, bytes, bytes]]]:
     return text + "\n", found
 
 
-def open_note(note: str, keys: Sequence[VerifierKey]) -> tuple[str, list[VerifierKey]]:
+def open_note(note: str, keys: Keys) -> tuple[str, list[VerifierKey]]:
     """The text of a note and those of `keys` that signed it, at least one. Lines by unknown keys are passed over.
     Raises LogBroken when none signed, or when a known key's signature is false."""
     (text, lines), known = signature_lines(note), {(key.name, key.key_id): key for key in keys}
@@ -167,7 +170,7 @@ class Head:
         return cls(lines[0], int(lines[1]), root)
 
 
-def open_head(note: str, keys: Sequence[VerifierKey]) -> Head:
+def open_head(note: str, keys: Keys) -> Head:
     """The head in a signed note; a key of the log of that very name must have signed. Raises LogBroken."""
     text, signed = open_note(note, keys)
     head = Head.parse(text)

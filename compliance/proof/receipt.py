@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from compliance.errors import LogBroken
 from compliance.proof.merkle import leaf_hash, verify_inclusion
-from compliance.proof.note import Head, Signer, VerifierKey, b64, open_head, unb64
+from compliance.proof.note import Head, Keys, Signer, VerifierKey, b64, open_head, unb64
 
 ALPHABET = "2346789ABCDEFGHJKLMNPQRTXYZ"
 PRIME = 727  # a right code, as a number in base 27, is a multiple: no wrong character, no swap of two keeps that
@@ -44,7 +44,7 @@ def tlog_proof(index: int, proof: Sequence[bytes], checkpoint: str) -> str:
     return f"{_MAGIC}\nindex {index}\n{''.join(b64(step) + chr(10) for step in proof)}\n{checkpoint}"
 
 
-def verify_proof(text: str, leaf: bytes, keys: Sequence[VerifierKey]) -> tuple[int, Head]:
+def verify_proof(text: str, leaf: bytes, keys: Keys) -> tuple[int, Head]:
     """Verify a tlog-proof for the entry with this leaf hash, offline. Returns position and head; raises LogBroken."""
     top, blank, checkpoint = text.partition("\n\n")
     stated = _TLOG_PROOF.fullmatch(top)
@@ -85,7 +85,7 @@ def sign_claims(claims: Mapping[str, Any], signer: Signer) -> str:
     return f"{signed}.{segment(signer.raw(signed.encode()))}"
 
 
-def verify_claims(jws: str, keys: Sequence[VerifierKey]) -> dict[str, Any]:
+def verify_claims(jws: str, keys: Keys) -> dict[str, Any]:
     """The claims of a receipt's JWS, verified with one of `keys`. Raises LogBroken."""
     signed, _, last = jws.strip().rpartition(".")
     try:
@@ -101,7 +101,7 @@ def verify_claims(jws: str, keys: Sequence[VerifierKey]) -> dict[str, Any]:
     return claims
 
 
-def verify_answer(answer: Mapping[str, Any], keys: Sequence[VerifierKey]) -> dict[str, Any]:
+def verify_answer(answer: Mapping[str, Any], keys: Keys) -> dict[str, Any]:
     """The claims of a check's whole answer: JWS, tlog-proof and what the answer says must agree. Raises LogBroken."""
     try:
         claims = verify_claims(answer["receipt"]["jws"], keys)
@@ -123,7 +123,7 @@ class Proved(NamedTuple):  # this body stands at this position of the log with t
     disclosed: dict[str, Any]
 
 
-def verify_package(package: Mapping[str, Any], keys: Sequence[VerifierKey]) -> Proved:
+def verify_package(package: Mapping[str, Any], keys: Keys) -> Proved:
     """Verify `{body, index, leaf_hash, proof, checkpoint, disclosures}`. Raises LogBroken."""
     try:
         raw, index, steps = unb64(package["body"]), package["index"], [unb64(step) for step in package["proof"]]

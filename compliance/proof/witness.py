@@ -5,14 +5,15 @@ import argparse
 import re
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from compliance.errors import LogBroken
+from compliance.proof import note as notes
 from compliance.proof.merkle import EMPTY_ROOT, verify_consistency
-from compliance.proof.note import WITNESS_KEY, Head, Signer, VerifierKey, open_head, signature_lines, unb64, write_whole
+from compliance.proof.note import Head, Keys, Signer, VerifierKey, unb64, write_whole
 
 LARGEST = 64 * 1024
 _OLD = re.compile(r"old (0|[1-9][0-9]{0,18})")
@@ -27,9 +28,7 @@ class Refused(Exception):  # by HTTP status, and the size where the witness stan
 class Witness:
     """Keeps, for each log it knows, the last head it cosigned. `clock` gives Unix seconds. One process per folder."""
 
-    def __init__(
-        self, signer: Signer, logs: Sequence[VerifierKey], folder: Path, clock: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, signer: Signer, logs: Keys, folder: Path, clock: Callable[[], float] = time.time) -> None:
         self._signer, self._logs, self._folder, self._clock = signer, logs, folder, clock
         self._turn = threading.Lock()
 
@@ -39,7 +38,7 @@ class Witness:
         stated, *lines = top.split("\n")
         match = _OLD.fullmatch(stated)
         try:
-            proof, head = [unb64(line) for line in lines], Head.parse(signature_lines(note)[0])
+            proof, head = [unb64(line) for line in lines], Head.parse(notes.signature_lines(note)[0])
         except LogBroken as error:
             raise Refused(400, str(error)) from error
         if not match or not blank or len(proof) > 63 or any(len(step) != 32 for step in proof):
@@ -48,7 +47,7 @@ class Witness:
         if not (keys := [key for key in self._logs if key.name == head.origin]):
             raise Refused(404, "this log is not known here")
         try:
-            head = open_head(note, keys)
+            head = notes.open_head(note, keys)
         except LogBroken as error:
             raise Refused(403, str(error)) from error
         with self._turn:
@@ -118,7 +117,7 @@ def main() -> None:
     given.folder.mkdir(parents=True, exist_ok=True)
     key: Path = given.folder / "witness.key"
     if not key.exists():
-        write_whole(key, Signer.generate(given.name, WITNESS_KEY).secret_line() + "\n", 0o600)
+        write_whole(key, Signer.generate(given.name, notes.WITNESS_KEY).secret_line() + "\n", 0o600)
     signer = Signer.parse(key.read_text(encoding="ascii"))
     logs = [VerifierKey.parse(line) for line in given.logs.read_text().splitlines() if line.strip()]
     host, _, port = given.listen.rpartition(":")
