@@ -69,10 +69,11 @@ def register(app: Flask) -> None:
             caller.count_address()
 
     def end(response: Response) -> Response:
-        response.headers["X-Request-ID"] = g.request_id
+        told = {"X-Request-ID": g.request_id}
         if OURS.match(request.path):
-            response.headers.setdefault("Cache-Control", "no-store")
-            response.headers.update(g.get("rate_headers", {}))
+            told |= {} if "Cache-Control" in response.headers else {"Cache-Control": "no-store"}
+            told |= g.get("rate_headers", {})
+        response.headers.extend(told)  # looks for none of them, as setting each would
         return response
 
     def failed(error: Exception) -> Any:
@@ -104,7 +105,7 @@ def _served(name: str, path: dict[str, Any]) -> Callable[..., Response]:
     @functools.wraps(view)
     def answer(**named: Any) -> Response:
         if "scopes" in path:
-            caller.enter(caller.by_token() if "token" in path else caller.by_key(), *path["scopes"])
+            caller.enter(*path["scopes"])
             named |= caller.read_query(path.get("query"))
         if (told := view(**named)) is None:
             raise caller.Problem(404, "there is nothing here yet")
@@ -183,7 +184,7 @@ def tile(name: str) -> Any:
     level, index, width = export.read_path(f"tile/{name}")
     if isinstance(level, int):
         return log.tile(level, index, width)
-    caller.enter(caller.by_key(), Scope.AUDIT)
+    caller.enter(Scope.AUDIT)
     data = log.bundle(index, width)
     look = {"what": f"tile/{name}", "client": g.client.id}
     log.append("access.entries_read", look)

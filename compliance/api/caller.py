@@ -4,7 +4,6 @@ and body: bounded, strictly JSON, no key twice, no NaN, no deep nesting; and err
 import hashlib
 import json
 import mmap
-import secrets
 import threading
 import tomllib
 from collections.abc import Callable
@@ -47,13 +46,12 @@ class Rate:
 
     def __init__(self, most: int, clock: Callable[[], datetime]) -> None:
         self.most, self._clock, self._lock = most, clock, threading.Lock()
-        self._secret, self._seen = secrets.token_bytes(16), memoryview(mmap.mmap(-1, 65_536 * 8)).cast("Q")
+        self._seen = memoryview(mmap.mmap(-1, 65_536 * 8)).cast("Q")
 
     def count(self, who: str) -> None:
         """Raises Problem 429."""
         minute, second = divmod(int(self._clock().timestamp()), 60)
-        digest = hashlib.blake2b(who.encode(), digest_size=2, key=self._secret).digest()
-        place = int.from_bytes(digest, "big") >> 1 | who.startswith("address") << 15
+        place = hash(who) & 32_767 | who.startswith("address") << 15  # Python keys its hashes; forks have the same key
         with self._lock:  # of this worker's threads: two workers in the same instant may count one request
             minutes, times = divmod(self._seen[place], 1 << 32)
             times = times + 1 if minutes == minute else 1
@@ -75,9 +73,10 @@ def count_address() -> None:
     current_app.extensions["compliance-rate"].count(f"address {request.remote_addr}")
 
 
-def enter(client: Client | None, *scopes: str) -> None:
-    """Let a client in. Raises Problem 401, 403 (none of these scopes, or not the client's network) or 429."""
-    if client is None:
+def enter(*scopes: str) -> None:
+    """Let in who has a good key or, where OSS calls, its token. Raises Problem 401, 403 (none of these scopes, or not
+    the client's network) or 429."""
+    if (client := _client()) is None:
         count_address()
         challenge = {"WWW-Authenticate": 'Bearer realm="compliance gate"'}
         raise Problem(401, "send Authorization: Bearer with a valid client key", **challenge)
@@ -89,22 +88,18 @@ def enter(client: Client | None, *scopes: str) -> None:
         raise Problem(403, f"this needs a key with scope {' or '.join(scopes)}")
 
 
-def by_key() -> Client | None:
-    """The client of the Authorization header, if there is a good one."""
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    running = deployment()
-    return Clients(running.log, running.clock).authenticate(token.strip()) if scheme.lower() == "bearer" else None
-
-
-def by_token() -> Client | None:
-    """The client of a call that OSS makes: a key opens before the body is read; a token is made of the NIB inside."""
-    count_address()
-    token, running = request.headers.get("Token", ""), deployment()
-    if "Authorization" in request.headers or not token:
-        return by_key()
+def _client() -> Client | None:
+    """Whose key this is; it opens before the body is read. OSS's own token is made of the NIB inside."""
+    running, by_oss = deployment(), "token" in path()
+    clients = Clients(running.log, running.clock)
+    if by_oss:
+        count_address()
+    if not by_oss or "Authorization" in request.headers or not (token := request.headers.get("Token")):
+        scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+        return clients.authenticate(key.strip()) if scheme.lower() == "bearer" else None
     data = stated.get("dataNIB") if isinstance(stated := read(), dict) else None
     nib = data.get("nib") if isinstance(data, dict) else None
-    return Clients(running.log, running.clock).by_oss_token(token, nib) if isinstance(nib, str) else None
+    return clients.by_oss_token(token, nib) if isinstance(nib, str) else None
 
 
 def once_key() -> OnceKey | None:

@@ -3,7 +3,7 @@ is what every view goes through: sign-in, role, form token, language, headers, e
 
 import hashlib
 import tomllib
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from functools import partial
 from importlib import import_module
@@ -108,10 +108,11 @@ def admit() -> Reply | None:
         abort(400)  # no database takes it, no keyboard types it
     sent, given = request.method == "POST", "given" in page
     if roles and not me:
-        onward, typed = request.full_path.rstrip("?"), request.form.items(multi=True)
-        if sent and not given:
-            return sign_in_page("", "ended", [(name, text) for name, text in typed if name not in SECRETS], onward)
-        return redirect(url_for("web.sign_in", next=None if sent else onward))
+        told: dict[str, Any] = {"failure": "ended", "onward": request.full_path.rstrip("?")}
+        if not sent or given:
+            return redirect(url_for("web.sign_in", next=None if sent else told["onward"]))
+        told["carried"] = [typed for typed in request.form.items(multi=True) if typed[0] not in SECRETS]
+        return render_template("pages/sign_in.html", **told), 401
     if roles and me.role not in roles:
         abort(403)
     if roles and session.get("given") and not given:
@@ -131,12 +132,6 @@ def brought() -> list[tuple[str, str]]:
     """What was typed into a form before the session ended, as it comes through the sign-in page."""
     sent = request.form.items(multi=True)
     return [(name.removeprefix(CARRIED), text) for name, text in sent if name.startswith(CARRIED)]
-
-
-def sign_in_page(typed: str, failure: Any = None, carried: Iterable[tuple[str, str]] = (), onward: str = "") -> Reply:
-    """The sign-in page after a failure, if any; `carried` is a form that goes `onward` after signing in."""
-    told = {"typed": typed, "failure": failure, "carried": carried, "onward": onward}
-    return render_template("pages/sign_in.html", **told), 401 if failure else 200
 
 
 def done(message: str, endpoint: str, **where: Any) -> Reply:
