@@ -37,7 +37,7 @@ def begin(signed_in: SignedIn | None) -> None:
         session["signed_in"], session["given"] = signed_in.token, sign_ins.must_choose_password(signed_in.user)
 
 
-def sign_in() -> Reply:
+def sign_in() -> Told:
     """To a page of this service that was asked for, or to the first; nobody is sent elsewhere after signing in."""
     typed, failure, onward = request.form.get("sign_in", ""), None, request.values.get("next", "")
     if "password" in request.form:
@@ -50,7 +50,8 @@ def sign_in() -> Reply:
             return redirect(url_for("web.second_factor", next=onward or None), 307 if web.brought() else 302)
         except SignInFailed as error:
             failure = error
-    return web.sign_in_page(typed, failure, web.brought(), onward)
+    told = {"typed": typed, "failure": failure, "carried": web.brought(), "onward": onward}
+    return told | {"status": 401 if failure else 200}
 
 
 def _onward() -> Reply:
@@ -170,9 +171,10 @@ def client(client_id: str) -> Told:
     if request.method == "POST" and known.revoked_at:
         abort(403)
     region, act, hours = known.regions[0], request.form.get("act"), request.form.get("hours", "")
-    zone = here.policy.region(region).zone
-    last = known.expires_at and (known.expires_at - timedelta(seconds=1)).astimezone(zone).date()
-    with fields.Form("limits", {"expires": str(last or ""), "addresses": " ".join(known.addresses)}) as form:
+    stated = {"addresses": " ".join(known.addresses)}
+    if ends := known.expires_at:
+        stated["expires"] = str((ends - timedelta(seconds=1)).astimezone(here.policy.region(region).zone).date())
+    with fields.Form("limits", stated) as form:
         if act == "rotate":
             key = software.rotate(known, me.id, timedelta(hours=int(hours)) if hours in OVERLAPS else abort(400))
             return render_template("pages/secret.html", secret=key, client=known)

@@ -161,8 +161,7 @@ def result(check_id: str) -> Told:
 
 @web.web.app_template_global()
 def person_name(user_id: str) -> str:
-    user = sign_ins.users.get(user_id)
-    return user.name if user else user_id
+    return getattr(sign_ins.users.get(user_id), "name", user_id)
 
 
 def _find(act_id: str) -> sa.Row[Any]:

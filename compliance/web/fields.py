@@ -129,8 +129,7 @@ def moment(value: dt.datetime | str | None, region: str) -> str:
     """20 November 2026 pukul 16.00 WITA: an aware moment in the region's zone, with the zone's name."""
     if not value:
         return ""
-    known = here.policy.regions.get(region or here.settings.region)
-    zone = known.zone if known else ZoneInfo("Asia/Makassar")
+    zone = getattr(here.policy.regions.get(region or here.settings.region), "zone", ZoneInfo("Asia/Makassar"))
     at = (dt.datetime.fromisoformat(value) if isinstance(value, str) else value).astimezone(zone)
     pattern = "d MMMM y 'pukul' HH.mm" if language() == "id" else "d MMMM y 'at' HH:mm"
     return f"{format_datetime(at, pattern, rebase=False)} {at.tzname()}"
