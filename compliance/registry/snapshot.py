@@ -136,11 +136,11 @@ def import_report(
     orphaned = _account.import_id < str(ULID.from_datetime(now - ORPHANED))
     _drop(engine, orphaned & _account.import_id.not_in([row.id for row in in_force]))
     import_id, report = str(ULID.from_datetime(now)), Report(path, now.astimezone(ZONE).date(), dated)
-    own, totals = _account.import_id == import_id, dict[str, tuple[int, ...]]()
+    own, totals = _account.import_id == import_id, list[tuple[str, tuple[int, ...]]]()
     try:
         lines = report.lines()
         while batch := list(itertools.islice(lines, BATCH)):
-            totals |= {line.place: line.total for line in batch if line.total}
+            totals += [(line.place, line.total) for line in batch if line.total]
             remarks.add(*itertools.chain.from_iterable(line.notes for line in batch))
             if taken := [line.member | {"import_id": import_id} for line in batch if line.member]:
                 with engine.begin() as connection:
@@ -206,7 +206,7 @@ def _settle_duplicates(engine: sa.Engine, own: Any, remarks: Remarks) -> None:
         _drop(engine, _account.id.in_(gone[start : start + BATCH]))
 
 
-def _sum_up(engine: sa.Engine, own: Any, remarks: Remarks, totals: dict[str, tuple[int, ...]]) -> str:
+def _sum_up(engine: sa.Engine, own: Any, remarks: Remarks, totals: list[tuple[str, tuple[int, ...]]]) -> str:
     """Doubt what does not add up; returns the digest of the rows that stay."""
     digest, workers, count = hashlib.sha256(), 0, 0
     payers = sa.func.count(_account.taxpayer.distinct())
@@ -219,7 +219,7 @@ def _sum_up(engine: sa.Engine, own: Any, remarks: Remarks, totals: dict[str, tup
             workers += row.workers or 0
     if not count:
         raise ImportRefused("no line of this report could be taken")
-    for place, (stated, *sums) in totals.items():
+    for place, (stated, *sums) in totals:
         words = {"given": str(stated), "read": str(workers)}
         remarks.add(Note(place, "total_right" if stated in (*sums, workers) else "total", words))
     return digest.hexdigest()
