@@ -162,10 +162,9 @@ def rule(region: str, permit_type: str, as_at: dt.date | None = None, scale: Sca
 
 def offered(region: str) -> dict[str, str]:
     """Permit types to choose from, code and name: those with a rule here, then the well-known others."""
-    known = list(FORM["choices"]["permit_type"])
-    gated = {permit_type for permit_type, _stage in law_of(region).gates}
-    codes = sorted({*gated, *known}, key=lambda code: (code not in gated, [*known, code].index(code)))
-    return {code: word("permit_type", code) for code in codes}
+    known, gated = FORM["choices"]["permit_type"], {permit_type for permit_type, _stage in law_of(region).gates}
+    first = [*(code for code in known if code in gated), *sorted(gated - known.keys())]
+    return {code: word("permit_type", code) for code in dict.fromkeys([*first, *known])}
 
 
 def coming(region: str) -> list[tuple[Entry, Entry | None]]:
