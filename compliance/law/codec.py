@@ -27,10 +27,11 @@ def moment(value: datetime) -> str:
 
 def to_json(value: Any) -> Any:
     """Turn a fact into JSON values (dict, list, str, int, bool, None)."""
-    if value.__class__ in PLAIN:
+    kind: Any = value.__class__
+    if kind in PLAIN:
         return value
     if isinstance(value, Fact):
-        written, defaults = {}, _defaults(value.__class__)
+        written, defaults = {}, _defaults(kind)
         for name, item in vars(value).items():
             default = defaults[name]
             if item is not default and (item != default or item.__class__ is not default.__class__):

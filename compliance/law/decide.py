@@ -50,8 +50,8 @@ def decide(facts: Facts, law: Law) -> Decision:
     stage, blocked, action = case.gate.stage, verdict is Verdict.BLOCKED, ACTIONS.get(verdict, Action.PROCEED)
     trial = stage in (RuleStage.SHADOW, RuleStage.ADVISE) and not blocked
     reasons = findings[0].message if findings else dict.fromkeys(LANGUAGES, "")
-    told = {name: {"permit_type": facts.application.permit_type, "reason": reasons[name]} for name in LANGUAGES}
-    summary, failure = law.says("verdict", verdict)["summary"], case.evidence.failure
+    told, failure = law.says("verdict", verdict), case.evidence.failure
+    named = {"permit_type": facts.application.permit_type}
     last_days = [date.fromisoformat(one.facts["deadline"]) for one in findings if one.code == "UNDERTAKING_OPEN"]
     last_days.append(facts.application.as_at + timedelta(days=law.valid_days))
     retry_at = failure.retry_at or case.evidence.received_at + ASK_AGAIN if failure else None
@@ -60,8 +60,8 @@ def decide(facts: Facts, law: Law) -> Decision:
         Action.PROCEED if trial else action,
         blocked or stage is RuleStage.ENFORCE,
         stage,
-        dict(law.labels[verdict]),
-        {name: summary[name].format(**told[name]) for name in LANGUAGES},
+        dict(told["label"]),
+        {name: told["summary"][name].format(reason=reasons[name], **named) for name in LANGUAGES},
         tuple(findings),
         _cure(case, verdict),
         min(last_days) if action is Action.PROCEED else None,

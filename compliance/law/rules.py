@@ -162,10 +162,9 @@ class Case:
 
     def _owed(self, scale: Scale | None) -> list[Programme]:
         """The programmes owed, in their usual order; JP not when all workers are above the pension age."""
-        owes = {*self.law.says("programmes", scale or Scale.MICRO)["owed"], *self.gate.programmes}
-        if 0 < (self.liable() or 0) <= self.application.workforce.over_pension_age:
-            owes -= {Programme.JP}
-        return [programme for programme in PROGRAMMES if programme in owes]
+        owes = (*self.law.says("programmes", scale or Scale.MICRO)["owed"], *self.gate.programmes)
+        retired = 0 < (self.liable() or 0) <= self.application.workforce.over_pension_age
+        return [one for one in PROGRAMMES if one in owes and not (retired and one is Programme.JP)]
 
     def liable(self) -> int | None:
         """How many workers the applicant himself must register; None when he did not state their number."""
@@ -195,12 +194,9 @@ class Case:
         self.owed = {"programmes": due, "scale_known": known, "pension_age": self.law.says("pension_age").get("age")}
         for account in self.judged:
             joined = frozenset(Programme) if account.programmes is None else account.programmes  # unknown: no finding
-            facts: dict[str, Any] = {
-                "owed": due,
-                "missing": [one for one in due if one not in joined],
-                "npp": account.npp,
-            }
-            if facts["missing"]:
+            missing = [one for one in due if one not in joined]
+            facts: dict[str, Any] = {"owed": due, "missing": missing, "npp": account.npp}
+            if missing:
                 self.find("PROGRAMMES_MISSING", variant="" if known else "scale", **facts)
                 continue
             if account.partial_programmes:
