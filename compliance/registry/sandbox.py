@@ -66,7 +66,8 @@ def reply(path: str, query: Mapping[str, str], now: datetime) -> Reply:
     document.pop(failure.get("without", ""), None)
     text = _TOKEN.sub(partial(_when, now.date()), json.dumps(document))
     text = Template(failure["body"]).render(text=text) if "body" in failure else text
-    body, headers = text.encode(failure.get("charset", "utf-8")), JSON | failure.get("headers", {})
+    body = text.encode(failure.get("charset", "utf-8")) + b" " * failure.get("pad", 0)
+    headers = JSON | failure.get("headers", {})
     body = gzip.compress(body, 1) if "Content-Encoding" in headers else body
     return Reply(body, failure.get("status", 200), headers, failure.get("manner", "answer"))
 
