@@ -2,20 +2,17 @@
 `access_client` is a projection of those entries. No entry holds keys (shown once; of 256 random bits the SHA-256 is
 kept) or OSS's passwords (to make its tokens: sealed with a key of SECRET_KEY)."""
 
-import base64
 import hashlib
 import hmac
 import ipaddress
 import secrets
 from collections.abc import Callable, Iterable
-from dataclasses import fields
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
-from cryptography.fernet import Fernet
 from ulid import ULID
 
 from compliance.audit.entry import Entry
@@ -93,7 +90,7 @@ class Clients:
         now, found = self._clock(), None
         given, day = token.strip().lower().encode(), f"{now.astimezone(JAKARTA):%Y%m%d}"
         for row in db.session.execute(sa.select(OSS)):
-            password = _box().decrypt(row.sealed_password.encode()).decode()
+            password = deployment().box("oss-password").decrypt(row.sealed_password.encode()).decode()
             expected = hashlib.sha1(f"{row.username}{password}{nib}{day}".encode(), usedforsecurity=False)
             if hmac.compare_digest(expected.hexdigest().encode(), given):
                 found = living(db.session, row.client_id, now)
@@ -148,7 +145,10 @@ class Clients:
         if not 1 <= len(username) <= 200 or not 1 <= len(password) <= 200:
             raise BadInput(FieldError("/username", "user and password must have 1 to 200 characters each"))
         self._record("oss_user_set", client, by)
-        row = {"username": username, "sealed_password": _box().encrypt(password.encode()).decode()}
+        row = {
+            "username": username,
+            "sealed_password": deployment().box("oss-password").encrypt(password.encode()).decode(),
+        }
         put(db.session, OSS, row | {"client_id": client.id}, newest="")
         db.session.commit()
 
@@ -165,16 +165,18 @@ class Clients:
 
 @projects("access.client_created", "access.client_limited", "access.client_revoked", into=(CLIENT,))
 def _project(connection: sa.Connection, entry: Entry) -> None:
-    body, id_ = entry.body, entry.body["client"]
+    body = entry.body
     row: dict[str, Any] = {name: body[name] for name in ("name", "regions", "scopes", "addresses") if name in body}
-    row |= {"expires_at": body["ends"] and datetime.fromisoformat(body["ends"])} if "ends" in body else {}
-    row |= {"revoked_at": entry.at} if entry.kind == "access.client_revoked" else {}
+    if "ends" in body:
+        row["expires_at"] = body["ends"] and datetime.fromisoformat(body["ends"])
     if entry.kind == "access.client_created":
-        new = {"id": id_, "created_at": entry.at, "position": entry.position, "addresses": []}
-        put(connection, CLIENT, new | row)
-    else:
-        mine = sa.update(CLIENT).where(CLIENT.c.id == id_, CLIENT.c.position < entry.position)
-        connection.execute(mine.values(position=entry.position, **row))
+        row |= {"id": body["client"], "created_at": entry.at, "position": entry.position}
+        put(connection, CLIENT, {"addresses": []} | row)
+        return
+    if entry.kind == "access.client_revoked":
+        row["revoked_at"] = entry.at
+    older = sa.update(CLIENT).where(CLIENT.c.id == body["client"], CLIENT.c.position < entry.position)
+    connection.execute(older.values(position=entry.position, **row))
 
 
 def living(connection: sa.Connection | Any, client_id: str, now: datetime) -> Client | None:
@@ -184,9 +186,8 @@ def living(connection: sa.Connection | Any, client_id: str, now: datetime) -> Cl
 
 
 def _client(row: Any) -> Client:
-    known = {field.name: getattr(row, field.name) for field in fields(Client)}
-    sets = {"regions": tuple(row.regions), "scopes": frozenset(row.scopes), "addresses": tuple(row.addresses)}
-    return Client(**known | sets)
+    regions, scopes, addresses = tuple(row.regions), frozenset(row.scopes), tuple(row.addresses)
+    return Client(row.id, row.name, regions, scopes, row.created_at, row.expires_at, row.revoked_at, addresses)
 
 
 def _limits(expires_at: End, addresses: Words) -> dict[str, Any]:
@@ -197,8 +198,3 @@ def _limits(expires_at: End, addresses: Words) -> dict[str, Any]:
         rule = "must be IP addresses or networks, e.g. 103.10.20.30 or 10.8.0.0/16"
         raise BadInput(FieldError("/addresses", rule)) from error
     return {"ends": expires_at.isoformat() if expires_at else None, "addresses": networks}
-
-
-def _box() -> Fernet:
-    key = hmac.digest(deployment().settings.secret_key.encode(), b"oss-password", "sha256")
-    return Fernet(base64.urlsafe_b64encode(key))

@@ -3,13 +3,14 @@ A change is an entry of the log first; `access_user` is a projection of those en
 factor) are in `access_user_secret`, which no entry holds: after a rebuild a person needs a new password."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
 from argon2 import PasswordHasher
+from sqlalchemy.dialects.postgresql import insert
 from ulid import ULID
 from zxcvbn import zxcvbn
 
@@ -57,9 +58,7 @@ class Users:
 
     def all(self, *where: sa.ColumnElement[bool]) -> list[User]:
         """Everybody of whom this holds, by sign-in name."""
-        rows = db.session.execute(sa.select(USER).where(*where).order_by(USER.c.sign_in)).mappings()
-        made = [{**row, "role": Role(row["role"]), "regions": tuple(row["regions"].split())} for row in rows]
-        return [User(*(each[field.name] for field in fields(User))) for each in made]
+        return [_user(row) for row in db.session.execute(sa.select(USER).where(*where).order_by(USER.c.sign_in))]
 
     def get(self, user_id: str) -> User | None:
         return next(iter(self.all(USER.c.id == user_id)), None)
@@ -72,18 +71,19 @@ class Users:
     ) -> User:
         """Add a person; `more`: office, and given (the password, by somebody else). Raises BadInput (name taken,
         password too weak), LogUnavailable."""
-        office, given = more.get("office", "").strip(), more.get("given", False)
-        user = User(str(ULID()), sign_in.strip().lower(), name.strip(), role, tuple(regions), office)
-        if not 1 <= len(user.sign_in) <= 64 or not user.sign_in.isprintable() or " " in user.sign_in:
+        office = more.get("office", "").strip()
+        made = User(str(ULID()), sign_in.strip().lower(), name.strip(), role, tuple(regions), office)
+        if not 1 <= len(made.sign_in) <= 64 or not made.sign_in.isprintable() or " " in made.sign_in:
             raise BadInput(FieldError("/sign_in", "1 to 64 printable characters without a space"))
-        if self.named(user.sign_in):
-            raise BadInput(FieldError("/sign_in", f"the name {user.sign_in} is taken"))
-        hashed = _hashed(password, user)
-        self._record("user_created", user, by)
-        if not self.get(user.id):  # somebody took the name meanwhile
-            raise BadInput(FieldError("/sign_in", f"the name {user.sign_in} is taken"))
-        self.keep(user, password_hash=hashed, given=given)
-        return user
+        taken = BadInput(FieldError("/sign_in", f"the name {made.sign_in} is taken"))
+        if self.named(made.sign_in):
+            raise taken
+        hashed = _hashed(password, made)
+        self._record("user_created", made, by)
+        if not self.get(made.id):  # somebody took the name meanwhile
+            raise taken
+        self.keep(made, password_hash=hashed, given=more.get("given", False))
+        return made
 
     def change(self, user: User, by: str, **changes: Any) -> User:
         """Change name, role, regions, office or active; ends the person's sessions, so that it holds at once."""
@@ -107,8 +107,8 @@ class Users:
         """Set some of a person's secrets, once the event is logged."""
         if event:
             self.note(event, user, by)
-        put(db.session, SECRET, NO_SECRET | {"user_id": user.id})
-        changed(SECRET.update().where(SECRET.c.user_id == user.id).values(kept))
+        first = insert(SECRET).values(NO_SECRET | {"user_id": user.id} | kept)
+        changed(first.on_conflict_do_update(index_elements=["user_id"], set_=kept))
         self.end_sessions(user.id)
 
     def note(self, kind: str, user: User, by: str = "", private: Mapping[str, Any] | None = None, **facts: Any) -> None:
@@ -133,6 +133,10 @@ def project(connection: sa.Connection, entry: Entry) -> None:
     others = sa.select(USER.c.id).where(USER.c.sign_in == row["sign_in"], USER.c.id != body["user"])
     if not connection.execute(others).first():
         put(connection, USER, row | {"id": body["user"]}, newest="position")
+
+
+def _user(row: Any) -> User:
+    return User(row.id, row.sign_in, row.name, Role(row.role), tuple(row.regions.split()), row.office, row.active)
 
 
 def changed(statement: sa.UpdateBase) -> bool:

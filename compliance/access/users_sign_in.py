@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -81,15 +82,8 @@ class SignIns:
 
     def password(self, sign_in: str, password: str, address: str) -> SignedIn:
         """Check a password, in equal time for unknown names. Raises SignInFailed, LogUnavailable."""
-        user = self.users.named(sign_in)
-        if until := self._by_address.locked_until(address):
-            raise SignInFailed(until)
-        try:
-            known = self._prove(user, sign_in.strip().lower(), lambda: _verify(_kept(user).password_hash, password))
-        except SignInFailed as failure:
-            if not failure.until:
-                self._by_address.failed(address)
-            raise
+        user, name = self.users.named(sign_in), sign_in.strip().lower()
+        known = self._prove(user, name, lambda: _verify(_kept(user).password_hash, password), address)
         return self._start(known, complete=known.role not in SECOND_FACTOR)
 
     def confirm(self, user: User, password: str) -> None:
@@ -134,13 +128,17 @@ class SignIns:
         """Whether the password was given by somebody else and has not been replaced since."""
         return bool(_kept(user).given)
 
-    def _prove(self, user: User | None, name: str, holds: Callable[[], bool]) -> User:
+    def _prove(self, user: User | None, name: str, holds: Callable[[], bool], address: str | None = None) -> User:
         """The person of this name, if this proof holds. Raises SignInFailed."""
-        if until := self._by_name.locked_until(name):
-            raise SignInFailed(until)
+        watched = [(self._by_address, address)] if address is not None else []
+        watched.append((self._by_name, name))
+        for guard, subject in watched:
+            if until := guard.locked_until(subject):
+                raise SignInFailed(until)
         if holds() and user and user.active:
             return user
-        if self._by_name.failed(name) and user:
+        *_, locks = [guard.failed(subject) for guard, subject in watched]
+        if locks and user:
             self.users.note("user_locked", user)
         raise SignInFailed
 
@@ -180,10 +178,9 @@ def _kept(user: User | None) -> Any:
 
 def _verify(stored: str, password: str) -> bool:
     """In equal time when nothing is stored."""
-    try:
+    with suppress(VerifyMismatchError, InvalidHashError):
         return HASHER.verify(stored or NOBODY, password)
-    except (VerifyMismatchError, InvalidHashError):
-        return False
+    return False
 
 
 def _step(seed: str, code: str, last: int, now: datetime) -> int:
