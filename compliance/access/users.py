@@ -58,7 +58,7 @@ class Users:
 
     def all(self, *where: sa.ColumnElement[bool]) -> list[User]:
         """Everybody of whom this holds, by sign-in name."""
-        return [_user(row) for row in db.session.execute(sa.select(USER).where(*where).order_by(USER.c.sign_in))]
+        return [_person(row) for row in db.session.execute(sa.select(USER).where(*where).order_by(USER.c.sign_in))]
 
     def get(self, user_id: str) -> User | None:
         return next(iter(self.all(USER.c.id == user_id)), None)
@@ -135,7 +135,7 @@ def project(connection: sa.Connection, entry: Entry) -> None:
         put(connection, USER, row | {"id": body["user"]}, newest="position")
 
 
-def _user(row: Any) -> User:
+def _person(row: Any) -> User:
     return User(row.id, row.sign_in, row.name, Role(row.role), tuple(row.regions.split()), row.office, row.active)
 
 
