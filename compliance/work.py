@@ -139,12 +139,12 @@ def late_by(connection: sa.Connection, now: datetime) -> timedelta:
 
 def _later(now: datetime, row: Row) -> datetime:
     """When a row that could not be done is tried again: 5 minutes, 10, 20 … an hour, each row at its own second."""
-    return now + min(RETRY * (1 << min(row.tries - 1, 10)), LONGEST) + _spread(row.key)
+    return now + min(RETRY * (1 << min(row.tries - 1, 10)), LONGEST) + spread(row.key)
 
 
-def _spread(key: str) -> timedelta:
+def spread(key: str, seconds: int = SPREAD) -> timedelta:
     """A delay of a row's own, always the same, so that not all ask at once."""
-    return timedelta(seconds=int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "big") % SPREAD)
+    return timedelta(seconds=int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "big") % seconds)
 
 
 @handles("sentinel")
@@ -200,7 +200,7 @@ def queue(connection: sa.Connection, entry: Entry) -> None:
     failure = (body["facts"].get("evidence") or {}).get("failure", {})
     if body["decision"]["verdict"] == "UNDETERMINED" and failure.get("kind") == "unavailable":
         retry_at = datetime.fromisoformat(body["decision"]["retry_at"])
-        add(connection, "reask", entry.id, retry_at + _spread(entry.id))
+        add(connection, "reask", entry.id, retry_at + spread(entry.id))
     if "replaces" in body:
         connection.execute(sa.delete(WORK).where(WORK.c.id == f"reask:{body['replaces']}"))
 

@@ -1,10 +1,8 @@
 """A batch from its acceptance to its end: its lines are shared by all workers, asked at one pace, and never twice: a
 check id is made from batch, line and try. While the agency is out, lines wait; UNDETERMINED ones for a day."""
 
-import base64
 import csv
 import hashlib
-import hmac
 import io
 import json
 import logging
@@ -18,7 +16,6 @@ from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
-from cryptography.fernet import Fernet
 from sqlalchemy.dialects.postgresql import insert
 from ulid import ULID
 
@@ -74,7 +71,7 @@ def _say(here: Deployment, what: str, batch_id: str, **body: Any) -> None:
 
 def start(here: Deployment, batch_id: str, lines: Sequence[tuple[int, Question, bytes]], asker: Asker) -> None:
     """Keep the lines of reading.judge, sealed, then log the batch; a second start of the same id changes nothing."""
-    box, digest = _box(here, batch_id), hashlib.sha256()
+    box, digest = here.box(f"batch|{batch_id}"), hashlib.sha256()
     shared: dict[str, Any] = {"batch_id": batch_id, "asked": 0, "due_at": here.clock()}
     for first in range(0, len(lines), PIECE):
         kept = []
@@ -199,7 +196,7 @@ def _ask(here: Deployment, line: Any, begin: float) -> dict[str, Any]:
     try:
         known: Any = here.log.check(this)
         if not known:
-            kind, asker, stated = json.loads(_box(here, line.batch_id).decrypt(line.sealed))
+            kind, asker, stated = json.loads(here.box(f"batch|{line.batch_id}").decrypt(line.sealed))
             who: dict[str, Any] = {"regions": (stated["region"],), "asker": Asker(kind, asker), "policy": here.policy}
             name = f"batch:{line.batch_id}:{line.line}"
             question = read_question(stated, now=here.clock(), request_id=name, **who)
@@ -251,8 +248,3 @@ def results(engine: sa.Engine, batch: Status, *, masked: bool = False) -> Iterat
             known = [*map(check.get, ("id", "verdict", "action")), codes, check.get("valid_until")]
             error = line.error or ("cancelled" if batch.state == "cancelled" and not check else "")
             made.append((line.line, line.reference, *known, check.get("receipt", {}).get("code"), error))
-
-
-def _box(here: Deployment, batch_id: str) -> Fernet:
-    key = hmac.digest(here.settings.secret_key.encode(), f"batch|{batch_id}".encode(), "sha256")
-    return Fernet(base64.urlsafe_b64encode(key))

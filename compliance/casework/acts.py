@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from contextlib import suppress
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 from ulid import ULID
 
+from compliance import work
 from compliance.audit.entry import Entry
 from compliance.audit.projection import projects
 from compliance.database import put, table
@@ -63,8 +63,7 @@ def find(here: Deployment, act_id: str, regions: tuple[str, ...] | None = None) 
 
 def slot(here: Deployment, region: str, day: date, key: str) -> datetime:
     """A moment of that day in the region, for each key its own, so that not all is asked at once."""
-    second = int.from_bytes(sha256(key.encode()).digest()[:4], "big") % 86_400
-    return datetime.combine(day, time(), here.policy.region(region).zone) + timedelta(seconds=second)
+    return datetime.combine(day, time(), here.policy.region(region).zone) + work.spread(key, 86_400)
 
 
 def next_look(here: Deployment, region: str, days: int | None = None) -> date:

@@ -141,9 +141,9 @@ def summary(connection: sa.Connection, wanted: Wanted) -> dict[str, Any]:
         within = {str(days): sum(each <= days * 24 for each in done) for days in (1, 3, 7, 30)}
         found[name] = {"cases": len(times), "done": len(done), "within_days": within}
         found[name]["median_hours"] = statistics.median(done) if done else None
-    o, first, last = _outages.c, wanted.since or dt.date.min, wanted.until or dt.date.max
-    query = sa.select(_outages).where(o.since <= dt.datetime.combine(last, dt.time.max, dt.UTC))
-    query = query.where(o.ended_at.is_(None) | (o.ended_at > dt.datetime.combine(first, dt.time.min, dt.UTC)))
+    o, since, until = _outages.c, wanted.since or dt.date.min, wanted.until or dt.date.max
+    query = sa.select(_outages).where(o.since <= dt.datetime.combine(until, dt.time.max, dt.UTC))
+    query = query.where(o.ended_at.is_(None) | (o.ended_at > dt.datetime.combine(since, dt.time.min, dt.UTC)))
     query = query.order_by(o.since.desc()).limit(100)
     told = [(*row, row.ended_at and hours(row.ended_at - row.since)) for row in connection.execute(query)]
     named = ("source", "since", "until", "hours")

@@ -254,6 +254,7 @@ def test_batches_take_fair_turns_however_long_the_first_one_is(
 ) -> None:  # fmt: skip
     """What came later has its share of every take, and so of any piece of the log, until it is done."""
     monkeypatch.setattr(run, "AT_ONCE", most / here.settings.batch_rate)
+    monkeypatch.setattr(run, "SLICE", 60.0)
     post(table(*(line(f"huge {n}") for n in range(60))))
     for name, lines in (("small", 12), ("tiny", 2)):
         clock.tick(hours=1)
@@ -271,6 +272,7 @@ def test_lines_that_wait_again_do_not_hold_their_batch_back(
 ) -> None:
     """A small batch that was asked during an outage is asked again in its turn, before a huge one is through."""
     monkeypatch.setattr(run, "AT_ONCE", 2 / here.settings.batch_rate)
+    monkeypatch.setattr(run, "SLICE", 60.0)
     small = post(table(line("503/1"))).get_json()["id"]
     agency.fails = True
     run.ask_lines(here, work.Row("batch", "1", 1))
@@ -338,7 +340,7 @@ def test_a_line_that_cannot_be_asked_any_more_says_why_and_the_others_go_on(
 ) -> None:
     batch = post(table(line("503/1"), line("503/2"))).get_json()["id"]
     with here.log.engine.begin() as connection:
-        sealed = run._box(here, batch).encrypt(json.dumps(["client", "x", {"region": "73.09"}]).encode())
+        sealed = here.box(f"batch|{batch}").encrypt(json.dumps(["client", "x", {"region": "73.09"}]).encode())
         connection.execute(update(LINE).where(LINE.c.line == 1).values(sealed=sealed))
     while work.do_due(here):
         pass
