@@ -15,6 +15,7 @@ from flask import Blueprint, Flask, Response, current_app, g, render_template, r
 from sqlalchemy.exc import SQLAlchemyError
 from ulid import ULID
 from werkzeug.exceptions import NotFound
+from werkzeug.routing import RoutingException
 
 from compliance import work
 from compliance.access.clients import Scope
@@ -78,15 +79,15 @@ def register(app: Flask) -> None:
 
     def failed(error: Exception) -> Any:
         """Contract §3: an authenticated POST that is refused for what it says leaves an entry."""
-        if not OURS.match(request.path):
+        if not OURS.match(request.path) or isinstance(error, RoutingException):  # that one leads to the right address
             return pages(error)
         problem = caller.as_problem(error)
         if request.method == "POST" and "client" in g and problem.status in LOGGED:
-            told = {"request_id": g.request_id, "path": request.url_rule.rule if request.url_rule else ""}
-            told |= {"status": problem.status, "pointers": [wrong.pointer for wrong in problem.wrong]}
-            told |= dict(zip(("body_length", "body_sha256"), caller.seen()[1:], strict=True))
+            rule, (_, length, digest) = request.url_rule, caller.seen()
+            told = {"request_id": g.request_id, "path": rule.rule if rule else "", "status": problem.status}
+            told |= {"pointers": [wrong.pointer for wrong in problem.wrong]}
             try:
-                refused(running.log, g.client.asker, running.clock(), **told)
+                refused(running.log, g.client.asker, running.clock(), **told, body_length=length, body_sha256=digest)
             except LogUnavailable as unavailable:
                 problem = caller.as_problem(unavailable)
         return caller.write(problem)

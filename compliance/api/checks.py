@@ -76,11 +76,12 @@ def listed(limit: int = 50, cursor: int | None = None, **wanted: Any) -> dict[st
 def read(check_id: str) -> str:
     """Read a check again, and what came after it."""
     record = _mine(check_id)
-    text = shown(record.document)
-    decision = decision_shown(deployment(), record.region, record.reference, record.permit_type)
-    later = {"superseded_by": record.superseded_by, "decision": decision}
-    added = {name: value for name, value in later.items() if value}
-    return document.text({**json.loads(text), **added}) if added else text
+    text, later = shown(record.document), dict[str, Any]()
+    if record.superseded_by:
+        later["superseded_by"] = record.superseded_by
+    if decision := decision_shown(deployment(), record.region, record.reference, record.permit_type):
+        later["decision"] = decision
+    return document.text(json.loads(text) | later) if later else text
 
 
 def proof(check_id: str) -> Any:

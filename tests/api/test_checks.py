@@ -299,6 +299,8 @@ def test_every_path_of_the_api_answers_errors_as_problems(http: FlaskClient, hea
     answer = http.delete(PATH, headers=headers)
     assert (answer.status_code, answer.content_type) == (405, "application/problem+json")
     assert "POST" in answer.headers["Allow"]
+    twice = http.get("/api//v1/checks", headers=headers)
+    assert (twice.status_code, twice.headers["Location"]) == (308, "http://localhost/api/v1/checks")
     insane = http.get("/api/v1/none", headers={"X-Request-ID": "a b\x7f"})
     assert insane.get_json()["request_id"] == insane.headers["X-Request-ID"] != "a b\x7f"
 
