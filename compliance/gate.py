@@ -30,9 +30,7 @@ Clocked = datetime | None  # its moment: that of the clock
 GOOD = {Verdict.MET, Verdict.MET_WITH_NOTE, Verdict.NOT_REQUIRED}
 
 
-class Asker(
-    Fact
-):  # `kind`: client, user or operator; `id` of that record, never a name; a user's `office`, for samples
+class Asker(Fact):  # `kind`: client, user or operator; `id` of that record, never a name; `office` of a user or ""
     kind: str
     id: str
     office: str = ""

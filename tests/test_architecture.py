@@ -197,7 +197,7 @@ def test_nothing_foreseen_is_swallowed_without_a_word() -> None:
 
 
 # The limit is 9,000 lines (`make lint` prints both). The program is above it, a debt that README names: lower this.
-SO_FAR = 12_416
+SO_FAR = 12_415
 
 
 def test_the_program_only_shrinks_until_it_is_below_its_limit() -> None:

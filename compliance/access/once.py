@@ -22,8 +22,9 @@ from compliance.gate import Question, Recorded
 
 KEPT, BEYOND_TIMEOUT = timedelta(days=30), timedelta(seconds=10)
 Ask = Callable[[str, str | None], Any]
+Due = Callable[[Any], datetime | None]
 # `replaces` answers again if the new asking fails; `lease_until` None: done, `check_id` is the answer.
-# `ask_again_at` is of earlier versions.
+# `ask_again_at` is what earlier releases go by, which may serve beside this one.
 _columns = "owner:64! path:100! key:128! body_mac:64 check_id:26 replaces:26? lease_until:moment? ask_again_at:moment?"
 ONCE = table("once", _columns, "expires_at:moment+")
 
@@ -45,7 +46,10 @@ def check_once(key: OnceKey | None, body: Any, question: Question, **waiting: An
         moment = json.loads(answer.document)["retry_after"]
         return moment and datetime.fromisoformat(moment)
 
-    return run(key, body, ask, here.log.check, due, timeout=here.settings.registry_timeout, **waiting)
+    def find(check_id: str) -> Any:  # by the log where the table is behind
+        return here.log.check(check_id) or ((entry := here.log.entry(check_id)) and here.log.answered(entry))
+
+    return run(key, body, ask, find, due, timeout=here.settings.registry_timeout, **waiting)
 
 
 def run(
@@ -53,7 +57,7 @@ def run(
     body: Any,
     ask: Ask,
     find: Callable[[str], Any],
-    due: Callable[[Any], datetime | None] = lambda answer: None,
+    due: Due = lambda answer: None,
     *,
     timeout: float,
     wait: float = 0.0,
@@ -82,9 +86,9 @@ def run(
             if answer and (again_at is None or (patient and again_at > now)):
                 return answer, True
             new = {"check_id": str(ULID()), "body_mac": mac, "lease_until": now + lease, "expires_at": now + KEPT}
-            new["replaces"] = row and (row.check_id if answer else row.replaces)
+            new |= {"replaces": row and (row.check_id if answer else row.replaces), "ask_again_at": None}
             if _take(key, row, new, now):
-                return _ask(key, new, ask), False
+                return _ask(key, new, ask, due), False
         if time.monotonic() >= ends:
             raise AskedInProgress("the same key is being worked on; ask again in a few seconds")
         pause(0.05)
@@ -103,7 +107,7 @@ def _take(key: OnceKey, row: Any, new: dict[str, Any], now: datetime) -> bool:
     return _run(sa.delete(ONCE).where(ONCE.c.expires_at <= now), put)
 
 
-def _ask(key: OnceKey, row: dict[str, Any], ask: Ask) -> Any:
+def _ask(key: OnceKey, row: dict[str, Any], ask: Ask, due: Due) -> Any:
     mine, before = _is(key, check_id=row["check_id"]), row["replaces"]
     try:
         made = ask(row["check_id"], before)
@@ -111,7 +115,7 @@ def _ask(key: OnceKey, row: dict[str, Any], ask: Ask) -> Any:
         back = sa.update(ONCE).values(check_id=before, replaces=None, lease_until=None) if before else sa.delete(ONCE)
         _run(back.where(*mine))
         raise
-    _run(sa.update(ONCE).where(*mine).values(lease_until=None))
+    _run(sa.update(ONCE).where(*mine).values(lease_until=None, ask_again_at=due(made)))
     return made
 
 

@@ -40,10 +40,6 @@ def projects(*kinds: str, into: tuple[Table, ...] = ()) -> Callable[[Projector],
     return add
 
 
-def is_projected(kind: str) -> bool:
-    return kind in _projectors
-
-
 def project(connection: Connection, kind: str, entry: Entry) -> None:
     """Write one entry into every table that shows it."""
     for function in _projectors.get(kind, ()):
@@ -100,7 +96,7 @@ def _inserts(into: tuple[tuple[Table, tuple[str, ...]], ...]) -> str:
 
 def show(connection: Connection, entry: Entry, begin: str, end: str, undo: str, *, together: bool = False) -> None:
     """Project. What fails here does not touch the entry; it is logged, and made good when the tables are caught up."""
-    if is_projected(entry.kind):
+    if entry.kind in _projectors:
         gathered: Any = Gathered(connection, begin, together)
         try:
             project(gathered, entry.kind, entry)
@@ -131,7 +127,7 @@ def catch_up(audit: AuditLog, progress: Callable[[int], None] = lambda size: Non
             among = check_record.c.pos.between(batch[0].position, done)
             there = set(connection.scalars(select(check_record.c.pos).where(among)))
             for entry in batch:
-                if entry.position not in there and is_projected(entry.kind):
+                if entry.position not in there and entry.kind in _projectors:
                     project(connection, entry.kind, audit.answered(entry))
             put(connection, audit_mark, {"name": "projections", "size": done}, newest="")
         progress(done)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import defaultdict
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -12,10 +13,13 @@ from flask import Flask
 from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy.exc import OperationalError
 from ulid import ULID
 
 from compliance.access import once
 from compliance.access.once import OnceKey
+from compliance.audit import projection
+from compliance.batches import run
 from compliance.database import db
 from compliance.deployment import deployment
 from compliance.errors import AskedInProgress, LogUnavailable
@@ -190,7 +194,7 @@ def test_a_request_that_died_frees_its_key_after_the_timeout(
     monkeypatch: Any,
     written: bool,
 ) -> None:
-    def die(key: Any, row: Any, ask: Any) -> Any:
+    def die(key: Any, row: Any, ask: Any, due: Any) -> Any:
         if written:
             ask(row["check_id"], row["replaces"])
         raise Died
@@ -279,3 +283,63 @@ def test_whatever_races_a_key_is_one_check_of_one_body(
         assert ask(key, "other").status_code == 422
     assert len(entries("check")) - before == len(told)
     agency.ask = known  # type: ignore[method-assign]
+
+
+def behind(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """The tables that show this kind of entry cannot be written."""
+
+    def fails(connection: Any, entry: Any) -> None:
+        raise ValueError("a bug in a table")
+
+    monkeypatch.setitem(projection._projectors, kind, [fails])
+
+
+def test_a_check_whose_table_is_behind_is_the_same_check(
+    http: FlaskClient, once_headers: dict[str, str], entries: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        behind(patched, "check")
+        first = http.post(PATH, json=question(), headers=once_headers)
+        again = http.post(PATH, json=question(), headers=once_headers)
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert again.data == first.data
+    assert len(entries("check")) == 1
+
+
+@pytest.mark.parametrize("lost", ["table", "database"])
+def test_a_batch_that_cannot_be_shown_yet_is_not_started_twice(
+    app: Flask,
+    http: FlaskClient,
+    once_headers: dict[str, str],
+    entries: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    lost: str,
+) -> None:
+    def away(*args: Any) -> Any:
+        raise OperationalError("", {}, Exception("the server went away"))
+
+    def send() -> Any:
+        return http.post("/api/v1/batches", json={"checks": [question()]}, headers=once_headers)
+
+    with monkeypatch.context() as patched:
+        if lost == "table":
+            behind(patched, "batch.started")
+        else:
+            patched.setattr(run, "status", away)
+        assert send().status_code == (404 if lost == "table" else 503)
+        assert send().status_code == (404 if lost == "table" else 503)
+    with app.app_context():
+        projection.catch_up(deployment().log)
+    assert send().status_code == 200
+    assert len(entries("batch.started")) == 1
+
+
+def test_an_earlier_release_is_told_when_to_ask_again(
+    app: Flask, http: FlaskClient, once_headers: dict[str, str], agency: Agency
+) -> None:
+    """It goes by the key's row, and serves beside this one during an upgrade."""
+    agency.fails = True
+    told = http.post(PATH, json=question(), headers=once_headers).get_json()["retry_after"]
+    with app.app_context():
+        row = db.session.execute(once.ONCE.select()).one()
+    assert row.ask_again_at == datetime.fromisoformat(told)
