@@ -233,7 +233,7 @@ def test_promises_are_public_red_until_looked_at_and_red_when_stale(
         promises.prove(app.extensions["compliance"], [], by="test")
     shown = page(visit, "/promises")
     assert shown.count('class="promise good"') == 3  # no witness is configured here
-    assert shown.count('class="promise idle"') == shown.count("Tidak ada yang dapat dilihat") == 1  # there was no outage
+    assert shown.count('class="promise idle"') == shown.count("Tidak ada yang dapat dilihat") == 1  # no outage
     assert "DILANGGAR" in shown
     assert refused not in shown
     clock.tick(hours=27)
