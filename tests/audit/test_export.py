@@ -102,6 +102,10 @@ def test_an_outsider_needs_nothing_but_the_proof_room(folder: Path, signer: Sign
     assert code == 1
     assert "BROKEN" in said
     assert "256" in said
+    (folder / "checkpoint").write_bytes(b"gate.test/log\n600\n\xff\xfe\n")
+    code, said = run()
+    assert code == 1
+    assert said.startswith("BROKEN"), "a head that is no text is told of, not a trace"
 
 
 class TestShell:
